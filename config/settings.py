@@ -1,0 +1,106 @@
+"""Every setting with its type, default and meaning, as the YAML file holds them. It must never read a file or the environment."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+TAG_NAMES = ("brand", "campaign", "tool", "asset", "stage", "audience", "market", "purpose")
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Cors(Section):
+    origins: list[str] = Field(default=[], description="Origins that browsers may call from; empty: CORS is off.")
+
+
+class Limits(Section):
+    json_body_mb: float = Field(default=64, gt=0, description="Largest JSON body of a metered endpoint, MiB.")
+    upload_mb: float = Field(default=1024, gt=0, description="Largest body of any other request, MiB.")
+    header_kb: float = Field(default=64, gt=0, description="Largest sum of request header bytes, KiB.")
+
+
+class Server(Section):
+    listen: str = Field(default="127.0.0.1:8080", description="host:port to listen on.")
+    base_path: str = Field(default="", description="Path prefix in front of /v1, such as /llm.")
+    cors: Cors = Cors()
+    limits: Limits = Limits()
+    drain_s: float = Field(default=120, ge=0, description="Seconds that open streams get to finish after SIGTERM.")
+
+
+class Admin(Section):
+    listen: str | None = Field(default=None, description="Separate host:port for /metrics and reports; open to who can reach it.")
+
+
+class Key(Section):
+    key: str = Field(min_length=8, description="The secret a caller presents; usually ${VAR} or file:/path.")
+    name: str = Field(min_length=1, max_length=64)
+    role: Literal["caller", "viewer", "admin"] = "caller"
+    tags: dict[str, str] = Field(default={}, description="Tags bound to the key; callers cannot override them.")
+    models: list[str] | None = Field(default=None, description="Aliases the key may use; null: all.")
+
+
+class Deployment(Section):
+    provider: str = Field(min_length=1, description="Provider id, such as openai, azure, mistral, simulated.")
+    model: str | None = Field(default=None, description="Name at the provider; null keeps the caller's.")
+    api_base: str | None = Field(default=None, description="Base URL up to and including /v1.")
+    region: str | None = Field(default=None, description="Cloud region that serves it, such as swedencentral.")
+    zone: str | None = Field(default=None, description="Grid zone, when the region is unknown to the tables.")
+    api_key: str | None = Field(default=None, description="Provider key; null forwards the caller's own.")
+    catalogue_model: str | None = Field(default=None, description="Catalogue model to weigh it as, when the name does not tell.")
+
+
+class Alias(Section):
+    quality: float | None = Field(default=None, ge=0, le=1, description="The owner's own score for the use, 0..1.")
+    deployments: list[Deployment] = Field(min_length=1)
+
+
+class Tagging(Section):
+    headers: bool = Field(default=True, description="Add x-grammage-* response headers.")
+    body: bool = Field(default=True, description="Add usage.footprint to replies that carry usage.")
+    compat: list[Literal["opengatellm"]] = Field(default=[], description="Further shapes to write, such as usage.impacts.")
+
+
+class Ledger(Section):
+    url: str = Field(default="sqlite:///grammage.db", description="SQLAlchemy URL of the ledger.")
+    durability: Literal["commit", "fsync", "async"] = "commit"
+    spool_reserve_mb: float = Field(default=64, ge=1, description="Disk kept in reserve for calls when the database is down.")
+    on_failure: Literal["pass", "deny"] = Field(default="pass", description="When database, spool and memory are full: answer anyway, or deny new calls.")
+    queue_calls: int = Field(default=50_000, ge=100, description="Most calls kept in memory.")
+
+
+class Weighing(Section):
+    operating_prior: Literal["saturated", "typical", "low_traffic"] = "typical"
+    profile: Literal["sci-consumer"] = "sci-consumer"
+
+
+class Settings(Section):
+    """The whole configuration. `upstream` sends every unmatched model to one OpenAI-compatible base URL."""
+
+    version: Literal[1] = 1
+    server: Server = Server()
+    admin: Admin = Admin()
+    auth: Literal["passthrough", "keys", "open"] | None = Field(
+        default=None, description="Who may call; null: keys when keys are configured, else passthrough."
+    )
+    keys: list[Key] = []
+    upstream: str | None = Field(default=None, description="Default OpenAI-compatible base URL; null: https://api.openai.com/v1.")
+    upstream_provider: str | None = Field(default=None, description="Provider id of `upstream`; null: told from its host, else unknown.")
+    models: dict[str, Alias] = {}
+    tags: dict[str, list[str]] = Field(default={}, description="Declared tag values; they become metric labels.")
+    metadata_tags: list[str] = Field(default=[], description="Keys of OpenAI `metadata` that are tags.")
+    tagging: Tagging = Tagging()
+    ledger: Ledger = Ledger()
+    weighing: Weighing = Weighing()
+    user_hash_secret: str | None = Field(default=None, description="Secret for the keyed hash of `user`; null: one is made and kept beside the ledger.")
+    redis: str | None = None
+
+    @property
+    def auth_mode(self) -> Literal["passthrough", "keys", "open"]:
+        """The mode in force."""
+        return self.auth or ("keys" if self.keys else "passthrough")
+
+
