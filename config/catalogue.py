@@ -1,51 +1,79 @@
-"""Which models exist and how large they are. It must never present an inferred size as a published one."""
+"""Which models exist and how large they are. It must never fail on a name, nor present an inferred size as a published one."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Mapping
 
-from config.ranges import Range
+from config.model_card import Match, ModelCard, ModelMatch, SizeBasis
+from config.model_class import ModelClasses
+from config.model_name import NAME_LIMIT, key_of, named_size, plain_name, prefixes, trimmed_keys
 
-SizeBasis = Literal["exact", "range", "inferred", "class"]
-Match = Literal["exact", "alias", "dated", "family", "class"]
+__all__ = ["Catalogue", "Match", "ModelCard", "ModelMatch", "SizeBasis"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelCard:
-    """Facts of one model: parameters in billions (total in memory, active per token), what it does, and who says so.
-
-    size_basis: exact (published), range (published bounds), inferred (closed model, reasoned), class (unknown model).
-    tier: B (measured publicly) | C (open architecture) | D (closed, inferred) | E (unknown).
-    operations: subset of {"chat", "completions", "embeddings", "images", "audio", "video", "moderation"}.
-    """
-
-    id: str
-    vendor: str
-    family: str
-    total_params_b: Range
-    active_params_b: Range
-    size_basis: SizeBasis
-    tier: Literal["B", "C", "D", "E"]
-    operations: frozenset[str]
-    open_weights: bool
-    reasoning: bool
-    vision: bool
-    context_tokens: int | None
-    released: str
-    source: str
-    url: str
-    as_of: str
-    note: str
-
-    @property
-    def is_moe(self) -> bool:
-        """True when fewer parameters are active per token than are held in memory."""
-        return self.active_params_b.value < self.total_params_b.value * 0.99
+REMEMBERED_NAMES = 4096
+"""Most resolved names kept in memory; then the memory starts anew."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelMatch:
-    """How a requested name was resolved: the card, by which rule, and warnings such as `model-unknown`."""
+class Catalogue:
+    """All model cards, and the way from any name to one of them."""
 
-    card: ModelCard
-    match: Match
-    warnings: tuple[str, ...] = ()
+    __slots__ = ("_by_id", "_by_key", "_cards", "_classes", "_remembered")
+
+    def __init__(self, cards: Iterable[ModelCard], aliases: Mapping[str, str], classes: ModelClasses) -> None:
+        """aliases: other name -> card id. Raises ValueError when an alias points nowhere or a name has two meanings."""
+        self._cards = tuple(cards)
+        self._classes = classes
+        self._by_id = {card.id: card for card in self._cards}
+        self._by_key: dict[str, ModelCard] = {}
+        for name, card_id in (*((card.id, card.id) for card in self._cards), *aliases.items()):
+            card = self._by_id.get(card_id)
+            if card is None:
+                raise ValueError(f"alias {name!r} points to the unknown model {card_id!r}")
+            if self._by_key.setdefault(key_of(name), card) is not card:
+                raise ValueError(f"name {name!r} of {card_id!r} already means {self._by_key[key_of(name)].id!r}")
+        self._remembered: dict[str, ModelMatch] = {}
+
+    def cards(self) -> tuple[ModelCard, ...]:
+        """All cards, in the order of the table."""
+        return self._cards
+
+    def resolve(self, name: str) -> ModelMatch:
+        """The card to weigh `name` with. Never raises; a name that says nothing gives a class card, tier E, warning `model-unknown`."""
+        known = self._remembered.get(name)
+        if known is None:
+            known = self._find(name)
+            if len(name) <= NAME_LIMIT:
+                if len(self._remembered) >= REMEMBERED_NAMES:
+                    self._remembered.clear()
+                self._remembered[name] = known
+        return known
+
+    def _find(self, name: str) -> ModelMatch:
+        card = self._by_id.get(name)
+        if card is not None:
+            return ModelMatch(card=card, match="exact")
+        plain = plain_name(name)
+        key = key_of(plain)
+        return self._known(key) or self._relative(key) or self._class(plain, key)
+
+    def _known(self, key: str) -> ModelMatch | None:
+        """A card under this very name, or under it without date and packaging words."""
+        card = self._by_key.get(key)
+        if card is not None:
+            return ModelMatch(card=card, match="alias")
+        for shorter, dated in trimmed_keys(key):
+            card = self._by_key.get(shorter)
+            if card is not None:
+                return ModelMatch(card=card, match="dated" if dated else "alias")
+        return None
+
+    def _relative(self, key: str) -> ModelMatch | None:
+        """The card of the longest known prefix, unless the rest of the name speaks of another size."""
+        for prefix, rest in prefixes(key):
+            card = self._by_key.get(prefix)
+            if card is not None:
+                if self._classes.is_hinted(rest) or named_size(rest):
+                    return None
+                return ModelMatch(card=self._classes.widened(card), match="family", warnings=("model-family-assumed",))
+        return None
+
+    def _class(self, plain: str, key: str) -> ModelMatch:
+        return ModelMatch(card=self._classes.card_for(plain, key), match="class", warnings=("model-unknown",))

@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.resources.abc import Traversable
 
 from config.ranges import Range
+from config.rows import read_rows
+
+FACTOR_COLUMNS = ("id", "value", "low", "high", "unit", "source", "url", "year", "as_of", "licence", "note")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +50,29 @@ class FactorSet(Mapping[str, Factor]):
 
     def __len__(self) -> int:
         return len(self._rows)
+
+
+def read_factors(folder: Traversable, *, version: str, fingerprint: str) -> FactorSet:
+    """The rows of factors.csv in `folder`; raises ValueError naming file, line and column."""
+    found: dict[str, Factor] = {}
+    for row in read_rows(folder, "factors.csv", FACTOR_COLUMNS):
+        factor_id = row.text("id")
+        if factor_id in found:
+            row.refuse("id", f"{factor_id!r} stands there twice")
+        span = row.span("value", "low", "high")
+        found[factor_id] = Factor(
+            id=factor_id,
+            value=span.value,
+            low=span.low,
+            high=span.high,
+            unit=row.text("unit"),
+            source=row.text("source"),
+            url=row.url("url"),
+            year=row.year("year"),
+            as_of=row.text("as_of"),
+            licence=row.text("licence"),
+            note=row.optional("note"),
+        )
+    if not found:
+        raise ValueError("factors.csv:1: column 'id': the table holds no factor")
+    return FactorSet(found, version=version, fingerprint=fingerprint)

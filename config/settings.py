@@ -10,7 +10,7 @@ TAG_NAMES = ("brand", "campaign", "tool", "asset", "stage", "audience", "market"
 class Section(BaseModel):
     """Base of all sections: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, hide_input_in_errors=True)
 
 
 class Cors(Section):
@@ -26,8 +26,8 @@ class Limits(Section):
 class Server(Section):
     listen: str = Field(default="127.0.0.1:8080", description="host:port to listen on.")
     base_path: str = Field(default="", description="Path prefix in front of /v1, such as /llm.")
-    cors: Cors = Cors()
-    limits: Limits = Limits()
+    cors: Cors = Field(default=Cors(), description="Browser access from other origins.")
+    limits: Limits = Field(default=Limits(), description="Largest requests that are accepted.")
     drain_s: float = Field(default=120, ge=0, description="Seconds that open streams get to finish after SIGTERM.")
 
 
@@ -36,9 +36,9 @@ class Admin(Section):
 
 
 class Key(Section):
-    key: str = Field(min_length=8, description="The secret a caller presents; usually ${VAR} or file:/path.")
-    name: str = Field(min_length=1, max_length=64)
-    role: Literal["caller", "viewer", "admin"] = "caller"
+    key: str = Field(min_length=8, repr=False, description="The secret a caller presents; usually ${VAR} or file:/path.")
+    name: str = Field(min_length=1, max_length=64, description="What records and reports call this key; unique.")
+    role: Literal["caller", "viewer", "admin"] = Field(default="caller", description="viewer: reports only; admin: everything.")
     tags: dict[str, str] = Field(default={}, description="Tags bound to the key; callers cannot override them.")
     models: list[str] | None = Field(default=None, description="Aliases the key may use; null: all.")
 
@@ -49,13 +49,13 @@ class Deployment(Section):
     api_base: str | None = Field(default=None, description="Base URL up to and including /v1.")
     region: str | None = Field(default=None, description="Cloud region that serves it, such as swedencentral.")
     zone: str | None = Field(default=None, description="Grid zone, when the region is unknown to the tables.")
-    api_key: str | None = Field(default=None, description="Provider key; null forwards the caller's own.")
+    api_key: str | None = Field(default=None, repr=False, description="Provider key; null forwards the caller's own.")
     catalogue_model: str | None = Field(default=None, description="Catalogue model to weigh it as, when the name does not tell.")
 
 
 class Alias(Section):
     quality: float | None = Field(default=None, ge=0, le=1, description="The owner's own score for the use, 0..1.")
-    deployments: list[Deployment] = Field(min_length=1)
+    deployments: list[Deployment] = Field(min_length=1, description="Where the alias may be served; the first one is used.")
 
 
 class Tagging(Section):
@@ -65,42 +65,54 @@ class Tagging(Section):
 
 
 class Ledger(Section):
-    url: str = Field(default="sqlite:///grammage.db", description="SQLAlchemy URL of the ledger.")
-    durability: Literal["commit", "fsync", "async"] = "commit"
+    url: str = Field(
+        default="sqlite:///grammage.db",
+        repr=False,
+        description="Where calls are recorded: sqlite:///file (relative to the working directory) or postgresql://.",
+    )
+    durability: Literal["commit", "fsync", "async"] = Field(
+        default="commit", description="commit survives kill -9; fsync also a power cut; async may lose the last calls."
+    )
     spool_reserve_mb: float = Field(default=64, ge=1, description="Disk kept in reserve for calls when the database is down.")
-    on_failure: Literal["pass", "deny"] = Field(default="pass", description="When database, spool and memory are full: answer anyway, or deny new calls.")
+    on_failure: Literal["pass", "deny"] = Field(
+        default="pass", description="When database, spool and memory are full: answer anyway, or deny new calls."
+    )
     queue_calls: int = Field(default=50_000, ge=100, description="Most calls kept in memory.")
 
 
 class Weighing(Section):
-    operating_prior: Literal["saturated", "typical", "low_traffic"] = "typical"
-    profile: Literal["sci-consumer"] = "sci-consumer"
+    operating_prior: Literal["saturated", "typical", "low_traffic"] = Field(
+        default="typical", description="How busy the provider's machines are assumed to be; a factor row each."
+    )
+    profile: Literal["sci-consumer"] = Field(default="sci-consumer", description="Which lines `gco2e` sums: operational and embodied.")
 
 
 class Settings(Section):
     """The whole configuration. `upstream` sends every unmatched model to one OpenAI-compatible base URL."""
 
-    version: Literal[1] = 1
-    server: Server = Server()
-    admin: Admin = Admin()
+    version: Literal[1] = Field(default=1, description="Version of this file's grammar.")
+    server: Server = Field(default=Server(), description="Where the proxy listens, and what it accepts.")
+    admin: Admin = Field(default=Admin(), description="A second address for operators.")
     auth: Literal["passthrough", "keys", "open"] | None = Field(
         default=None, description="Who may call; null: keys when keys are configured, else passthrough."
     )
-    keys: list[Key] = []
+    keys: list[Key] = Field(default=[], description="Keys of the callers, viewers and admins of this proxy.")
     upstream: str | None = Field(default=None, description="Default OpenAI-compatible base URL; null: https://api.openai.com/v1.")
     upstream_provider: str | None = Field(default=None, description="Provider id of `upstream`; null: told from its host, else unknown.")
-    models: dict[str, Alias] = {}
+    models: dict[str, Alias] = Field(
+        default={}, description="Alias to deployments; `gpt-*` or `*` keep the caller's name. Empty: every model goes to `upstream`."
+    )
     tags: dict[str, list[str]] = Field(default={}, description="Declared tag values; they become metric labels.")
     metadata_tags: list[str] = Field(default=[], description="Keys of OpenAI `metadata` that are tags.")
-    tagging: Tagging = Tagging()
-    ledger: Ledger = Ledger()
-    weighing: Weighing = Weighing()
-    user_hash_secret: str | None = Field(default=None, description="Secret for the keyed hash of `user`; null: one is made and kept beside the ledger.")
-    redis: str | None = None
+    tagging: Tagging = Field(default=Tagging(), description="Where an answer carries its footprint.")
+    ledger: Ledger = Field(default=Ledger(), description="Where and how surely calls are recorded.")
+    weighing: Weighing = Field(default=Weighing(), description="Assumptions that every estimate shares.")
+    user_hash_secret: str | None = Field(
+        default=None, repr=False, description="Secret for the keyed hash of `user`; null: one is made and kept beside the ledger."
+    )
+    redis: str | None = Field(default=None, repr=False, description="redis:// URL; needed with several workers or replicas.")
 
     @property
     def auth_mode(self) -> Literal["passthrough", "keys", "open"]:
         """The mode in force."""
         return self.auth or ("keys" if self.keys else "passthrough")
-
-

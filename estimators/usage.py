@@ -26,8 +26,18 @@ class Usage:
     partial: bool = False
 
     def __post_init__(self) -> None:
-        if min(self.cached_input_tokens, self.output_tokens, self.reasoning_output_tokens, self.audio_output_tokens,
-               self.image_input_tokens, self.audio_input_tokens, self.input_images) < 0:
+        if (
+            min(
+                self.cached_input_tokens,
+                self.output_tokens,
+                self.reasoning_output_tokens,
+                self.audio_output_tokens,
+                self.image_input_tokens,
+                self.audio_input_tokens,
+                self.input_images,
+            )
+            < 0
+        ):
             raise ValueError(f"token counts are >= 0, got {self}")
         if self.cached_input_tokens > self.input_tokens:
             raise ValueError(f"cached_input_tokens {self.cached_input_tokens} exceed input_tokens {self.input_tokens}")

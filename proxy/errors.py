@@ -7,6 +7,7 @@ GrammageError
 ├── NotFound              404  unknown_model, unknown_call, unknown_path
 ├── MethodNotAllowed      405  method_not_allowed
 ├── TooLarge              413  body_too_large
+├── UnsupportedMediaType  415  unsupported_content_encoding
 ├── HeadersTooLarge       431  headers_too_large
 ├── UpstreamUnreachable   502  upstream_unreachable, upstream_broke
 ├── LedgerDown            503  ledger_unavailable
@@ -66,6 +67,11 @@ class MethodNotAllowed(GrammageError):
 class TooLarge(GrammageError):
     status = 413
     code = "body_too_large"
+
+
+class UnsupportedMediaType(GrammageError):
+    status = 415
+    code = "unsupported_content_encoding"
 
 
 class HeadersTooLarge(GrammageError):

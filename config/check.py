@@ -1,0 +1,184 @@
+"""Cross-field rules of the settings: what each field allows alone but not together. It must never change a setting."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from urllib.parse import urlsplit
+
+from config.explain import closest
+from config.listen import is_loopback, parse_listen, points_at, url_fault
+from config.problem import Finding, KeyPath, dotted
+from config.providers import PUBLIC_BASES, SIMULATED, public_base
+from config.settings import Alias, Deployment, Settings
+
+MOST_VALUE_CHARS = 128
+_TAG_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_RESERVED_VALUES = frozenset({"other", "unassigned"})
+_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+_BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+_LEDGER_URL = re.compile(r"sqlite(\+[a-z0-9]+)?:///(?!:memory:)[^?]+|postgresql(\+[a-z0-9]+)?://.+", re.DOTALL)
+
+
+def find_faults(settings: Settings) -> tuple[Finding, ...]:
+    """Everything in the settings that cannot work, whatever the command line says."""
+    return tuple(finding for rule in _RULES for finding in rule(settings))
+
+
+def start_refusals(settings: Settings, *, workers: int = 1) -> tuple[str, ...]:
+    """Why a proxy must not start with these settings (after command-line options): one text per reason, none when it may."""
+    faults = tuple(f"{dotted(finding.path)}: {finding.message}" for finding in find_faults(settings))
+    return faults or tuple(text for text in (_exposed(settings), _lonely_workers(settings, workers), *_loops(settings)) if text)
+
+
+def matches(pattern: str, name: str) -> bool:
+    """True when a caller's model name falls under an alias, which may end in `*`."""
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+
+
+def _exposed(settings: Settings) -> str | None:
+    host, _ = parse_listen(settings.server.listen)
+    holds_keys = any(deployment.api_key for alias in settings.models.values() for deployment in alias.deployments)
+    if is_loopback(host) or not holds_keys or settings.keys or settings.auth == "open":
+        return None
+    return (
+        f"server.listen is {settings.server.listen}, which others can reach, provider keys are configured and no caller keys are: "
+        "anyone could spend them. Add `keys:`, listen on 127.0.0.1, or write `auth: open` if that is meant."
+    )
+
+
+def _lonely_workers(settings: Settings, workers: int) -> str | None:
+    if workers <= 1 or settings.redis:
+        return None
+    return f"{workers} workers need `redis:`, for limits and the ledger's budgets are shared between them. Set it, or start one worker."
+
+
+def _loops(settings: Settings) -> Iterator[str]:
+    listen = parse_listen(settings.server.listen)
+    targets: list[tuple[KeyPath, str]] = [(path, deployment.api_base) for path, deployment in _deployments(settings) if deployment.api_base]
+    if settings.upstream:
+        targets.append((("upstream",), settings.upstream))
+    for path, url in targets:
+        if points_at(url, listen):
+            yield f"{path[0] if len(path) == 1 else path[1]} points at {url}, which is this proxy itself; name the provider's address."
+
+
+def _server(settings: Settings) -> Iterator[Finding]:
+    listens: list[tuple[KeyPath, str | None]] = [
+        (("server", "listen"), settings.server.listen),
+        (("admin", "listen"), settings.admin.listen),
+    ]
+    for path, text in listens:
+        if text is None:
+            continue
+        try:
+            parse_listen(text)
+        except ValueError as error:
+            yield Finding(path=path, message=str(error))
+    if not _BASE_PATH.fullmatch(settings.server.base_path):
+        yield Finding(path=("server", "base_path"), message="begins with `/` and does not end with it, such as /llm")
+    if settings.admin.listen is not None and settings.admin.listen == settings.server.listen:
+        yield Finding(path=("admin", "listen"), message="is the same as server.listen; choose another port, or leave it out")
+    for index, origin in enumerate(settings.server.cors.origins):
+        if origin != "*" and (url_fault(origin) or urlsplit(origin).path):
+            yield Finding(
+                path=("server", "cors", "origins", index), message="is an origin such as https://app.example.org, without a path, or `*`"
+            )
+
+
+def _upstream(settings: Settings) -> Iterator[Finding]:
+    if settings.upstream is not None and (fault := url_fault(settings.upstream)):
+        yield Finding(path=("upstream",), message=fault)
+
+
+def _ledger(settings: Settings) -> Iterator[Finding]:
+    if not _LEDGER_URL.fullmatch(settings.ledger.url):
+        yield Finding(path=("ledger", "url"), message="must be a file, as sqlite:///grammage.db, or a server, as postgresql://")
+
+
+def _keys(settings: Settings) -> Iterator[Finding]:
+    names: dict[str, int] = {}
+    secrets: dict[str, int] = {}
+    for index, key in enumerate(settings.keys):
+        if key.name in names:
+            yield Finding(
+                path=("keys", index, "name"), message=f"`{key.name}` is the name of keys[{names[key.name]}] too; names are unique"
+            )
+        if key.key in secrets:
+            yield Finding(path=("keys", index, "key"), message=f"is the same secret as keys[{secrets[key.key]}]; each key needs its own")
+        names.setdefault(key.name, index)
+        secrets.setdefault(key.key, index)
+        yield from _tag_pairs(("keys", index, "tags"), key.tags)
+        for place, alias in enumerate(key.models or ()):
+            if settings.models and not any(matches(pattern, alias) or pattern == alias for pattern in settings.models):
+                message = f"`{alias}` is no alias of `models:`{closest(alias, settings.models.keys())}"
+                yield Finding(path=("keys", index, "models", place), message=message)
+    if settings.auth == "keys" and not settings.keys:
+        yield Finding(path=("auth",), message="`keys` lets nobody in while `keys:` is empty; add a key, or use passthrough")
+
+
+def _tags(settings: Settings) -> Iterator[Finding]:
+    labels: dict[str, str] = {}
+    for name, values in settings.tags.items():
+        label = name.replace("-", "_")
+        if label in labels:
+            message = f"`{name}` and `{labels[label]}` would be the same metric label; rename one"
+            yield Finding(path=("tags", name), message=message, at_key=True)
+        labels.setdefault(label, name)
+        yield from _tag_name(("tags", name), name)
+        seen: set[str] = set()
+        for index, value in enumerate(values):
+            if value in seen:
+                yield Finding(path=("tags", name, index), message=f"`{value}` is listed twice")
+            if value in _RESERVED_VALUES:
+                yield Finding(path=("tags", name, index), message=f"`{value}` is a word the metrics use themselves; choose another")
+            yield from _tag_value(("tags", name, index), value)
+            seen.add(value)
+    for index, name in enumerate(settings.metadata_tags):
+        yield from _tag_name(("metadata_tags", index), name)
+
+
+def _tag_pairs(path: KeyPath, tags: Mapping[str, str]) -> Iterator[Finding]:
+    for name, value in tags.items():
+        yield from _tag_name((*path, name), name)
+        yield from _tag_value((*path, name), value)
+
+
+def _tag_name(path: KeyPath, name: str) -> Iterator[Finding]:
+    if not _TAG_NAME.fullmatch(name):
+        message = "a tag's name is a lower-case letter, then up to 31 lower-case letters, digits, `-` or `_`"
+        yield Finding(path=path, message=message, at_key=True)
+
+
+def _tag_value(path: KeyPath, value: str) -> Iterator[Finding]:
+    if not value or len(value) > MOST_VALUE_CHARS or not value.isprintable():
+        yield Finding(path=path, message=f"a tag's value has 1 to {MOST_VALUE_CHARS} printable characters")
+
+
+def _aliases(settings: Settings) -> Iterator[Finding]:
+    for name, alias in settings.models.items():
+        if not name or _CONTROL.search(name) or "*" in name[:-1]:
+            message = "an alias has no spaces, and `*` stands alone or at the end, such as `gpt-*`"
+            yield Finding(path=("models", name), message=message, at_key=True)
+        yield from _deployment_faults(name, alias)
+
+
+def _deployment_faults(name: str, alias: Alias) -> Iterator[Finding]:
+    for index, deployment in enumerate(alias.deployments):
+        path: KeyPath = ("models", name, "deployments", index)
+        if deployment.api_key == "":
+            yield Finding(path=(*path, "api_key"), message="is empty; leave it out to forward the caller's own key")
+        if deployment.api_base is not None:
+            if fault := url_fault(deployment.api_base):
+                yield Finding(path=(*path, "api_base"), message=fault)
+        elif deployment.provider != SIMULATED and public_base(deployment.provider) is None:
+            known = {*PUBLIC_BASES, SIMULATED}
+            message = f"`{deployment.provider}` has no public address here: add api_base{closest(deployment.provider, known)}"
+            yield Finding(path=(*path, "provider"), message=message)
+
+
+def _deployments(settings: Settings) -> Iterator[tuple[KeyPath, Deployment]]:
+    for name, alias in settings.models.items():
+        for index, deployment in enumerate(alias.deployments):
+            yield ("models", name, "deployments", index), deployment
+
+
+_RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_server, _upstream, _ledger, _keys, _tags, _aliases)

@@ -1,0 +1,60 @@
+"""Puts a method's energy, a place's factors and the labels together. It must never let an unknown pass without a warning."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from config.catalogue import ModelCard
+from config.factors import FactorSet
+from config.places import Place
+from estimators.estimate import Tier
+from estimators.physics_call import CallEnergy
+from estimators.physics_lines import lines_per_gpu_j
+from estimators.prepared import Labels, Prepared
+
+ASSUMED_HARDWARE: Tier = "D"
+"""Tier of an assumed deployment; no method of today knows the real one."""
+
+FINGERPRINT_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to weigh, where, by which factors and under which assumptions."""
+
+    card: ModelCard
+    place: Place
+    factors: FactorSet
+    operation: str
+    operating_prior: str
+    profile: str
+    match_warnings: tuple[str, ...] = ()
+
+
+def assemble(method: str, version: str, energy: CallEnergy, request: Request) -> Prepared:
+    """The method's `energy` carried through the lines of the request's place, labelled and ready to weigh calls."""
+    place, factors = request.place, request.factors
+    labels = Labels(
+        method=method,
+        method_version=version,
+        factor_set=f"{factors.version}+{factors.fingerprint[:FINGERPRINT_DIGITS]}",
+        profile=request.profile,
+        model_tier=request.card.tier,
+        hardware_tier=ASSUMED_HARDWARE,
+        zone_tier=cast(Tier, place.tier),  # the places table admits A to E only
+        gco2e_per_kwh=place.gco2e_per_kwh.value,
+        intensity_source=place.intensity_source,
+        intensity_year=place.intensity_year,
+        zone=place.zone,
+        warnings=_warnings(request),
+    )
+    lines = lines_per_gpu_j(place, factors, request.operating_prior)
+    call_sd = {cause: factors[f"call.sd_{cause}"].value for cause in ("provider", "counted", "estimated", "partial")}
+    return Prepared(energy, lines, labels, call_sd)
+
+
+def _warnings(request: Request) -> tuple[str, ...]:
+    """Warnings of the name, the place and the operation, each once, in that order."""
+    found = [*request.match_warnings, *request.place.warnings]
+    if request.operation not in request.card.operations:
+        found.append("operation-not-of-model")
+    return tuple(dict.fromkeys(found))

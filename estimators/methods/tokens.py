@@ -1,0 +1,21 @@
+"""Method `tokens`: a text or multimodal call weighed by its token counts. It must never see more than counts."""
+
+from config.catalogue import ModelCard
+from estimators.assemble import Request, assemble
+from estimators.physics_call import call_energy
+from estimators.prepared import Prepared
+
+
+class TokensMethod:
+    """Prefill, decode, attention and vision by tokens; METHODS.md, section 3."""
+
+    id = "tokens"
+    version = "1.0.0"
+
+    def covers(self, operation: str, card: ModelCard) -> bool:
+        """True for operations that write text."""
+        return operation in ("chat", "completions")
+
+    def prepare(self, request: Request) -> Prepared:
+        """Coefficients of the request's model at its place."""
+        return assemble(self.id, self.version, call_energy(request.card, request.factors, request.operating_prior), request)

@@ -1,0 +1,110 @@
+"""What one GPU joule of a call causes further on: host, idle, facility, carbon, water, minerals. It must never drop the embodied share."""
+
+import math
+from typing import NamedTuple
+
+from config.factors import FactorSet
+from config.places import Place
+from config.ranges import Range
+from estimators.physics_mixture import serving_w
+from estimators.quantity import Z95, LogVariance, Quantity, add, around, exact, multiply, scale
+
+WH_PER_J = 1 / 3600
+KWH_PER_WH = 1 / 1000
+SECONDS_PER_YEAR = 365.25 * 24 * 3600
+GRAMS_PER_KG = 1000
+
+
+class Lines(NamedTuple):
+    """Each line of an estimate per GPU joule of the call, in the line's own unit, with the doubt that the line adds."""
+
+    it_energy_wh: Quantity
+    facility_energy_wh: Quantity
+    gpu_seconds: Quantity
+    operational_gco2e: Quantity
+    embodied_gco2e: Quantity
+    gco2e: Quantity
+    water_ml: Quantity
+    primary_energy_mj: Quantity
+    adpe_kgsbeq: Quantity
+    market_based_gco2e: Quantity | None
+
+
+def lines_per_gpu_j(place: Place, factors: FactorSet, operating_prior: str) -> Lines:
+    """All lines of one GPU joule served at `place`; gco2e is operational + embodied (profile sci-consumer)."""
+    utilisation = factors[f"utilisation.{operating_prior}"].range
+    it_wh = scale(host_and_idle(factors, utilisation), WH_PER_J)
+    facility_wh = multiply(it_wh, average(place.pue, "provider"))
+    power_w = serving_w(factors)
+    gpu_seconds = around(1 / power_w.p50, power_w.variance)
+    operational = scale(multiply(facility_wh, average(place.gco2e_per_kwh, "zone")), KWH_PER_WH)
+    embodied = scale(multiply(gpu_seconds, _embodied_per_gpu_second(factors, utilisation, "kgco2e")), GRAMS_PER_KG)
+    water_ml = add(
+        multiply(it_wh, average(place.wue_onsite_l_per_kwh, "provider")),
+        multiply(facility_wh, average(place.water_offsite_l_per_kwh, "zone")),
+    )
+    return Lines(
+        it_energy_wh=it_wh,
+        facility_energy_wh=facility_wh,
+        gpu_seconds=gpu_seconds,
+        operational_gco2e=operational,
+        embodied_gco2e=embodied,
+        gco2e=add(operational, embodied),
+        water_ml=water_ml,
+        primary_energy_mj=_with_embodied(facility_wh, place.primary_energy_mj_per_kwh, gpu_seconds, factors, utilisation, "mj"),
+        adpe_kgsbeq=_with_embodied(facility_wh, place.adpe_kgsbeq_per_kwh, gpu_seconds, factors, utilisation, "kgsbeq"),
+        market_based_gco2e=_market_based(facility_wh, place),
+    )
+
+
+def host_and_idle(factors: FactorSet, utilisation: Range) -> Quantity:
+    """IT energy over GPU energy: 1 + host + idle power * (1 - U) / U; U is the utilisation that embodied uses too."""
+    idle_per_busy = Range(_idle_hours(utilisation.value), _idle_hours(utilisation.high), _idle_hours(utilisation.low))
+    idle = multiply(average(factors["idle.power_ratio"].range, "method"), average(idle_per_busy, "provider"))
+    return add(add(exact(1.0), average(factors["host.energy_ratio"].range, "method")), idle)
+
+
+def average(span: Range, scope: str) -> Quantity:
+    """The range as a log-normal whose MEAN is its central value, as published averages are; the doubt goes to `scope`.
+
+    Means then add up line by line, and more doubt about one part never takes weight from another.
+    """
+    return around(span.value, LogVariance(**{scope: log_sd(span) ** 2}))
+
+
+def log_sd(span: Range) -> float:
+    """Standard deviation of the logarithm for a range of p5 to p95; a low of zero counts as far below as high is above."""
+    if span.value <= 0 or span.high <= 0:
+        return 0.0
+    low = span.low if span.low > 0 else span.value**2 / span.high
+    return math.log(span.high / low) / (2 * Z95)
+
+
+def _idle_hours(utilisation_ratio: float) -> float:
+    """Idle time per busy time."""
+    return (1 - utilisation_ratio) / utilisation_ratio
+
+
+def _embodied_per_gpu_second(factors: FactorSet, utilisation: Range, unit: str) -> Quantity:
+    """Manufacturing of one GPU and its share of the server, in `unit`, per second of serving over the life of both."""
+    server_share = scale(average(factors[f"embodied.server_{unit}"].range, "method"), 1 / factors["embodied.gpus_per_server"].value)
+    whole = add(average(factors[f"embodied.gpu_{unit}"].range, "method"), server_share)
+    lifetime_years = factors["embodied.lifetime_years"].range
+    serving_s = lifetime_years.value * SECONDS_PER_YEAR * utilisation.value
+    doubt = LogVariance(provider=log_sd(lifetime_years) ** 2 + log_sd(utilisation) ** 2)
+    return multiply(whole, around(1 / serving_s, doubt))
+
+
+def _with_embodied(
+    facility_wh: Quantity, per_kwh: Range, gpu_seconds: Quantity, factors: FactorSet, utilisation: Range, unit: str
+) -> Quantity:
+    """Electricity's share of a line plus that of the hardware, in `unit`."""
+    electricity = scale(multiply(facility_wh, average(per_kwh, "zone")), KWH_PER_WH)
+    return add(electricity, multiply(gpu_seconds, _embodied_per_gpu_second(factors, utilisation, unit)))
+
+
+def _market_based(facility_wh: Quantity, place: Place) -> Quantity | None:
+    """Operational gCO2e by the provider's published contracts, None where nothing is published."""
+    if place.market_based_gco2e_per_kwh is None:
+        return None
+    return scale(facility_wh, place.market_based_gco2e_per_kwh * KWH_PER_WH)

@@ -1,0 +1,73 @@
+"""The first four steps: who calls, what is asked, whose it is, who will serve it. It must never send anything upstream."""
+
+from starlette.types import Receive, Scope
+
+from proxy.asgi import read_body, refuse_large_headers
+from proxy.attribute import attribute
+from proxy.clock import uuid7
+from proxy.endpoints.base import Ask, Endpoint, parse
+from proxy.errors import LedgerDown, LoopDetected, UnsupportedMediaType
+from proxy.headers import is_loop, value_of
+from proxy.passage import Passage
+from proxy.policy.decide import decide
+from proxy.rooms import Rooms
+
+KIB = 1024
+MIB = 1024 * 1024
+
+
+async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive) -> Passage:
+    """A call that may go ahead. Raises the GrammageError that refuses it, ClientGone when its request never became whole."""
+    entered = rooms.clock.perf()
+    started_ms = rooms.clock.now_ms()
+    headers = scope["headers"]
+    limits = rooms.settings.server.limits
+    refuse_large_headers(scope, int(limits.header_kb * KIB))
+    if is_loop(headers):
+        raise LoopDetected("this call already came through this proxy; an upstream points back at it: check api_base and --upstream.")
+    if rooms.recorder.is_denying():
+        raise LedgerDown(
+            "calls cannot be recorded now (database, spool and memory are full) and ledger.on_failure is deny; try again later."
+        )
+    caller = rooms.doorkeeper.identify(headers)
+    _refuse_encoding(headers)
+    body = await read_body(receive, headers, int(limits.json_body_mb * MIB))
+    ask = parse(endpoint, body)
+    tags = attribute(caller, headers, ask, rooms.metadata_tags)
+    asked_policy = value_of(headers, b"x-grammage-policy")
+    decision = decide(ask.alias, caller, rooms.candidates, asked_policy=asked_policy.decode("latin-1") if asked_policy else None)
+    passage = Passage(
+        call_id=uuid7(started_ms),
+        started_ms=started_ms,
+        entered=entered,
+        ask=ask,
+        caller=caller,
+        headers=headers,
+        tags=tags,
+        decision=decision,
+        candidate=decision.attempts[0],
+        request_bytes=len(body),
+    )
+    _note_origin(rooms, passage, ask)
+    return passage
+
+
+def _refuse_encoding(headers: list[tuple[bytes, bytes]]) -> None:
+    encoding = value_of(headers, b"content-encoding")
+    if encoding and encoding.strip().lower() not in (b"", b"identity"):
+        raise UnsupportedMediaType(
+            f"request bodies are read plain here, got content-encoding {encoding[:20].decode('latin-1')!r}; send it uncompressed."
+        )
+
+
+def _note_origin(rooms: Rooms, passage: Passage, ask: Ask) -> None:
+    """End user, SDK retry and idempotency key: kept as keyed hashes and counts, never as they came."""
+    user = ask.text("safety_identifier") or ask.text("user")
+    if user:
+        passage.user_hash = rooms.doorkeeper.keyed_hash(user)
+        passage.user_hash_key_id = rooms.doorkeeper.secret_id
+    for name, value in passage.headers:
+        if name == b"x-stainless-retry-count" and value.isdigit() and len(value) < 4:
+            passage.retry_count = int(value)
+        elif name == b"idempotency-key":
+            passage.idempotency_key_hash = rooms.doorkeeper.keyed_hash(value.decode("latin-1"))

@@ -1,0 +1,208 @@
+"""Builds the house: which rooms there are, which path leads where, what is opened at start and closed at the end."""
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from config.settings import Settings
+from config.tables import Tables
+from proxy.asgi import send_error
+from proxy.auth import Doorkeeper
+from proxy.call import Caller
+from proxy.clock import Clock
+from proxy.endpoints import ENDPOINT_BY_PATH
+from proxy.errors import NotFound
+from proxy.http_client import close_session, open_session
+from proxy.ledger.spool import Spool, spool_path
+from proxy.ledger.store import Store
+from proxy.ledger.writer import LedgerWriter
+from proxy.log import CallLog, LineWriter
+from proxy.metrics import Metrics
+from proxy.models import PATH as MODELS_PATH
+from proxy.models import list_models
+from proxy.passthrough import pass_through
+from proxy.pipeline import carry
+from proxy.policy.candidates import SIMULATED_PATTERN, Candidates, candidates_from, unmatched_candidate
+from proxy.rooms import Rooms
+from proxy.secret import hashing_secret
+from proxy.simulate.door import SimulatedUpstream
+from proxy.upstream.base import Upstream
+from proxy.upstream.wire import WireUpstream
+from proxy.web import Deployed, WebRooms, create_web
+from proxy.weigh import Scales, WeighingRules
+
+_log = logging.getLogger("grammage.app")
+MIB = 1024 * 1024
+OWN_PREFIXES = ("/v1/footprint/", "/v1/impact")
+
+
+class App:
+    """The whole proxy as one ASGI application. `start` and `stop` frame its life on one event loop."""
+
+    def __init__(self, settings: Settings, tables: Tables, *, clock: Clock, version: str, log_writer: LineWriter) -> None:
+        self._settings = settings
+        self._tables = tables
+        self._clock = clock
+        self._version = version
+        self._log_writer = log_writer
+        self._store = Store(settings.ledger.url)
+        self._metrics = Metrics(settings, tables, version=version, built_in_aliases=_built_in(settings))
+        self.draining: Callable[[], bool] = lambda: False
+        self._rooms: Rooms
+        self._front: ASGIApp
+        self._writer: LedgerWriter
+
+    async def start(self) -> None:
+        """Opens the ledger, the client session and the doors. Raises StartError."""
+        self._store.upgrade()
+        ledger = self._settings.ledger
+        spool = Spool(spool_path(self._store.path), int(ledger.spool_reserve_mb * MIB))
+        self._writer = LedgerWriter(
+            self._store,
+            spool,
+            durability=ledger.durability,
+            queue_calls=ledger.queue_calls,
+            on_failure=ledger.on_failure,
+            clock=self._clock,
+        )
+        self._session = open_session()
+        self._writer.start()
+        self._metrics.watch_ledger(self._writer)
+        self._metrics.watch_log(self._log_writer)
+        self._doors: dict[str, Upstream] = {"wire": WireUpstream(self._session), "simulated": SimulatedUpstream(clock=self._clock)}
+        self._enter(self._settings)
+
+    async def stop(self) -> None:
+        """Flushes the ledger and closes what start opened."""
+        await self._writer.close()
+        await close_session(self._session)
+        self._store.close()
+
+    def reload(self, settings: Settings) -> None:
+        """Takes over new settings for the calls to come; those under way keep theirs. Address, ledger and metric labels need a restart."""
+        fixed = ("ledger", "tags", "admin")
+        kept = {name: getattr(self._settings, name) for name in fixed}
+        server = settings.server.model_copy(update={"listen": self._settings.server.listen, "base_path": self._settings.server.base_path})
+        self._enter(settings.model_copy(update={**kept, "server": server}))
+
+    @property
+    def metrics(self) -> Metrics:
+        """What is exposed to Prometheus."""
+        return self._metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._front(scope, receive, send)
+
+    def _enter(self, settings: Settings) -> None:
+        self._rooms = self._build(settings)
+        web = create_web(self.web_rooms())
+        front: ASGIApp = Front(self._rooms, web)
+        origins = settings.server.cors.origins
+        if origins:
+            exposed = ("x-grammage-call-id", "x-grammage-gco2e", "x-grammage-gco2e-low", "x-grammage-gco2e-high", "x-request-id")
+            front = CORSMiddleware(front, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=exposed)
+        self._front = front
+
+    def _build(self, settings: Settings) -> Rooms:
+        candidates = candidates_from(settings, self._tables.places)
+        weighing = settings.weighing
+        return Rooms(
+            settings=settings,
+            tables=self._tables,
+            clock=self._clock,
+            doorkeeper=Doorkeeper(settings, hashing_secret(settings, self._store.path)),
+            candidates=candidates,
+            unmatched=unmatched_candidate(settings, candidates, self._tables.places),
+            scales=Scales(self._tables, WeighingRules(operating_prior=weighing.operating_prior, profile=weighing.profile)),
+            doors=self._doors,
+            recorder=self._writer,
+            observer=self._metrics,
+            call_log=CallLog(self._log_writer),
+            metadata_tags=tuple(settings.metadata_tags),
+        )
+
+    def web_rooms(self) -> WebRooms:
+        """What our own API may touch of this house."""
+        rooms = self._rooms
+        return WebRooms(
+            render_metrics=self._metrics.render,
+            find_call=self._store.find,
+            authorise=_authoriser(rooms),
+            unready=self._unready,
+            deployed=_deployed(rooms.candidates),
+            usual_output_tokens=rooms.scales.usual_output_tokens,
+            tables=self._tables,
+            settings=rooms.settings,
+            version=self._version,
+        )
+
+    def _unready(self) -> tuple[str, ...]:
+        reasons = []
+        if self.draining():
+            reasons.append("draining")
+        if self._writer.is_denying():
+            reasons.append("ledger_unavailable")
+        return tuple(reasons)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Front:
+    """The first fork: metered endpoints, other paths of the provider, our own API."""
+
+    rooms: Rooms
+    web: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await _refuse(scope, receive, send)
+            return
+        base = self.rooms.settings.server.base_path
+        path: str = scope["path"]
+        if base:
+            if not path.startswith(base + "/"):
+                await send_error(
+                    send, NotFound(f"nothing is served at {path[:80]!r}; this proxy's paths begin with {base}/v1.", code="unknown_path")
+                )
+                return
+            scope = _below(scope, base)
+            path = scope["path"]
+        if scope["method"] == "POST" and (endpoint := ENDPOINT_BY_PATH.get(path)) is not None:
+            await carry(self.rooms, endpoint, scope, receive, send)
+        elif not path.startswith("/v1/") or path.startswith(OWN_PREFIXES):
+            await self.web(scope, receive, send)
+        elif scope["method"] == "GET" and (path == MODELS_PATH or path.startswith(MODELS_PATH + "/")):
+            await list_models(self.rooms, scope, receive, send)
+        else:
+            await pass_through(self.rooms, scope, receive, send)
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    """WebSockets are not carried yet: the handshake is refused, so that a client can fall back."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1003, "reason": "WebSockets are not carried"})
+
+
+def _below(scope: Scope, base: str) -> Scope:
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return {**scope, "path": scope["path"][len(base) :], "raw_path": raw[len(base) :]}
+
+
+def _built_in(settings: Settings) -> Iterable[str]:
+    return () if settings.models or settings.upstream else (SIMULATED_PATTERN,)
+
+
+def _authoriser(rooms: Rooms) -> Callable[[Any], Caller]:
+    return lambda scope: rooms.doorkeeper.identify(scope["headers"])
+
+
+def _deployed(candidates: Candidates) -> Callable[[str], Deployed | None]:
+    def first(alias: str) -> Deployed | None:
+        row = candidates.of(alias)
+        return Deployed(row[0].weigh_as or row[0].model or alias, row[0].place) if row else None
+
+    return first

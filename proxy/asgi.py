@@ -1,0 +1,84 @@
+"""Small words of ASGI: reading a bounded body, sending a whole answer. It must never know what a body means."""
+
+from collections.abc import AsyncIterator
+
+from starlette.types import Receive, Scope, Send
+
+from proxy.errors import GrammageError, HeadersTooLarge, TooLarge
+from proxy.upstream.base import Headers
+
+JSON_TYPE = (b"content-type", b"application/json")
+
+
+class ClientGone(Exception):
+    """The client left before its request was whole."""
+
+
+async def read_body(receive: Receive, headers: Headers, limit_bytes: int) -> bytes:
+    """The whole request body. Raises TooLarge beyond `limit_bytes`, ClientGone when it is cut."""
+    refuse_large(headers, limit_bytes)
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    first: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if len(first) > limit_bytes:
+            raise _too_large(len(first), limit_bytes)
+        return first
+    parts, size = [first], len(first)
+    async for part in _rest(receive):
+        size += len(part)
+        if size > limit_bytes:
+            raise _too_large(size, limit_bytes)
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def stream_body(receive: Receive, limit_bytes: int) -> AsyncIterator[bytes]:
+    """The request body as it comes. Raises TooLarge beyond `limit_bytes`, ClientGone when it is cut."""
+    size = 0
+    async for part in _rest(receive):
+        size += len(part)
+        if size > limit_bytes:
+            raise _too_large(size, limit_bytes)
+        if part:
+            yield part
+
+
+async def _rest(receive: Receive) -> AsyncIterator[bytes]:
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        yield message.get("body", b"")
+        if not message.get("more_body", False):
+            return
+
+
+def refuse_large(headers: Headers, limit_bytes: int) -> None:
+    """Raises TooLarge when content-length already says so."""
+    for name, value in headers:
+        if name == b"content-length" and value.isdigit() and int(value) > limit_bytes:
+            raise _too_large(int(value), limit_bytes)
+
+
+def refuse_large_headers(scope: Scope, limit_bytes: int) -> None:
+    """Raises HeadersTooLarge when the request's headers are longer than `limit_bytes` altogether."""
+    size = sum(len(name) + len(value) for name, value in scope["headers"]) + len(scope.get("raw_path") or b"")
+    if size > limit_bytes:
+        raise HeadersTooLarge(f"the request headers have {size} bytes, the limit is {limit_bytes}; send fewer or raise limits.header_kb.")
+
+
+async def send_whole(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    """A whole answer with its length."""
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_error(send: Send, error: GrammageError, extra: Headers | None = None) -> None:
+    """An error of ours in the OpenAI envelope."""
+    await send_whole(send, error.status, [JSON_TYPE, *(extra or [])], error.envelope())
+
+
+def _too_large(size: int, limit: int) -> TooLarge:
+    return TooLarge(f"the request body has {size} bytes or more, the limit is {limit}; send less or raise server.limits.")

@@ -1,0 +1,40 @@
+"""`grammage db`: the ledger's schema, checked or brought up to date. It must never change a row."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from config.load import load_settings
+from proxy.cli.output import message
+from proxy.ledger.columns import REVISIONS
+from proxy.ledger.store import Store
+
+db = typer.Typer(no_args_is_help=True, help="Look after the ledger's database.")
+
+Config = Annotated[Path | None, typer.Option("--config", help="Configuration that names the ledger; default: GRAMMAGE_CONFIG.")]
+Ledger = Annotated[str | None, typer.Option("--ledger", help="The ledger's URL, instead of the configuration's.")]
+
+
+@db.command()
+def upgrade(config: Config = None, ledger: Ledger = None) -> None:
+    """Make the schema, or bring it to this version's; a ledger that is up to date stays as it is."""
+    url = ledger or load_settings(config, os.environ).ledger.url
+    store = Store(url)
+    if store.revision() != REVISIONS[-1]:
+        store.migrate()
+    store.upgrade()
+    message(f"the ledger's schema is {REVISIONS[-1]}, as this version needs it")
+
+
+@db.command()
+def check(config: Config = None, ledger: Ledger = None) -> None:
+    """Say whether the schema is this version's: exit code 0 if so, 1 if not."""
+    url = ledger or load_settings(config, os.environ).ledger.url
+    revision = Store(url).revision()
+    if revision == REVISIONS[-1]:
+        message(f"the ledger's schema is {revision}, as this version needs it")
+        return
+    message(f"the ledger's schema is {revision or 'missing'}, this version needs {REVISIONS[-1]}; run: grammage db upgrade")
+    raise typer.Exit(1)

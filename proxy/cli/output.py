@@ -1,0 +1,75 @@
+"""Prints rows as a table, JSON or CSV on standard output. It must never write a message there."""
+
+import csv
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+Cell = str | int | float | bool | None
+Row = Mapping[str, Cell]
+
+PIPED_WIDTH = 200
+"""Columns of a table that does not go to a terminal."""
+
+
+class Format(StrEnum):
+    """How data is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def show_rows(rows: Sequence[Row], columns: Sequence[str], form: Format, *, title: str | None = None) -> None:
+    """Prints `rows`, in this order of columns; tables show two significant digits, JSON and CSV all of them."""
+    if form is Format.JSON:
+        print(json.dumps([{column: row.get(column) for column in columns} for row in rows], indent=2, ensure_ascii=False))
+    elif form is Format.CSV:
+        writer = csv.DictWriter(sys.stdout, list(columns), extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({column: row.get(column) for column in columns} for row in rows)
+    else:
+        _show_table(rows, columns, title)
+
+
+def message(text: str) -> None:
+    """Prints a message on standard error."""
+    print(text, file=sys.stderr)
+
+
+def two_digits(number: float) -> str:
+    """A figure for people: two significant digits, without an exponent for everyday sizes."""
+    if number == 0 or not 1e-6 <= abs(number) < 1e9:
+        return f"{number:.2g}"
+    decimals = max(0, 1 - _exponent(number))
+    rounded = round(number, 1 - _exponent(number))
+    return f"{rounded:,.{decimals}f}" if abs(rounded) >= 1000 else f"{rounded:.{decimals}f}"
+
+
+def _exponent(number: float) -> int:
+    return int(f"{number:.1e}".partition("e")[2])
+
+
+def _text(cell: Cell) -> str:
+    if cell is None:
+        return "-"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    return two_digits(cell) if isinstance(cell, float) else str(cell)
+
+
+def _show_table(rows: Sequence[Row], columns: Sequence[str], title: str | None) -> None:
+    from rich import box  # slow to import; only tables need it
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for column in columns:
+        numeric = any(isinstance(row.get(column), int | float) and not isinstance(row.get(column), bool) for row in rows)
+        table.add_column(column.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_text(row.get(column))) for column in columns))
+    console.print(table)

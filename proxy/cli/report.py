@@ -1,0 +1,83 @@
+"""`grammage report`: what the ledger sums up to. It must never print a total without its boundary, factors and range."""
+
+import os
+import sys
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from config.load import load_settings
+from proxy.cli.output import Format, message, show_rows
+
+_DAY = timedelta(days=1)
+
+
+class By(StrEnum):
+    """What calls are grouped by."""
+
+    MODEL = "model"
+    TAG = "tag"
+    DAY = "day"
+    PROVIDER = "provider"
+    ZONE = "zone"
+    OPERATION = "operation"
+
+
+def report(
+    by: Annotated[By, typer.Option("--by", help="What to sum by.")] = By.MODEL,
+    tag_name: Annotated[str | None, typer.Option("--tag-name", help="The tag, such as campaign; with --by tag.")] = None,
+    since: Annotated[str | None, typer.Option("--since", help="First day (2026-11-01) or instant (2026-11-01T08:00:00Z), UTC.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Last day, included, or an instant, excluded; UTC.")] = None,
+    method: Annotated[
+        str | None, typer.Option("--method", help="Only estimates by this method; default: the newest of each attempt.")
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+    config: Annotated[Path | None, typer.Option("--config", help="Configuration that names the ledger; default: GRAMMAGE_CONFIG.")] = None,
+    ledger: Annotated[str | None, typer.Option("--ledger", help="The ledger's URL, instead of the configuration's.")] = None,
+) -> None:
+    """Sum the ledger by model, tag or day: energy, gCO2e with its range, water, tiers, and what could not be weighed."""
+    from proxy.ledger.queries import Selection  # slow (SQLAlchemy); not for the help
+    from proxy.reports.render import TABLE_COLUMNS, basis, csv_document, json_document, table_rows  # as above
+    from proxy.reports.summary import summarise  # as above
+
+    if (by is By.TAG) != (tag_name is not None):
+        raise typer.BadParameter("--by tag and --tag-name go together: --by tag --tag-name campaign")
+    selection = Selection(
+        by=by.value,
+        tag_name=tag_name,
+        since_ms=_instant_ms(since, "--since"),
+        until_ms=_instant_ms(until, "--until", whole_day=True),
+        method=method,
+    )
+    summary = summarise(ledger or load_settings(config, os.environ).ledger.url, selection)
+    if form is Format.JSON:
+        print(json_document(summary))
+    elif form is Format.CSV:
+        sys.stdout.write(csv_document(summary))
+    else:
+        for line in basis(summary):
+            print(line)
+        show_rows(table_rows(summary), TABLE_COLUMNS, Format.TABLE)
+    if not summary.whole.calls:
+        message("the ledger holds no call of this period")
+
+
+def _instant_ms(text: str | None, option: str, *, whole_day: bool = False) -> int | None:
+    """A day or an instant in ms since 1970; a naive instant is UTC. With whole_day, a day means its end."""
+    if text is None:
+        return None
+    try:
+        try:
+            day = date.fromisoformat(text)
+        except ValueError:
+            instant = datetime.fromisoformat(text)
+        else:
+            instant = datetime(day.year, day.month, day.day, tzinfo=UTC) + (_DAY if whole_day else timedelta())
+        if instant.tzinfo is None:
+            instant = instant.replace(tzinfo=UTC)
+        return round(instant.timestamp() * 1000)
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(f"{option} {text!r} is neither a day (2026-11-01) nor an instant (2026-11-01T08:00:00Z)") from error

@@ -1,0 +1,73 @@
+"""The `serve` command: settings from file and options, then the server. It must never start on settings that were refused."""
+
+import os
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from config.settings import Settings
+
+
+def serve(
+    config: Annotated[Path | None, typer.Option(help="Configuration file; else GRAMMAGE_CONFIG, else built-in defaults.")] = None,
+    upstream: Annotated[str | None, typer.Option(help="Send every model to this OpenAI-compatible base URL.")] = None,
+    upstream_provider: Annotated[str | None, typer.Option(help="Who runs --upstream, for its grid and data centres.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = None,
+    ledger: Annotated[str | None, typer.Option(help="URL of the ledger, such as sqlite:///calls.db.")] = None,
+    ssl_certfile: Annotated[str | None, typer.Option(help="Certificate chain, PEM.")] = None,
+    ssl_keyfile: Annotated[str | None, typer.Option(help="Private key, PEM.")] = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Start the proxy; Ctrl-C or SIGTERM drains open calls and ends it."""
+    from config.load import config_path  # the server's imports wait until a server is wanted
+
+    file = config_path(config, os.environ)
+    settings = settings_from(file, upstream=upstream, upstream_provider=upstream_provider, host=host, port=port, ledger=ledger)
+    serving = open_serving(settings, tls=_tls(ssl_certfile, ssl_keyfile), config_file=file)
+    typer.echo(f"grammage listens on {serving.base_url}", err=True)
+    serving.run(log_level)
+
+
+def settings_from(
+    file: Path | None, *, upstream: str | None, upstream_provider: str | None, host: str | None, port: int | None, ledger: str | None
+) -> Settings:
+    """The file's settings with the command line's on top. Raises ConfigError, StartError."""
+    from config.check import start_refusals
+    from config.listen import parse_listen
+    from config.load import load_settings
+    from proxy.errors import StartError
+
+    settings = load_settings(file, os.environ)
+    was_host, was_port = parse_listen(settings.server.listen)
+    new_host = host or was_host
+    listen = f"{f'[{new_host}]' if ':' in new_host else new_host}:{was_port if port is None else port}"
+    changes: dict[str, Any] = {"server": settings.server.model_copy(update={"listen": listen})}
+    if upstream is not None:
+        changes["upstream"] = upstream
+    if upstream_provider is not None:
+        changes["upstream_provider"] = upstream_provider
+    if ledger is not None:
+        changes["ledger"] = settings.ledger.model_copy(update={"url": ledger})
+    changed = Settings.model_validate(settings.model_copy(update=changes).model_dump())
+    refusals = start_refusals(changed)
+    if refusals:
+        raise StartError(" ".join(refusals))
+    return changed
+
+
+def open_serving(settings: Settings, *, tls: tuple[str, str] | None, config_file: Path | None) -> Any:
+    """A server bound to its address, not yet running. Raises StartError."""
+    from proxy.serve import Serving
+
+    return Serving(settings, version=version("grammage"), tls=tls, config_file=config_file)
+
+
+def _tls(certificate: str | None, key: str | None) -> tuple[str, str] | None:
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise typer.BadParameter("TLS needs both --ssl-certfile and --ssl-keyfile")
+    return certificate, key

@@ -1,0 +1,178 @@
+"""What one endpoint needs to say about itself, and what a parsed request holds. It must never name a provider."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from proxy.errors import BadRequest
+
+_EMPTY = msgspec.Raw(b"")
+
+
+class Head(msgspec.Struct):
+    """The few fields that are read; all stay raw, so that a wrong type elsewhere is the provider's to judge."""
+
+    model: msgspec.Raw = _EMPTY
+    stream: msgspec.Raw = _EMPTY
+    stream_options: msgspec.Raw = _EMPTY
+    messages: msgspec.Raw = _EMPTY
+    prompt: msgspec.Raw = _EMPTY
+    input: msgspec.Raw = _EMPTY
+    tools: msgspec.Raw = _EMPTY
+    max_tokens: msgspec.Raw = _EMPTY
+    max_completion_tokens: msgspec.Raw = _EMPTY
+    n: msgspec.Raw = _EMPTY
+    metadata: msgspec.Raw = _EMPTY
+    store: msgspec.Raw = _EMPTY
+    user: msgspec.Raw = _EMPTY
+    safety_identifier: msgspec.Raw = _EMPTY
+
+
+_HEAD = msgspec.json.Decoder(Head)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """The countable parts of a request: texts, a fixed token overhead of the dialect, and pictures (counted, not read)."""
+
+    texts: tuple[str, ...]
+    overhead_tokens: int = 0
+    images: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One row of the ENDPOINTS table.
+
+    operation: its name in records and metrics. content: the request field that holds the prompt.
+    prompt, reply_text, event_text: read what can be counted, used only when the provider reports no usage.
+    """
+
+    path: str
+    operation: str
+    content: str
+    streams: bool
+    prompt: Callable[[bytes], Prompt]
+    reply_text: Callable[[bytes], tuple[str, ...]]
+    event_text: Callable[[bytes], str]
+
+
+@dataclass(slots=True, kw_only=True)
+class Ask:
+    """One parsed request. `wants_usage`: the client asked for the usage chunk itself. Sizes in bytes, without inlined pictures."""
+
+    endpoint: Endpoint
+    body: bytes
+    alias: str
+    stream: bool
+    wants_usage: bool
+    head: Head
+    content_bytes: int
+
+    def whole(self, field: str) -> int | None:
+        """A request field as a positive whole number, or None."""
+        raw = bytes(getattr(self.head, field))
+        return int(raw) if raw.isdigit() and len(raw) < 10 and int(raw) > 0 else None
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        """The caller's own limit, per choice."""
+        return self.whole("max_completion_tokens") or self.whole("max_tokens")
+
+    def text(self, field: str) -> str | None:
+        """A request field as a string, or None."""
+        return text_of(getattr(self.head, field))
+
+
+def text_of(raw: msgspec.Raw) -> str | None:
+    """The string in a raw JSON value, or None if it is not one."""
+    try:
+        return msgspec.json.decode(raw, type=str) if bytes(raw)[:1] == b'"' else None
+    except msgspec.MsgspecError:
+        return None
+
+
+def parse(endpoint: Endpoint, body: bytes) -> Ask:
+    """The request in `body`. Raises BadRequest (malformed_json, missing_model, invalid_type)."""
+    try:
+        head = _HEAD.decode(body)
+    except msgspec.ValidationError as error:
+        raise BadRequest('the request body is JSON but not an object; send {"model": ..., ...}.', code="invalid_type") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"the request body is not valid JSON: {error}; send a JSON object.", code="malformed_json") from error
+    alias = text_of(head.model)
+    if alias is None or not alias:
+        raise _bad_model(head)
+    stream = _flag(head.stream, "stream")
+    options = _object(head.stream_options) if stream else {}
+    content = getattr(head, endpoint.content)
+    return Ask(
+        endpoint=endpoint,
+        body=body,
+        alias=alias,
+        stream=stream,
+        wants_usage=options.get("include_usage") is True,
+        head=head,
+        content_bytes=_bytes_without_pictures(bytes(content)),
+    )
+
+
+def _bad_model(head: Head) -> BadRequest:
+    raw = bytes(head.model)
+    if not raw:
+        return BadRequest('the request names no model; add "model": "<alias>".', code="missing_model", param="model")
+    shown = raw[:40].decode("utf-8", "replace")
+    return BadRequest(f"model must be a non-empty string, got {shown}.", code="invalid_type", param="model")
+
+
+def _flag(raw: msgspec.Raw, name: str) -> bool:
+    value = bytes(raw)
+    if value in (b"", b"false", b"null"):
+        return False
+    if value == b"true":
+        return True
+    shown = value[:40].decode("utf-8", "replace")
+    raise BadRequest(f"{name} must be true or false, got {shown}.", code="invalid_type", param=name)
+
+
+def _object(raw: msgspec.Raw) -> dict[str, Any]:
+    if bytes(raw)[:1] != b"{":
+        return {}
+    try:
+        return msgspec.json.decode(raw, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return {}
+
+
+def _bytes_without_pictures(content: bytes) -> int:
+    """Length of the prompt's JSON without base64 payloads, which say nothing of its token count."""
+    size = len(content)
+    at = content.find(b";base64,")
+    while at >= 0:
+        end = content.find(b'"', at)
+        if end < 0:
+            break
+        size -= end - at
+        at = content.find(b";base64,", end)
+    return size
+
+
+def decoded(raw: bytes) -> Any:
+    """The JSON value in `raw`, or None when it is absent or cannot be read (lone surrogates, broken escapes)."""
+    try:
+        return msgspec.json.decode(raw) if raw else None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def joined(value: Any) -> str:
+    """All text in a content value: a string, or the `text`/`content`/`refusal` of its parts."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "".join(joined(part) for part in value)
+    if isinstance(value, dict):
+        return "".join(joined(value.get(key)) for key in ("text", "content", "refusal", "reasoning", "reasoning_content"))
+    return ""

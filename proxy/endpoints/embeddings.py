@@ -1,0 +1,33 @@
+"""The embeddings endpoint: a prompt is read, nothing is written. It must never see a provider."""
+
+from proxy.endpoints.base import Endpoint, Prompt
+from proxy.endpoints.base import decoded as _decoded
+
+
+def _prompt(body: bytes) -> Prompt:
+    request = _decoded(body)
+    given = request.get("input") if isinstance(request, dict) else None
+    if isinstance(given, str):
+        return Prompt(texts=(given,))
+    parts = given if isinstance(given, list) else []
+    tokens = sum(1 for part in parts if isinstance(part, int)) + sum(len(part) for part in parts if isinstance(part, list))
+    return Prompt(texts=tuple(part for part in parts if isinstance(part, str)), overhead_tokens=tokens)
+
+
+def _no_text(body: bytes) -> tuple[str, ...]:
+    return ()
+
+
+def _no_event_text(payload: bytes) -> str:
+    return ""
+
+
+EMBEDDINGS = Endpoint(
+    path="/v1/embeddings",
+    operation="embeddings",
+    content="input",
+    streams=False,
+    prompt=_prompt,
+    reply_text=_no_text,
+    event_text=_no_event_text,
+)

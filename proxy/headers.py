@@ -1,0 +1,56 @@
+"""Which headers cross the proxy, each way. It must never let a header of ours reach a provider, nor a hop-by-hop one anywhere."""
+
+from proxy.upstream.base import Headers
+
+HOP_MARK = b"1.1 grammage"
+_OURS = b"x-grammage-"
+_HOP_BY_HOP = frozenset(
+    (b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te", b"trailer")
+    + (b"transfer-encoding", b"upgrade")
+)
+_KEYS = frozenset((b"authorization", b"x-api-key", b"api-key"))
+_NOT_FORWARDED = _HOP_BY_HOP | frozenset(
+    (b"host", b"content-length", b"accept-encoding", b"cookie", b"expect", b"via", b"baggage", b"forwarded", b"x-real-ip")
+    + (b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port")
+)
+_NOT_RETURNED = _HOP_BY_HOP | {b"content-length"}
+
+
+def outgoing(headers: Headers, *, api_key: str | None, own_key_goes: bool, encoding: bytes = b"identity") -> Headers:
+    """Request headers for the provider: the caller's, less what is not its business, with the deployment's key when it has one."""
+    kept = [pair for pair in headers if pair[0] not in _NOT_FORWARDED and not pair[0].startswith(_OURS)]
+    if api_key is not None or not own_key_goes:
+        kept = [pair for pair in kept if pair[0] not in _KEYS]
+    if api_key is not None:
+        kept.append((b"authorization", b"Bearer " + api_key.encode("latin-1")))
+    marks = [value for name, value in headers if name == b"via"]
+    baggage = [value for name, value in headers if name == b"baggage"]
+    if baggage and (rest := _foreign_baggage(baggage)):
+        kept.append((b"baggage", rest))
+    kept.append((b"via", b", ".join([*marks, HOP_MARK])))
+    if encoding:
+        kept.append((b"accept-encoding", encoding))
+    return kept
+
+
+def returned(headers: Headers) -> Headers:
+    """Response headers for the caller: the provider's, in its order, without hop-by-hop ones and the length (framed anew)."""
+    return [(name, value) for name, value in ((name.lower(), value) for name, value in headers) if name not in _NOT_RETURNED]
+
+
+def value_of(headers: Headers, wanted: bytes) -> bytes | None:
+    """The first value of header `wanted` (lower case), names compared without case."""
+    for name, value in headers:
+        if name == wanted or name.lower() == wanted:
+            return value
+    return None
+
+
+def is_loop(headers: Headers) -> bool:
+    """True when the call has been through a proxy of this kind already."""
+    return any(name == b"via" and HOP_MARK in value for name, value in headers)
+
+
+def _foreign_baggage(values: list[bytes]) -> bytes:
+    members = [member.strip() for value in values for member in value.split(b",")]
+    return b",".join(member for member in members if member and not member.startswith(b"grammage."))

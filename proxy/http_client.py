@@ -1,0 +1,61 @@
+"""The one HTTP client of the process. It must never follow a redirect, decompress a body or keep a cookie."""
+
+import asyncio
+import ssl
+import urllib.request
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import aiohttp
+
+CONNECT_S = 10.0
+READ_S = 600.0
+"""Silence allowed between two reads: reasoning models think for minutes before the first byte."""
+
+KEEP_ALIVE_S = 15.0
+READ_BUFFER_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Seconds to connect, and of silence while reading."""
+
+    connect_s: float = CONNECT_S
+    read_s: float = READ_S
+
+
+def open_session(timeouts: Timeouts | None = None) -> aiohttp.ClientSession:
+    """A client session on the running loop: unlimited connections, kept alive, certificates checked (SSL_CERT_FILE honoured)."""
+    limits = timeouts or Timeouts()
+    connector = aiohttp.TCPConnector(
+        limit=0,
+        keepalive_timeout=KEEP_ALIVE_S,
+        ttl_dns_cache=60,
+        ssl=ssl.create_default_context(),
+        enable_cleanup_closed=False,
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_s, sock_read=limits.read_s),
+        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        read_bufsize=READ_BUFFER_BYTES,
+        max_line_size=64 * 1024,
+        max_field_size=64 * 1024,
+    )
+
+
+def egress_proxy(url: str) -> str | None:
+    """The HTTP proxy that the environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY) names for `url`, or None. Read once per origin."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if urllib.request.proxy_bypass(host):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)
+
+
+async def close_session(session: aiohttp.ClientSession) -> None:
+    """Closes the session and lets its transports go."""
+    await session.close()
+    await asyncio.sleep(0)

@@ -1,0 +1,172 @@
+"""The ledger's columns with their kinds, in the order rows are written. It must never import a database library: it is loaded at start."""
+
+from typing import Literal
+
+from estimators.quantity import LogVariance
+
+SCOPES = LogVariance._fields
+
+QUANTITIES = (
+    "it_energy_wh",
+    "facility_energy_wh",
+    "gpu_seconds",
+    "operational_gco2e",
+    "embodied_gco2e",
+    "gco2e",
+    "water_ml",
+    "primary_energy_mj",
+    "adpe_kgsbeq",
+    "market_based_gco2e",
+    "training_gco2e",
+    "network_gco2e",
+)
+"""Lines of an estimate. The column named as the line holds its expected value, `<line>_p50` its median."""
+
+SCOPED_QUANTITIES = ("facility_energy_wh", "operational_gco2e", "embodied_gco2e", "gco2e", "water_ml")
+"""Lines whose log-variance is kept by scope (`<line>_var_<scope>`), so that ranges of their sums can be told."""
+
+USAGE_COUNTS = (
+    "input_tokens",
+    "cached_input_tokens",
+    "image_input_tokens",
+    "audio_input_tokens",
+    "output_tokens",
+    "reasoning_output_tokens",
+    "audio_output_tokens",
+    "input_images",
+)
+
+CALLS = (
+    "call_id",
+    "started_ms",
+    "operation",
+    "path",
+    "alias",
+    "caller_id",
+    "tags",
+    "user_hash",
+    "user_hash_key_id",
+    "status",
+    "outcome",
+    "stream",
+    "stream_complete",
+    "latency_s",
+    "time_to_first_token_s",
+    "overhead_s",
+    "policy",
+    "altered",
+    "retry_count",
+    "idempotency_key_hash",
+)
+
+ATTEMPTS = (
+    "call_id",
+    "attempt_id",
+    "ordinal",
+    "provider",
+    "model",
+    "served_model",
+    "region",
+    "zone",
+    "place_assumed",
+    "simulated",
+    "status",
+    "outcome",
+    "upstream_request_id",
+    "unweighed_reason",
+    "request_bytes",
+    "response_bytes",
+    "latency_s",
+    *USAGE_COUNTS,
+    "usage_source",
+    "partial",
+)
+
+ESTIMATE_FACTS = (
+    "attempt_id",
+    "estimate_id",
+    "call_id",
+    "created_ms",
+    "method",
+    "method_version",
+    "factor_set",
+    "profile",
+    "quality",
+    "quality_parts",
+    "gco2e_per_kwh",
+    "intensity_source",
+    "intensity_year",
+    "zone",
+    "warnings",
+)
+
+
+def quantity_columns(quantity: str) -> tuple[str, ...]:
+    """Columns of one line: expected value, median and, for a scoped line, its variance components."""
+    variances = tuple(f"{quantity}_var_{scope}" for scope in SCOPES) if quantity in SCOPED_QUANTITIES else ()
+    return (quantity, f"{quantity}_p50", *variances)
+
+
+ESTIMATES = (*ESTIMATE_FACTS, *(column for quantity in QUANTITIES for column in quantity_columns(quantity)))
+
+RETAGS = ("call_id", "name", "created_ms", "value")
+
+LEDGER_META = ("key", "value")
+
+TABLES = {"calls": CALLS, "attempts": ATTEMPTS, "estimates": ESTIMATES, "retags": RETAGS, "ledger_meta": LEDGER_META}
+
+KEYS = {
+    "calls": ("call_id",),
+    "attempts": ("call_id", "attempt_id"),
+    "estimates": ("attempt_id", "estimate_id"),
+    "retags": ("call_id", "name", "created_ms"),
+    "ledger_meta": ("key",),
+}
+"""Primary keys. They begin with what rows are looked up by, so that no further index is needed for it."""
+
+INDICES = {"ix_calls_started_ms": ("calls", "started_ms")}
+
+Kind = Literal["text", "integer", "bigint", "double", "boolean", "json"]
+
+KINDS: dict[str, Kind] = {
+    "started_ms": "bigint",
+    "created_ms": "bigint",
+    "tags": "json",
+    "status": "integer",
+    "stream": "boolean",
+    "stream_complete": "boolean",
+    "latency_s": "double",
+    "time_to_first_token_s": "double",
+    "overhead_s": "double",
+    "retry_count": "integer",
+    "ordinal": "integer",
+    "place_assumed": "boolean",
+    "simulated": "boolean",
+    "request_bytes": "bigint",
+    "response_bytes": "bigint",
+    "partial": "boolean",
+    "gco2e_per_kwh": "double",
+    "intensity_year": "integer",
+    **dict.fromkeys(USAGE_COUNTS, "bigint"),
+    **{column: "double" for column in ESTIMATES if column not in ESTIMATE_FACTS},
+}
+"""Every column that is not text."""
+
+NULLABLE = frozenset(
+    {
+        "user_hash",
+        "user_hash_key_id",
+        "time_to_first_token_s",
+        "idempotency_key_hash",
+        "region",
+        "upstream_request_id",
+        "unweighed_reason",
+        "usage_source",
+        "partial",
+        *USAGE_COUNTS,
+        *(column for column in ESTIMATES if column not in ESTIMATE_FACTS),
+    }
+)
+
+REVISIONS = ("0001",)
+"""Schema revisions, oldest first, as in migrations/versions; this code reads and writes the last."""

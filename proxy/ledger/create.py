@@ -1,0 +1,46 @@
+"""A fresh SQLite ledger of this version, in milliseconds. It must never touch a file that has tables: that is for the migrations."""
+
+import sqlite3
+from typing import Final
+
+from proxy.ledger.columns import INDICES, KEYS, KINDS, NULLABLE, REVISIONS, TABLES, Kind
+
+_TYPES: Final[dict[Kind, str]] = {
+    "text": "TEXT",
+    "integer": "INTEGER",
+    "bigint": "BIGINT",
+    "double": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "json": "JSON",
+}
+_VERSION_TABLE: Final = (
+    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+)
+
+
+def create_if_empty(connection: sqlite3.Connection) -> bool:
+    """True when the file had no table and now has this version's; in one transaction, so that of two processes one creates."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None:
+            return False
+        for statement in statements():
+            connection.execute(statement)
+        connection.execute("INSERT INTO alembic_version VALUES (?)", (REVISIONS[-1],))
+        connection.execute("COMMIT")
+        return True
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def statements() -> list[str]:
+    """What the migrations amount to; a test compares the two."""
+    tables = [_create_table(name) for name in TABLES]
+    indices = [f"CREATE INDEX {name} ON {table} ({column})" for name, (table, column) in INDICES.items()]
+    return [_VERSION_TABLE, *tables, *indices]
+
+
+def _create_table(name: str) -> str:
+    columns = [f"{column} {_TYPES[KINDS.get(column, 'text')]}{'' if column in NULLABLE else ' NOT NULL'}" for column in TABLES[name]]
+    return f"CREATE TABLE {name} ({', '.join(columns)}, PRIMARY KEY ({', '.join(KEYS[name])})) WITHOUT ROWID"

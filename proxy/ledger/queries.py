@@ -1,0 +1,290 @@
+"""Sums over the ledger, made by the database: one row per group that shares its errors. It must never load a ledger call by call."""
+
+import math
+import sqlite3
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    String,
+    and_,
+    case,
+    cast,
+    create_engine,
+    event,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from estimators.quantity import NOTHING, LogVariance, Quantity, ScopeKeys
+from proxy.errors import StartError
+from proxy.ledger.columns import REVISIONS, SCOPED_QUANTITIES, SCOPES, USAGE_COUNTS
+from proxy.ledger.store import Store, sqlite_path
+from proxy.ledger.tables import attempts, calls, estimates, retags
+
+Dimension = Literal["model", "tag", "day", "provider", "zone", "operation"]
+DAY_MS: Final = 86_400_000
+UNASSIGNED: Final = "unassigned"
+NONE: Final = "none"
+"""The key of calls without an attempt, where attempts are grouped."""
+NOT_GENERATED: Final = "not_generated"
+
+_SHARED = SCOPES[:4]
+_BASIS = ("method", "method_version", "quality", "factor_set", "profile")
+_FACTS = (
+    "key",
+    "calls",
+    "attempts",
+    "simulated_attempts",
+    "metered_attempts",
+    "counted_usage",
+    "estimated_usage",
+    "first_ms",
+    "last_ms",
+)
+_BY_COLUMN: Final = {"model": attempts.c.model, "provider": attempts.c.provider, "zone": attempts.c.zone}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which calls to sum and by what: started at or after since_ms and before until_ms; of each attempt the newest opinion of `method`,
+    or of any method when it is None.
+    """
+
+    by: Dimension
+    tag_name: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    method: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Counts of one group: calls, attempts, usage, and who counted it. first_ms and last_ms: start of the first and last call."""
+
+    key: str
+    calls: int
+    attempts: int
+    simulated_attempts: int
+    metered_attempts: int
+    counted_usage: int
+    estimated_usage: int
+    usage: dict[str, int]
+    first_ms: int | None
+    last_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opinions:
+    """Estimates of one group that share method, provider, model, zone, tier and basis. lines: each line's sum, as one quantity whose
+    components are those of the sum; adding it to a Total under `shared` equals adding the calls one by one.
+    """
+
+    key: str
+    shared: ScopeKeys
+    quality: str
+    factor_set: str
+    profile: str
+    attempts: int
+    lines: dict[str, Quantity]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unweighed:
+    """Attempts without any estimate, by reason."""
+
+    key: str
+    reason: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sums:
+    """Everything a report needs, read in one snapshot."""
+
+    whole: Facts
+    groups: list[Facts]
+    opinions: list[Opinions]
+    unweighed: list[Unweighed]
+
+
+def read_sums(url: str, selection: Selection) -> Sums:
+    """The sums of a ledger. Raises StartError when there is no ledger at the URL, or it cannot be read."""
+    _check_schema(url)
+    engine = _open_engine(url)
+    try:
+        with engine.begin() as connection:
+            (whole,) = _facts(connection, selection, literal("all"))
+            key = _key(selection)
+            return Sums(
+                whole=whole,
+                groups=_facts(connection, selection, key),
+                opinions=_opinions(connection, selection, key),
+                unweighed=_unweighed(connection, selection, key),
+            )
+    except SQLAlchemyError as error:
+        raise StartError(
+            f"cannot read the ledger at {engine.url!r}: {getattr(error, 'orig', None) or error}; `grammage db check` says more"
+        ) from error
+    finally:
+        engine.dispose()
+
+
+def _check_schema(url: str) -> None:
+    path = sqlite_path(url)
+    if path is not None and not path.is_file():
+        raise StartError(f"there is no ledger at {path}; it is made when the proxy first starts, or name another with --ledger or --config")
+    revision = Store(url).revision()
+    if revision != REVISIONS[-1]:
+        raise StartError(f"the ledger's schema is {revision or 'missing'}, this version reads {REVISIONS[-1]}; run: grammage db upgrade")
+
+
+def _open_engine(url: str) -> Engine:
+    path = sqlite_path(url)
+    if path is not None:
+        engine = create_engine(f"sqlite:///{path}")
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin)
+        return engine
+    try:
+        return create_engine(url, isolation_level="REPEATABLE READ")
+    except (ArgumentError, ModuleNotFoundError) as error:
+        raise StartError(f"the ledger's URL cannot be used: {error}") from error
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    """Transactions are begun by us (one snapshot for all sums); square roots are lent to a SQLite built without them."""
+    connection.isolation_level = None
+    try:
+        connection.execute("SELECT sqrt(1.0), exp(0.0)")
+    except sqlite3.OperationalError:
+        connection.create_function("sqrt", 1, math.sqrt, deterministic=True)
+        connection.create_function("exp", 1, math.exp, deterministic=True)
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _key(selection: Selection) -> ColumnElement[str]:
+    """The text that calls or attempts are grouped by; a day as its number since 1970."""
+    if selection.by == "day":
+        return cast(calls.c.started_ms // DAY_MS, String)
+    if selection.by == "operation":
+        return calls.c.operation
+    if selection.by == "tag":
+        return _tag(selection.tag_name or "")
+    return func.coalesce(_BY_COLUMN[selection.by], NONE)
+
+
+def _tag(name: str) -> ColumnElement[str]:
+    """A call's tag: its newest re-tag, else what it was recorded with, else unassigned."""
+    newest = (
+        select(retags.c.value)
+        .where(retags.c.call_id == calls.c.call_id, retags.c.name == name)
+        .order_by(retags.c.created_ms.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return func.coalesce(func.nullif(func.coalesce(newest, calls.c.tags[name].as_string()), ""), UNASSIGNED)
+
+
+def _in_period(statement: Select[Any], selection: Selection) -> Select[Any]:
+    if selection.since_ms is not None:
+        statement = statement.where(calls.c.started_ms >= selection.since_ms)
+    if selection.until_ms is not None:
+        statement = statement.where(calls.c.started_ms < selection.until_ms)
+    return statement
+
+
+def _facts(connection: Connection, selection: Selection, key: ColumnElement[str]) -> list[Facts]:
+    source = attempts.c.usage_source
+    statement = select(
+        key.label("key"),
+        func.count(calls.c.call_id.distinct()).label("calls"),
+        func.count(attempts.c.attempt_id).label("attempts"),
+        _count_if(attempts.c.simulated).label("simulated_attempts"),
+        func.count(source).label("metered_attempts"),
+        _count_if(source == "counted").label("counted_usage"),
+        _count_if(source == "estimated").label("estimated_usage"),
+        *(func.coalesce(func.sum(attempts.c[count]), 0).label(count) for count in USAGE_COUNTS),
+        func.min(calls.c.started_ms).label("first_ms"),
+        func.max(calls.c.started_ms).label("last_ms"),
+    ).select_from(calls.outerjoin(attempts, attempts.c.call_id == calls.c.call_id))
+    grouped = _in_period(statement, selection)
+    found = connection.execute(grouped if isinstance(key, BindParameter) else grouped.group_by(key)).mappings()
+    return [Facts(**{name: row[name] for name in _FACTS}, usage={name: int(row[name]) for name in USAGE_COUNTS}) for row in found]
+
+
+def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+def _opinions(connection: Connection, selection: Selection, key: ColumnElement[str]) -> list[Opinions]:
+    """Groups of opinions. Of each line: the sum of means, of mean times standard deviation per shared scope, of the call scope's moment."""
+    facts = (attempts.c.provider, attempts.c.model, estimates.c.zone, *(estimates.c[name] for name in _BASIS))
+    statement = (
+        select(
+            key.label("key"), *facts, func.count().label("attempts"), *(moment for line in SCOPED_QUANTITIES for moment in _moments(line))
+        )
+        .select_from(calls.join(attempts, attempts.c.call_id == calls.c.call_id).join(estimates, _is_newest(selection.method)))
+        .group_by(key, *facts)
+    )
+    return [_opinion_of(dict(row)) for row in connection.execute(_in_period(statement, selection)).mappings()]
+
+
+def _is_newest(method: str | None) -> ColumnElement[bool]:
+    others = estimates.alias("others")
+    newest = select(others.c.estimate_id).where(others.c.attempt_id == attempts.c.attempt_id)
+    if method is not None:
+        newest = newest.where(others.c.method == method)
+    newest = newest.order_by(others.c.created_ms.desc(), others.c.estimate_id.desc()).limit(1)
+    return and_(estimates.c.attempt_id == attempts.c.attempt_id, estimates.c.estimate_id == newest.scalar_subquery())
+
+
+def _moments(line: str) -> list[ColumnElement[float]]:
+    mean = estimates.c[line]
+    shared = [func.sum(mean * func.sqrt(estimates.c[f"{line}_var_{scope}"])).label(f"{line}_{scope}") for scope in _SHARED]
+    own = func.sum(mean * mean * (func.exp(estimates.c[f"{line}_var_call"]) - 1)).label(f"{line}_call")
+    return [func.sum(mean).label(line), *shared, own]
+
+
+def _opinion_of(row: dict[str, Any]) -> Opinions:
+    return Opinions(
+        key=row["key"],
+        shared=ScopeKeys(f"{row['method']}@{row['method_version']}", row["provider"], row["model"], row["zone"]),
+        quality=row["quality"],
+        factor_set=row["factor_set"],
+        profile=row["profile"],
+        attempts=row["attempts"],
+        lines={line: _sum_of(row, line) for line in SCOPED_QUANTITIES if row[line] is not None},
+    )
+
+
+def _sum_of(row: dict[str, Any], line: str) -> Quantity:
+    """The quantity with the group's mean, its mean-weighted standard deviations, and the moment of its calls' own errors."""
+    mean = float(row[line])
+    if mean <= 0:
+        return NOTHING
+    shared = [(row[f"{line}_{scope}"] / mean) ** 2 for scope in _SHARED]
+    variance = LogVariance(shared[0], shared[1], shared[2], shared[3], math.log1p(row[f"{line}_call"] / mean**2))
+    return Quantity(mean * math.exp(-variance.total / 2), variance)
+
+
+def _unweighed(connection: Connection, selection: Selection, key: ColumnElement[str]) -> list[Unweighed]:
+    statement = (
+        select(key.label("key"), attempts.c.unweighed_reason, func.count().label("attempts"))
+        .select_from(calls.join(attempts, attempts.c.call_id == calls.c.call_id))
+        .where(attempts.c.unweighed_reason.is_not(None))
+        .where(~select(literal(1)).where(estimates.c.attempt_id == attempts.c.attempt_id).correlate(attempts).exists())
+        .group_by(key, attempts.c.unweighed_reason)
+    )
+    found = connection.execute(_in_period(statement, selection)).mappings()
+    return [Unweighed(key=row["key"], reason=row["unweighed_reason"], attempts=row["attempts"]) for row in found]

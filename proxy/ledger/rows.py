@@ -1,0 +1,77 @@
+"""Rows of the ledger from a call record, in the order of columns.py. It must never change a figure: rounding is for readers."""
+
+from collections.abc import Iterable
+from math import exp
+from operator import attrgetter
+from typing import NamedTuple
+
+import msgspec
+
+from estimators.estimate import Estimate
+from estimators.quantity import Quantity
+from proxy.call import AttemptRecord, CallRecord
+from proxy.ledger.columns import ATTEMPTS, CALLS, QUANTITIES, SCOPED_QUANTITIES, USAGE_COUNTS
+
+Row = tuple[object, ...]
+
+_json = msgspec.json.encode
+_call_head = attrgetter(*CALLS[: CALLS.index("tags")])
+_call_tail = attrgetter(*CALLS[CALLS.index("tags") + 1 :])
+_attempt_facts = attrgetter(*ATTEMPTS[1 : ATTEMPTS.index(USAGE_COUNTS[0])])
+_usage_facts = attrgetter(*USAGE_COUNTS, "source", "partial")
+_NO_USAGE: Row = (None,) * (len(USAGE_COUNTS) + 2)
+_intensity_facts = attrgetter("gco2e_per_kwh", "intensity_source", "intensity_year", "zone")
+_quantities = attrgetter(*QUANTITIES)
+_SCOPED = tuple(quantity in SCOPED_QUANTITIES for quantity in QUANTITIES)
+
+
+class Rows(NamedTuple):
+    """The rows of a batch, by table."""
+
+    calls: list[Row]
+    attempts: list[Row]
+    estimates: list[Row]
+
+
+def rows_of(records: Iterable[CallRecord]) -> Rows:
+    """All rows of the records."""
+    rows = Rows([], [], [])
+    for record in records:
+        rows.calls.append((*_call_head(record), _json(dict(record.tags)).decode(), *_call_tail(record)))
+        for attempt in record.attempts:
+            usage = attempt.usage
+            counted = _NO_USAGE if usage is None else _usage_facts(usage)
+            rows.attempts.append((record.call_id, *_attempt_facts(attempt), *counted))
+            if attempt.estimate is not None:
+                rows.estimates.append(estimate_row(record, attempt, attempt.estimate))
+    return rows
+
+
+def estimate_row(record: CallRecord, attempt: AttemptRecord, estimate: Estimate) -> Row:
+    """The opinion formed during the call. It bears the attempt's own id, so that writing it twice is writing it once."""
+    row: list[object] = [
+        attempt.attempt_id,
+        attempt.attempt_id,
+        record.call_id,
+        record.started_ms + int(record.latency_s * 1000),
+        estimate.method,
+        estimate.method_version,
+        estimate.factor_set,
+        estimate.profile,
+        estimate.quality,
+        "".join(estimate.quality_parts),
+        *_intensity_facts(estimate),
+        ",".join(estimate.warnings),
+    ]
+    for quantity, scoped in zip(_quantities(estimate), _SCOPED, strict=True):
+        row += _quantity_values(quantity, scoped)
+    return tuple(row)
+
+
+def _quantity_values(quantity: Quantity | None, scoped: bool) -> Row:
+    if quantity is None:
+        return (None,) * 7 if scoped else (None, None)
+    p50, variance = quantity
+    method, provider, model, zone, call = variance
+    mean = p50 * exp((method + provider + model + zone + call) / 2)
+    return (mean, p50, method, provider, model, zone, call) if scoped else (mean, p50)

@@ -1,0 +1,107 @@
+"""The ledger on a database server, by SQLAlchemy. It must never migrate by itself: replicas would race."""
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import Engine, create_engine, inspect, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError, StatementError
+
+from proxy.call import CallRecord
+from proxy.errors import StartError
+from proxy.ledger.base import Durability, Fetched, LedgerUnavailable, UnwritableRecord
+from proxy.ledger.columns import ATTEMPTS, CALLS, ESTIMATES, REVISIONS
+from proxy.ledger.rows import rows_of
+from proxy.ledger.tables import METADATA, attempts, calls, estimates, ledger_meta
+
+_INSERTS = tuple(
+    (insert(table).on_conflict_do_nothing(), columns) for table, columns in ((calls, CALLS), (attempts, ATTEMPTS), (estimates, ESTIMATES))
+)
+
+
+class ServerDoor:
+    """PostgreSQL by URL. Raises StartError when the URL or its driver is unknown."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            self._engine: Engine = create_engine(url, pool_pre_ping=True)
+        except (ArgumentError, ModuleNotFoundError) as error:
+            raise StartError(f"ledger.url cannot be used: {error}; write sqlite:///grammage.db or postgresql://user@host/name") from error
+        if self._engine.dialect.name != "postgresql":
+            raise StartError(f"ledger.url: {self._engine.dialect.name} is not supported; use sqlite or postgresql")
+
+    def upgrade(self) -> None:
+        """Only checks: StartError unless the schema is this version's."""
+        revision = self.revision()
+        if revision == REVISIONS[-1]:
+            return
+        if revision is not None and revision not in REVISIONS:
+            raise StartError(
+                f"the ledger was written by a newer version (schema {revision}, this one knows {REVISIONS[-1]}); install that version"
+            )
+        raise StartError(f"the ledger's schema is {revision or 'missing'}, this version needs {REVISIONS[-1]}; run: grammage db upgrade")
+
+    def migrate(self) -> None:
+        """Bring the schema to this version, for `grammage db upgrade`."""
+        from proxy.ledger.schema import migrate  # slow (alembic), needed on request only
+
+        try:
+            migrate(self._engine.url.render_as_string(hide_password=False))
+        except LedgerUnavailable as error:
+            raise StartError(f"cannot migrate the ledger at {self._engine.url!r}: {error}") from error
+
+    def revision(self) -> str | None:
+        """The schema's revision, None when there is none. Raises StartError when the server cannot be reached."""
+        try:
+            if not inspect(self._engine).has_table("alembic_version"):
+                return None
+            with self._engine.connect() as connection:
+                found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        except SQLAlchemyError as error:
+            raise StartError(f"cannot reach the ledger at {self._engine.url!r}: {error}") from error
+        return None if found is None else str(found)
+
+    def open_writer(self, durability: Durability) -> None:
+        """Nothing to open: the pool does. PostgreSQL's own default is as durable as `fsync`."""
+
+    def write(self, records: Sequence[CallRecord]) -> None:
+        """All rows of the records in one transaction, by the driver's executemany."""
+        try:
+            with self._engine.begin() as connection:
+                for (statement, columns), rows in zip(_INSERTS, rows_of(records), strict=True):
+                    if rows:
+                        connection.execute(statement, [_values(columns, row) for row in rows])
+        except (DataError, IntegrityError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            raise UnwritableRecord(str(error)) from error
+        except SQLAlchemyError as error:
+            bad_value = isinstance(error, StatementError) and error.orig is not None and isinstance(error.orig, (TypeError, ValueError))
+            raise (UnwritableRecord if bad_value else LedgerUnavailable)(str(error)) from error
+
+    def remember(self, key: str, value: str) -> str:
+        """The value kept under the key, now or before."""
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(insert(ledger_meta).values(key=key, value=value).on_conflict_do_nothing())
+                return str(connection.execute(select(ledger_meta.c.value).where(ledger_meta.c.key == key)).scalar_one())
+        except SQLAlchemyError as error:
+            raise LedgerUnavailable(str(error)) from error
+
+    def fetch(self, table: str, column: str, values: Sequence[str]) -> list[Fetched]:
+        """Rows of a table of ours."""
+        source = METADATA.tables[table]
+        try:
+            with self._engine.connect() as connection:
+                found = connection.execute(select(source).where(source.c[column].in_(values))).mappings().all()
+        except SQLAlchemyError as error:
+            raise LedgerUnavailable(str(error)) from error
+        return [dict(row) for row in found]
+
+    def close(self) -> None:
+        """Give back the pool."""
+        self._engine.dispose()
+
+
+def _values(columns: Sequence[str], row: Sequence[object]) -> Fetched:
+    named = dict(zip(columns, row, strict=True))
+    tags = named.get("tags")
+    return named if not isinstance(tags, str) else named | {"tags": msgspec.json.decode(tags)}

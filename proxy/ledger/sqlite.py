@@ -1,0 +1,217 @@
+"""The ledger in a SQLite file, by the driver itself: the hot path. It must never be written from two threads."""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Final
+
+from proxy.call import CallRecord
+from proxy.errors import StartError
+from proxy.ledger.base import Durability, Fetched, LedgerUnavailable, UnwritableRecord
+from proxy.ledger.columns import ATTEMPTS, CALLS, ESTIMATES, LEDGER_META, REVISIONS
+from proxy.ledger.create import create_if_empty
+from proxy.ledger.rows import Row, rows_of
+
+LOCK_WAIT_MS: Final = 1_000
+"""How long a batch waits for another writer before it goes to the spool."""
+CREATE_WAIT_S: Final = 30
+"""How long a start waits for another process that makes the schema."""
+CHECKPOINT_PAGES: Final = 4_000
+"""Pages in the write-ahead log before they are folded into the file (16 MB): rare enough to stay out of the 99th percentile."""
+ROWS_PER_STATEMENT: Final = (32, 8, 4, 2, 1)
+"""Rows are sent by multi-row statements of these sizes: each statement lets go of the interpreter lock once, not once per row."""
+
+_SYNCHRONOUS: Final = {"commit": "NORMAL", "async": "NORMAL", "fsync": "FULL"}
+_NEVER_STORABLE: Final = (
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    sqlite3.DataError,
+    OverflowError,
+    UnicodeError,
+)
+
+
+def insert_or_ignore(table: str, columns: Sequence[str], rows: int) -> str:
+    """The statement that inserts so many rows and leaves those alone whose key is there already."""
+    one = f"({', '.join('?' * len(columns))})"
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([one] * rows)} ON CONFLICT DO NOTHING"
+
+
+_INSERTS: Final = tuple(
+    {size: insert_or_ignore(table, columns, size) for size in ROWS_PER_STATEMENT}
+    for table, columns in (("calls", CALLS), ("attempts", ATTEMPTS), ("estimates", ESTIMATES))
+)
+
+
+class SqliteDoor:
+    """One ledger file. Raises StartError for a path that names no file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: sqlite3.Connection | None = None
+        self._durability: Durability = "commit"
+        self._file_id = (0, 0)
+
+    def upgrade(self) -> None:
+        """Create or migrate the schema when it is not this version's; alembic is imported only for an older ledger."""
+        try:
+            self._try_to_write()
+            revision = self._read_revision()
+            if revision is None and self._create():
+                return
+        except sqlite3.Error as error:
+            raise StartError(self._unusable(error)) from error
+        if revision == REVISIONS[-1]:
+            return
+        if revision is not None and revision not in REVISIONS:
+            raise StartError(
+                f"the ledger {self._path} was written by a newer version (schema {revision}, this one knows {REVISIONS[-1]}); "
+                "install that version again, or point ledger.url at another file"
+            )
+        from proxy.ledger.schema import migrate  # slow (alembic), needed once per version
+
+        try:
+            migrate(f"sqlite:///{self._path}")
+        except LedgerUnavailable as error:
+            raise StartError(self._unusable(error)) from error
+
+    def migrate(self) -> None:
+        """The same: a file belongs to whoever opens it."""
+        self.upgrade()
+
+    def revision(self) -> str | None:
+        """The schema's revision, None for a file that is fresh or not there. Raises StartError when it cannot be read."""
+        if not self._path.exists():
+            return None
+        try:
+            return self._read_revision()
+        except sqlite3.Error as error:
+            raise StartError(f"cannot read the ledger {self._path}: {error}") from error
+
+    def _read_revision(self) -> str | None:
+        with closing(self._reader()) as connection:
+            if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone() is None:
+                return None
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        return None if row is None else str(row[0])
+
+    def open_writer(self, durability: Durability) -> None:
+        """Open the writing connection on a file that exists."""
+        self._durability = durability
+        self._drop_writer()
+        try:
+            connection = sqlite3.connect(
+                f"{self._path.absolute().as_uri()}?mode=rw",
+                uri=True,
+                isolation_level=None,
+                timeout=LOCK_WAIT_MS / 1000,
+                check_same_thread=False,
+            )
+            self._writer = connection
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA synchronous={_SYNCHRONOUS[durability]}")
+            connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+            self._file_id = self._identity()
+        except (sqlite3.Error, OSError) as error:
+            self._drop_writer()
+            raise LedgerUnavailable(str(error)) from error
+
+    def write(self, records: Sequence[CallRecord]) -> None:
+        """All rows of the records in one transaction."""
+        rows = _storable_rows(records)
+        try:
+            if self._writer is None or self._identity() != self._file_id:
+                self.open_writer(self._durability)
+            connection = self._writer
+            assert connection is not None  # open_writer raises or sets it
+            connection.execute("BEGIN IMMEDIATE")
+            for inserts, table_rows in zip(_INSERTS, rows, strict=True):
+                for size, values in _chunks(table_rows):
+                    connection.execute(inserts[size], values)
+            connection.execute("COMMIT")
+        except _NEVER_STORABLE as error:
+            self._drop_writer()
+            raise UnwritableRecord(str(error)) from error
+        except (sqlite3.Error, OSError) as error:
+            self._drop_writer()
+            raise LedgerUnavailable(str(error)) from error
+
+    def remember(self, key: str, value: str) -> str:
+        """The value kept under the key, now or before."""
+        try:
+            with closing(self._reader()) as connection, connection:
+                connection.execute(insert_or_ignore("ledger_meta", LEDGER_META, 1), (key, value))
+                (kept,) = connection.execute("SELECT value FROM ledger_meta WHERE key = ?", (key,)).fetchone()
+        except sqlite3.Error as error:
+            raise LedgerUnavailable(str(error)) from error
+        return str(kept)
+
+    def fetch(self, table: str, column: str, values: Sequence[str]) -> list[Fetched]:
+        """Rows of a table of ours; table and column are names of columns.py, never a client's text."""
+        marks = ", ".join("?" * len(values))
+        try:
+            with closing(self._reader()) as connection:
+                connection.row_factory = sqlite3.Row
+                found = connection.execute(f"SELECT * FROM {table} WHERE {column} IN ({marks})", tuple(values)).fetchall()
+        except sqlite3.Error as error:
+            raise LedgerUnavailable(str(error)) from error
+        return [dict(row) for row in found]
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file and close."""
+        if self._writer is not None:
+            with suppress(sqlite3.Error):  # a full disk or a reader: the log stays beside the file, complete
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._drop_writer()
+
+    def _create(self) -> bool:
+        with closing(sqlite3.connect(self._path, isolation_level=None, timeout=CREATE_WAIT_S)) as connection:
+            return create_if_empty(connection) or self._read_revision() == REVISIONS[-1]
+
+    def _try_to_write(self) -> None:
+        """Make the file if there is none; raises sqlite3.Error unless it can be written."""
+        with closing(sqlite3.connect(self._path, isolation_level=None, timeout=LOCK_WAIT_MS / 1000)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:  # another writer at work: writable, and the spool bridges it
+                    raise
+
+    def _unusable(self, error: Exception) -> str:
+        folder = self._path.absolute().parent
+        why = f"the folder {folder} does not exist" if not folder.is_dir() else str(error)
+        return f"cannot write the ledger {self._path}: {why}. Make the folder and the file writable, or set ledger.url to another"
+
+    def _reader(self) -> sqlite3.Connection:
+        return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=rw", uri=True, timeout=LOCK_WAIT_MS / 1000)
+
+    def _identity(self) -> tuple[int, int]:
+        """Which file stands at the path: rows written to a deleted file would be lost in silence."""
+        found = os.stat(self._path)
+        return (found.st_dev, found.st_ino)
+
+    def _drop_writer(self) -> None:
+        if self._writer is not None:
+            with suppress(sqlite3.Error):  # a broken connection; whatever it had not committed is rolled back
+                self._writer.close()
+            self._writer = None
+
+
+def _storable_rows(records: Sequence[CallRecord]) -> tuple[list[Row], list[Row], list[Row]]:
+    try:
+        return rows_of(records)
+    except (TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise UnwritableRecord(f"{type(error).__name__}: {error}") from error
+
+
+def _chunks(rows: list[Row]) -> Iterator[tuple[int, list[object]]]:
+    """The rows' values in runs as long as the prepared statements."""
+    start = 0
+    for size in ROWS_PER_STATEMENT:
+        while len(rows) - start >= size:
+            yield size, [value for row in rows[start : start + size] for value in row]
+            start += size

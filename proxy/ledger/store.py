@@ -1,0 +1,127 @@
+"""The ledger by its URL: schema, writing, and one call read back. It must never edit a row: facts and opinions are only added."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from estimators.estimate import QualityParts
+from proxy.call import CallRecord
+from proxy.errors import StartError
+from proxy.ledger.base import Door, Durability, Fetched
+from proxy.ledger.columns import USAGE_COUNTS
+from proxy.ledger.sqlite import SqliteDoor
+
+_SQLITE_SCHEMES = ("sqlite:///", "sqlite+pysqlite:///")
+_FLAGS = ("stream", "stream_complete", "place_assumed", "simulated", "partial")
+
+
+class Store:
+    """One ledger. upgrade() first; write() on one thread at a time; find() and remember() from any. Raises StartError for a bad URL."""
+
+    def __init__(self, url: str) -> None:
+        self.path = sqlite_path(url)
+        self._door = _open_door(url, self.path)
+
+    def upgrade(self) -> None:
+        """A writable ledger with this version's schema. Raises StartError: unwritable, newer than us, PostgreSQL that is behind."""
+        self._door.upgrade()
+
+    def migrate(self) -> None:
+        """What upgrade() does, on a database server too: for `grammage db upgrade`. Raises StartError."""
+        self._door.migrate()
+
+    def revision(self) -> str | None:
+        """The schema's revision, None when there is none yet. Raises StartError when that cannot be read."""
+        return self._door.revision()
+
+    def open_writer(self, durability: Durability) -> None:
+        """Open the writing connection early. Raises LedgerUnavailable."""
+        self._door.open_writer(durability)
+
+    def write(self, records: Sequence[CallRecord]) -> None:
+        """Insert the records in one transaction; those already there are left alone. Raises LedgerUnavailable, UnwritableRecord."""
+        self._door.write(records)
+
+    def remember(self, key: str, value: str) -> str:
+        """Keep a fact of the ledger itself (the id of the user-hash secret), first come; returns the one that is kept."""
+        return self._door.remember(key, value)
+
+    def find(self, call_id: str) -> dict[str, object] | None:
+        """The call with `attempts`, each with its `usage` (or None) and its `estimates`, oldest first; None when unknown."""
+        calls = self._door.fetch("calls", "call_id", [call_id])
+        if not calls:
+            return None
+        call = _plain(calls[0])
+        attempts = [_plain(row) for row in self._door.fetch("attempts", "call_id", [call_id])]
+        attempts.sort(key=_ordinal)
+        opinions = self._door.fetch("estimates", "attempt_id", [str(attempt["attempt_id"]) for attempt in attempts])
+        opinions.sort(key=_age)
+        retags = sorted(self._door.fetch("retags", "call_id", [call_id]), key=_retag_age)
+        tags = call["tags"]
+        assert isinstance(tags, dict)  # _plain decoded it
+        call["tags"] = tags | {str(row["name"]): row["value"] for row in retags}
+        call["attempts"] = [_attempt(row, opinions) for row in attempts]
+        return call
+
+    def close(self) -> None:
+        """Give back every connection; the write-ahead log is folded in."""
+        self._door.close()
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file a SQLite URL names, None for another database. Raises StartError when it names no file."""
+    if not url.startswith("sqlite"):
+        return None
+    scheme = next((scheme for scheme in _SQLITE_SCHEMES if url.startswith(scheme)), None)
+    name = "" if scheme is None else url.removeprefix(scheme)
+    if name in ("", ":memory:") or "?" in name:
+        raise StartError(
+            f"ledger.url {url!r} names no file; write sqlite:///grammage.db, or sqlite:////var/lib/grammage/ledger.db for an absolute path"
+        )
+    return Path(name)
+
+
+def _open_door(url: str, path: Path | None) -> Door:
+    if path is not None:
+        return SqliteDoor(path)
+    from proxy.ledger.server import ServerDoor  # slow (SQLAlchemy), needed for a database server only
+
+    return ServerDoor(url)
+
+
+def _plain(row: Fetched) -> Fetched:
+    """A row with its flags as booleans and its tags as a dict, whatever the database made of them."""
+    plain = {name: bool(value) if name in _FLAGS and value is not None else value for name, value in row.items()}
+    tags = plain.get("tags")
+    if isinstance(tags, str):
+        plain["tags"] = msgspec.json.decode(tags, type=dict[str, str])
+    return plain
+
+
+def _attempt(row: Fetched, opinions: list[Fetched]) -> Fetched:
+    """An attempt with its usage under one name and its estimates beside it."""
+    source = row.pop("usage_source")
+    counts = {name: row.pop(name) for name in USAGE_COUNTS}
+    partial = row.pop("partial")
+    row["usage"] = None if source is None else counts | {"source": source, "partial": partial}
+    row["estimates"] = [_opinion(opinion) for opinion in opinions if opinion["attempt_id"] == row["attempt_id"]]
+    return row
+
+
+def _opinion(row: Fetched) -> Fetched:
+    parts = QualityParts._make(str(row["quality_parts"]))
+    codes = str(row["warnings"])
+    return row | {"quality_parts": parts._asdict(), "warnings": codes.split(",") if codes else []}
+
+
+def _ordinal(row: Fetched) -> tuple[int, str]:
+    return (int(str(row["ordinal"])), str(row["attempt_id"]))
+
+
+def _age(row: Fetched) -> tuple[int, str]:
+    return (int(str(row["created_ms"])), str(row["estimate_id"]))
+
+
+def _retag_age(row: Fetched) -> int:
+    return int(str(row["created_ms"]))

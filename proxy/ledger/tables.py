@@ -1,0 +1,35 @@
+"""The ledger's schema for SQLAlchemy, for SQLite and PostgreSQL alike. It must never hold a prompt, an answer or an address."""
+
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Double, Index, Integer, MetaData, Table, Text
+
+from proxy.ledger.columns import INDICES, KEYS, KINDS, NULLABLE, TABLES, Kind
+
+METADATA = MetaData()
+
+_TYPES: dict[Kind, type[BigInteger | Boolean | Double[float] | Integer | JSON | Text]] = {
+    "text": Text,
+    "integer": Integer,
+    "bigint": BigInteger,
+    "double": Double,
+    "boolean": Boolean,
+    "json": JSON,
+}
+
+
+def _table(name: str) -> Table:
+    """A table that SQLite clusters by its key: ids made later sort later, so rows are appended and need no second index."""
+    columns = [
+        Column(column, _TYPES[KINDS.get(column, "text")], primary_key=column in KEYS[name], nullable=column in NULLABLE)
+        for column in TABLES[name]
+    ]
+    return Table(name, METADATA, *columns, sqlite_with_rowid=False)
+
+
+calls = _table("calls")
+attempts = _table("attempts")
+estimates = _table("estimates")
+retags = _table("retags")
+ledger_meta = _table("ledger_meta")
+
+for _index, (_of, _column) in INDICES.items():
+    Index(_index, METADATA.tables[_of].c[_column])

@@ -1,0 +1,200 @@
+"""Reads server-sent events out of passing bytes and decides what may leave. It must never alter an event that is not the usage's.
+
+Three things are done to a stream, all at event borders: a usage chunk the client did not ask for is swallowed, the
+`"usage":null` that forcing it brings is cut out, and what ends the stream is held back until the call is recorded.
+"""
+
+import re
+
+import msgspec
+
+from proxy.splice import append_member, replace_exact
+
+KEEP_BYTES = 256 * 1024
+"""Passing bytes kept for counting, should no usage come."""
+
+LONGEST_EVENT_BYTES = 1024 * 1024
+"""An event longer than this leaves in pieces, unread."""
+
+_INTERESTING = re.compile(rb'"usage"\s*:\s*\{|\[DONE\]')
+_NULL_USAGE = re.compile(rb'\s*,\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,\s*')
+_EVENT = re.compile(rb".*?(?:\r\n\r\n|\n\n|\r\r|\Z)", re.DOTALL)
+_DATA = re.compile(rb"^data:[ ]?(.*?)\r?$", re.MULTILINE)
+_MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,256})"')
+_NULL = b"null"
+_DONE = b"[DONE]"
+
+
+class _Chunk(msgspec.Struct):
+    choices: msgspec.Raw = msgspec.Raw(b"")
+    usage: msgspec.Raw = msgspec.Raw(b"")
+
+
+_CHUNK = msgspec.json.Decoder(_Chunk)
+
+
+class Relay:
+    """One stream's passage. `feed` returns what may leave now; once `finished`, `terminal` returns what was held back.
+
+    forced: we asked for usage on the client's behalf, so it must not show.
+    """
+
+    __slots__ = (
+        "_held",
+        "_kept_bytes",
+        "_null_form",
+        "_pending",
+        "_rest",
+        "finished",
+        "forced",
+        "kept",
+        "seen_bytes",
+        "served_model",
+        "usage_raw",
+    )
+
+    def __init__(self, *, forced: bool) -> None:
+        self.forced = forced
+        self.finished = False
+        self.kept: list[bytes] = []
+        self.seen_bytes = 0
+        self.served_model: str | None = None
+        self.usage_raw: bytes | None = None
+        self._kept_bytes = 0
+        self._rest = b""
+        self._pending = b""
+        self._held = b""
+        self._null_form: bytes | None = None
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The bytes that may leave now, whole events only."""
+        self.seen_bytes += len(chunk)
+        if self.finished:
+            return chunk
+        data = self._rest + chunk if self._rest else chunk
+        border = _last_border(data)
+        if border == len(data):
+            self._rest = b""
+        elif border:
+            data, self._rest = data[:border], data[border:]
+        elif len(data) > LONGEST_EVENT_BYTES:
+            self._rest = b""
+        else:
+            self._rest = data
+            return b""
+        return self._pass(data)
+
+    def end(self) -> bytes:
+        """What remains when the body ended without a border; the stream is finished then."""
+        rest, self._rest = self._rest, b""
+        out = self._pass(rest) if rest else b""
+        self.finished = True
+        return out
+
+    def terminal(self, footprint: bytes | None) -> bytes:
+        """What was held back: the usage event (with `footprint`, a JSON member, spliced in; gone if forced), then the end mark."""
+        event, self._pending = self._pending, b""
+        held, self._held = self._held, b""
+        if event and self.forced:
+            event = b""
+        elif event and footprint and self.usage_raw:
+            event = replace_exact(event, "usage", self.usage_raw, append_member(self.usage_raw, footprint))
+        return event + held
+
+    def _pass(self, block: bytes) -> bytes:
+        if self._kept_bytes < KEEP_BYTES:
+            self.kept.append(block)
+            self._kept_bytes += len(block)
+        if self.served_model is None and (match := _MODEL.search(block)):
+            self.served_model = match.group(1).decode("utf-8", "replace")
+        if self.forced:
+            block = self._without_null_usage(block)
+        match = _INTERESTING.search(block)
+        if match is None:
+            if self._pending and block.strip():
+                return self._release() + block
+            return block
+        return self._by_event(block, _event_start(block, match.start()))
+
+    def _by_event(self, block: bytes, start: int) -> bytes:
+        """Walks the events from `start` on; those before it have nothing of interest."""
+        out = [self._release() + block[:start]] if start and block[:start].strip() else [block[:start]]
+        for match in _EVENT.finditer(block, start):
+            event = match.group()
+            if not event:
+                continue
+            if self.finished:
+                self._held += event
+                continue
+            out.append(self._one(event))
+        return b"".join(out)
+
+    def _one(self, event: bytes) -> bytes:
+        data = _DATA.search(event)
+        payload = data.group(1).strip() if data else b""
+        if payload == _DONE:
+            self.finished = True
+            self._held = event
+            return b""
+        before = self._release() if payload else b""
+        if b'"usage"' in payload and self._carries_usage(payload):
+            self._pending = event
+            return before
+        return before + event
+
+    def _carries_usage(self, payload: bytes) -> bool:
+        """Notes the usage in `payload`; True when the event carries nothing else (`choices: []`)."""
+        try:
+            chunk = _CHUNK.decode(payload)
+        except msgspec.MsgspecError:
+            return False
+        usage = bytes(chunk.usage)
+        if not usage.startswith(b"{"):
+            return False
+        self.usage_raw = usage
+        return bytes(chunk.choices).translate(None, b" \t\r\n") == b"[]"
+
+    def _release(self) -> bytes:
+        """A usage event that was not the last one leaves as it came, or not at all."""
+        event, self._pending = self._pending, b""
+        return b"" if self.forced else event
+
+    def _without_null_usage(self, block: bytes) -> bytes:
+        if b'"usage"' not in block:
+            return block
+        if self._null_form is None:
+            self._null_form = _null_form(block)
+        form = self._null_form
+        return block.replace(form, b"") if form else block
+
+
+def _last_border(data: bytes) -> int:
+    """Just past the last blank line, 0 if there is none."""
+    if data.endswith(b"\n\n"):
+        return len(data)
+    newline, carriage = data.rfind(b"\n\n"), data.rfind(b"\r\n\r\n")
+    border = max(newline + 2 if newline >= 0 else 0, carriage + 4 if carriage >= 0 else 0)
+    if not border and b"\n" not in data:
+        bare = data.rfind(b"\r\r")
+        border = bare + 2 if bare >= 0 else 0
+    return border
+
+
+def _event_start(block: bytes, at: int) -> int:
+    """Where the event that holds position `at` begins."""
+    return _last_border(block[:at])
+
+
+def _null_form(block: bytes) -> bytes | None:
+    """How this provider spells a top-level `"usage":null`, empty if it writes none; None while no event has told."""
+    for match in _EVENT.finditer(block):
+        data = _DATA.search(match.group())
+        if data is None:
+            continue
+        try:
+            chunk = _CHUNK.decode(data.group(1))
+        except msgspec.MsgspecError:
+            continue
+        if bytes(chunk.usage) == _NULL and (found := _NULL_USAGE.search(data.group(1))):
+            return found.group()
+    return None

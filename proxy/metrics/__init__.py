@@ -1,0 +1,156 @@
+"""Exposes counted calls, joules and grams to Prometheus. It must never be the source of a report: the ledger is."""
+
+import math
+import platform
+from collections.abc import Iterable, Iterator
+from itertools import product
+
+from prometheus_client.exposition import choose_encoder
+
+from config.settings import Settings
+from config.tables import Tables
+from estimators.estimate import Estimate
+from estimators.quantity import Z95, Quantity
+from proxy.call import AttemptRecord, CallRecord
+from proxy.metrics.families import DropCount, Families, LedgerCollector, LedgerGauges, LogCollector
+from proxy.metrics.labels import UNSERVED, Labels, path_kind
+from proxy.metrics.series import Codes, Series
+
+__all__ = ["DropCount", "LedgerGauges", "Metrics"]
+
+JOULES_PER_WH = 3600.0
+PREPARED_SERIES = 1_000
+OUTCOMES = ("ok", "client_error", "upstream_error", "client_left", "upstream_cut")
+NOT_GENERATED = "not_generated"
+MOST_INTENSITIES = 500
+NO_COUNTS = (0, 0, 0, 0)
+NO_WEIGHTS = (0.0,) * 7
+
+
+class Metrics:
+    """What one process has counted. `observe` belongs to the event loop, `render` to any thread.
+
+    built_in_aliases: names that are served without configuration, such as `sim-*`; they become model labels.
+    """
+
+    def __init__(self, settings: Settings, tables: Tables, *, version: str = "", built_in_aliases: Iterable[str] = ()) -> None:
+        self._labels = Labels(settings, tables.catalogue, built_in_aliases)
+        self._families = Families(self._labels.names)
+        self._series = Series(self._families)
+        self._intensities: dict[tuple[str, str], float] = {}
+        overflow = self._families.overflow
+        self._policies = Codes(self._families.policies, overflow)
+        self._unweighed = Codes(self._families.unweighed, overflow)
+        self._usage_source = Codes(self._families.usage_source, overflow)
+        self._quality = Codes(self._families.quality, overflow)
+        self._passthrough = Codes(self._families.passthrough, overflow)
+        self._families.build.labels(version, platform.python_version()).set(1)
+        self.describe_factors(tables)
+        self.config_reloaded(ok=True)
+        self._start_at_zero(settings, tables)
+
+    def observe(self, record: CallRecord) -> None:
+        """Counts one finished call and its attempts."""
+        attempts = record.attempts
+        model = self._labels.model(record.alias)
+        series = self._series.of_call(record.operation, attempts[-1].provider if attempts else UNSERVED, model, record.outcome)
+        series.requests.inc(1, {"call_id": record.call_id})
+        series.duration.observe(record.latency_s)
+        if record.time_to_first_token_s is not None:
+            series.first_token.observe(record.time_to_first_token_s)
+        self._families.overhead.observe(record.overhead_s)
+        self._policies(*_policy_labels(record.policy)).inc()
+        if attempts:
+            tags = self._labels.tags(record.tags)
+            for attempt in attempts:
+                self._observe_attempt(model, tags, attempt)
+
+    def observe_passthrough(self, path: str, status: int) -> None:
+        """Counts a call that is passed on without being weighed, such as files and polling, by the first word of its path under /v1."""
+        self._passthrough(path_kind(path), f"{status // 100}xx").inc()
+
+    def config_reloaded(self, *, ok: bool) -> None:
+        """Notes whether the last load of the configuration was taken over."""
+        self._families.reload.set(1 if ok else 0)
+
+    def describe_factors(self, tables: Tables) -> None:
+        """Names the factor set in force."""
+        self._families.factors.clear()
+        self._families.factors.labels(tables.factors.version, tables.factors.fingerprint).set(1)
+
+    def watch_ledger(self, ledger: LedgerGauges) -> None:
+        """Exposes the state of the ledger's writer."""
+        self._families.registry.register(LedgerCollector(ledger))
+
+    def watch_log(self, log: DropCount) -> None:
+        """Exposes how many log lines were dropped."""
+        self._families.registry.register(LogCollector(log))
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The exposition and its content type, as `Accept` asks; an Accept that cannot be read gets the plain text."""
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # the library compares what it could not parse
+            encode, content_type = choose_encoder("")
+        self._series.flush()
+        return encode(self._families.registry), content_type
+
+    def _observe_attempt(self, model: str, tags: tuple[str, ...], attempt: AttemptRecord) -> None:
+        estimate, usage = attempt.estimate, attempt.usage
+        if estimate is None and attempt.unweighed_reason not in (None, NOT_GENERATED):
+            self._unweighed(str(attempt.unweighed_reason)).inc()
+        if usage is None and estimate is None:
+            return
+        counts: tuple[int, ...] = NO_COUNTS
+        weights: tuple[float, ...] = NO_WEIGHTS
+        if usage is not None:
+            self._usage_source(usage.source).inc()
+            counts = (usage.input_tokens, usage.output_tokens, usage.cached_input_tokens, usage.reasoning_output_tokens)
+        if estimate is not None:
+            self._note_opinion(attempt.zone, estimate)
+            joules = estimate.facility_energy_wh.mean * JOULES_PER_WH
+            weights = (joules, *_spread(estimate.operational_gco2e), *_spread(estimate.embodied_gco2e))
+        self._series.of_footprint(model, attempt.zone, tags).add((*counts, *weights))
+
+    def _note_opinion(self, zone: str, estimate: Estimate) -> None:
+        self._quality(estimate.quality).inc()
+        key = (zone, estimate.intensity_source)
+        known = self._intensities.get(key)
+        if known != estimate.gco2e_per_kwh and (known is not None or len(self._intensities) < MOST_INTENSITIES):
+            self._intensities[key] = estimate.gco2e_per_kwh
+            self._families.intensity.labels(*key).set(estimate.gco2e_per_kwh)
+
+    def _start_at_zero(self, settings: Settings, tables: Tables) -> None:
+        for source in ("provider", "counted", "estimated"):
+            self._usage_source(source)
+        for tier in "ABCDE":
+            self._quality(tier)
+        self._policies(*_policy_labels("none"))
+        for model, provider, zone in _configured(settings, tables):
+            if self._series.count < PREPARED_SERIES:
+                for outcome in OUTCOMES:
+                    self._series.of_call("chat", provider, model, outcome)
+            for tags in product(*self._labels.declared()):
+                if self._series.count >= PREPARED_SERIES:
+                    return
+                self._series.of_footprint(model, zone, tags)
+
+
+def _configured(settings: Settings, tables: Tables) -> Iterator[tuple[str, str, str]]:
+    for alias, entry in settings.models.items():
+        if "*" not in alias:
+            for deployment in entry.deployments:
+                place = tables.places.resolve(deployment.provider, region=deployment.region, zone=deployment.zone)
+                yield alias, deployment.provider, place.zone
+
+
+def _policy_labels(policy: str) -> tuple[str, str]:
+    if policy in ("none", "off"):
+        return policy, policy
+    return (policy.removeprefix("shadow:"), "shadow") if policy.startswith("shadow:") else (policy, "enforce")
+
+
+def _spread(quantity: Quantity) -> tuple[float, float, float]:
+    variance = quantity.variance.total
+    factor = math.exp(Z95 * math.sqrt(variance))
+    return quantity.p50 * math.exp(variance / 2), quantity.p50 / factor, quantity.p50 * factor

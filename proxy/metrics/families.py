@@ -1,0 +1,116 @@
+"""Names every metric family with its meaning and its labels. It must never decide a label value."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+CALL_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
+OVERHEAD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+OUTER = "Sums over calls are outer bounds."
+
+
+class LedgerGauges(Protocol):
+    """What the ledger's writer tells about itself; read when /metrics is rendered."""
+
+    @property
+    def queued(self) -> int: ...
+    @property
+    def spooled_total(self) -> int: ...
+    @property
+    def failures_total(self) -> int: ...
+    @property
+    def last_commit_s(self) -> float | None: ...
+    def oldest_age_s(self) -> float: ...
+
+
+class DropCount(Protocol):
+    """What the log's writer tells about itself."""
+
+    @property
+    def dropped_total(self) -> int: ...
+
+
+class Families:
+    """All families in one own registry, prefix `grammage_`. `tags` are the label names of the declared tags."""
+
+    def __init__(self, tags: tuple[str, ...]) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has not typed it
+        self.registry = CollectorRegistry(auto_describe=False)
+        self._name_calls()
+        self._name_footprint(tags)
+        self._name_state()
+
+    def _name_calls(self) -> None:
+        self.requests = self._counter("requests_total", "Finished calls.", ("operation", "provider", "model", "outcome"))
+        self.duration = self._histogram("request_duration_seconds", "Time of a whole call.", ("operation", "model"), CALL_BUCKETS)
+        self.first_token = self._histogram("time_to_first_token_seconds", "Time to the first answer bytes.", ("model",), CALL_BUCKETS)
+        self.overhead = self._histogram("proxy_overhead_seconds", "Time of a call spent in the proxy itself.", (), OVERHEAD_BUCKETS)
+        self.policies = self._counter("policy_decisions_total", "Policy decisions.", ("policy", "action"))
+        self.unweighed = self._counter("unweighed_calls_total", "Attempts that generated but could not be weighed.", ("reason",))
+        self.usage_source = self._counter("usage_source_total", "Attempts by who counted their usage.", ("source",))
+        self.quality = self._counter("quality_total", "Weighed attempts by quality tier.", ("tier",))
+        self.passthrough = self._counter("passthrough_requests_total", "Calls passed on unweighed.", ("kind", "status"))
+
+    def _name_footprint(self, tags: tuple[str, ...]) -> None:
+        counted, weighed = (*tags, "model"), (*tags, "model", "zone", "phase")
+        self.input = self._counter("input_tokens_total", "Input tokens, cached ones included.", counted)
+        self.output = self._counter("output_tokens_total", "Output tokens, reasoning included.", counted)
+        self.cached = self._counter("cached_input_tokens_total", "Cached input tokens, a part of input_tokens_total.", ("model",))
+        self.reasoning = self._counter("reasoning_output_tokens_total", "Reasoning tokens, a part of output_tokens_total.", ("model",))
+        self.energy = self._counter("energy_joules_total", "Facility energy, expected value.", (*tags, "model", "zone"))
+        self.emissions = (
+            self._counter("emissions_co2e_grams_total", "Emissions, location-based, expected value.", weighed),
+            self._counter("emissions_co2e_low_grams_total", f"Emissions, 5th percentile of each call. {OUTER}", weighed),
+            self._counter("emissions_co2e_high_grams_total", f"Emissions, 95th percentile of each call. {OUTER}", weighed),
+        )
+
+    def _name_state(self) -> None:
+        self.intensity = self._gauge(
+            "grid_carbon_intensity_grams_per_kilowatt_hour", "Carbon intensity that calls are weighed with.", ("zone", "source")
+        )
+        self.build = self._gauge("build_info", "Version that runs.", ("version", "python"))
+        self.factors = self._gauge("factors_info", "Factor set in force.", ("version", "sha256"))
+        self.overflow = self._counter("label_overflow_total", "Counts whose labels were folded into `other`, too many series.")
+        self.reload = self._gauge("config_reload_success", "1 when the last load of the configuration was taken over, else 0.")
+
+    def _counter(self, name: str, meaning: str, labels: tuple[str, ...] = ()) -> Counter:
+        return Counter(f"grammage_{name}", meaning, labels, registry=self.registry)
+
+    def _gauge(self, name: str, meaning: str, labels: tuple[str, ...] = ()) -> Gauge:
+        return Gauge(f"grammage_{name}", meaning, labels, registry=self.registry)
+
+    def _histogram(self, name: str, meaning: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"grammage_{name}", meaning, labels, buckets=buckets, registry=self.registry)
+
+
+class LedgerCollector(Collector):
+    """Reads the ledger's writer when asked, so that the writer knows no metrics."""
+
+    def __init__(self, ledger: LedgerGauges) -> None:
+        self._ledger = ledger
+
+    def collect(self) -> Iterable[Metric]:
+        """The ledger's families with their values of now."""
+        ledger = self._ledger
+        yield GaugeMetricFamily("grammage_ledger_queue_calls", "Calls that wait for their commit.", value=ledger.queued)
+        yield GaugeMetricFamily("grammage_ledger_oldest_call_seconds", "Age of the oldest call that waits.", value=ledger.oldest_age_s())
+        if ledger.last_commit_s is not None:
+            yield GaugeMetricFamily("grammage_ledger_commit_seconds", "Time of the last group commit.", value=ledger.last_commit_s)
+        yield CounterMetricFamily("grammage_ledger_spooled", "Calls written to the spool.", value=ledger.spooled_total)
+        yield CounterMetricFamily("grammage_ledger_failures", "Group commits that failed.", value=ledger.failures_total)
+
+
+class LogCollector(Collector):
+    """Reads the log's writer when asked."""
+
+    def __init__(self, log: DropCount) -> None:
+        self._log = log
+
+    def collect(self) -> Iterable[Metric]:
+        """The count of dropped lines."""
+        yield CounterMetricFamily(
+            "grammage_log_dropped_lines", "Log lines dropped while standard error was stuck.", value=self._log.dropped_total
+        )

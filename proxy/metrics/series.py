@@ -1,0 +1,135 @@
+"""Keeps the label children of each combination at hand, and their number bounded. It must never grow with what clients send."""
+
+from threading import Lock
+from typing import NamedTuple
+
+from prometheus_client import Counter, Histogram
+
+from config.series import MOST_SERIES
+from proxy.metrics.families import CALL_BUCKETS, Families
+from proxy.metrics.labels import OTHER
+
+MOST_CODES = 64
+HISTOGRAM_SERIES = len(CALL_BUCKETS) + 3
+PHASES = ("operational", "embodied")
+
+
+class CallSeries(NamedTuple):
+    """Children that one call touches."""
+
+    requests: Counter
+    duration: Histogram
+    first_token: Histogram
+
+
+class FootprintSeries:
+    """What attempts of one combination add up to since the last exposition, in plain floats: eleven locked counters a call are slow."""
+
+    __slots__ = ("_children", "_lock", "_pending")
+
+    def __init__(self, children: tuple[Counter, ...]) -> None:
+        self._children = children
+        self._pending = [0.0] * len(children)
+        self._lock = Lock()
+
+    def add(self, amounts: tuple[float, ...]) -> None:
+        """Adds to the children, in their order: tokens in, out, cached, reasoning; joules; operational and embodied mean, low, high."""
+        with self._lock:
+            self._pending = [old + new for old, new in zip(self._pending, amounts, strict=True)]
+
+    def flush(self) -> None:
+        """Hands what is pending to the children."""
+        with self._lock:
+            pending, self._pending = self._pending, [0.0] * len(self._children)
+        for child, amount in zip(self._children, pending, strict=True):
+            if amount:
+                child.inc(amount)
+
+
+class Codes:
+    """Children of a family whose values are codes of ours, such as reasons; beyond `MOST_CODES` a new one is `other`."""
+
+    __slots__ = ("_children", "_family", "_overflow")
+
+    def __init__(self, family: Counter, overflow: Counter) -> None:
+        self._family = family
+        self._overflow = overflow
+        self._children: dict[tuple[str, ...], Counter] = {}
+
+    def __call__(self, *values: str) -> Counter:
+        """The child of these label values."""
+        found = self._children.get(values)
+        if found is None:
+            if len(self._children) >= MOST_CODES:
+                self._overflow.inc()
+                return self._family.labels(*(OTHER,) * len(values))
+            found = self._children[values] = self._family.labels(*values)
+        return found
+
+
+class Series:
+    """The children by combination. Beyond `MOST_SERIES` a new combination is counted as all-`other`, and that it was, is counted too."""
+
+    __slots__ = ("_calls", "_families", "_footprints", "_known", "count")
+
+    def __init__(self, families: Families) -> None:
+        self.count = 0
+        self._families = families
+        self._known: set[tuple[str, ...]] = set()
+        self._calls: dict[tuple[str, str, str, str], CallSeries] = {}
+        self._footprints: dict[tuple[str, str, tuple[str, ...]], FootprintSeries] = {}
+
+    def of_call(self, operation: str, provider: str, model: str, outcome: str) -> CallSeries:
+        """Children for a call."""
+        key = (operation, provider, model, outcome)
+        found = self._calls.get(key)
+        if found is not None:
+            return found
+        other = (operation, OTHER, OTHER, outcome)
+        parts = {("requests", *key): 1, ("duration", operation, model): HISTOGRAM_SERIES, ("first_token", model): HISTOGRAM_SERIES}
+        if not self._admit(parts, always=key == other):
+            return self.of_call(*other)
+        names = self._families
+        made = CallSeries(names.requests.labels(*key), names.duration.labels(operation, model), names.first_token.labels(model))
+        self._calls[key] = made
+        return made
+
+    def of_footprint(self, model: str, zone: str, tags: tuple[str, ...]) -> FootprintSeries:
+        """Children for an attempt."""
+        key = (model, zone, tags)
+        found = self._footprints.get(key)
+        if found is not None:
+            return found
+        other = (OTHER, OTHER, (OTHER,) * len(tags))
+        parts = {("model", model): 2, ("tokens", model, *tags): 2, ("footprint", model, zone, *tags): 7}
+        if not self._admit(parts, always=key == other):
+            return self.of_footprint(*other)
+        names = self._families
+        mean, low, high = names.emissions
+        made = FootprintSeries(
+            (
+                names.input.labels(*tags, model),
+                names.output.labels(*tags, model),
+                names.cached.labels(model),
+                names.reasoning.labels(model),
+                names.energy.labels(*tags, model, zone),
+                *(family.labels(*tags, model, zone, phase) for phase in PHASES for family in (mean, low, high)),
+            )
+        )
+        self._footprints[key] = made
+        return made
+
+    def flush(self) -> None:
+        """Hands everything pending to the counters that are exposed."""
+        for series in tuple(self._footprints.values()):
+            series.flush()
+
+    def _admit(self, parts: dict[tuple[str, ...], int], *, always: bool) -> bool:
+        fresh = {part: size for part, size in parts.items() if part not in self._known}
+        size = sum(fresh.values())
+        if self.count + size > MOST_SERIES and not always:
+            self._families.overflow.inc()
+            return False
+        self._known.update(fresh)
+        self.count += size
+        return True

@@ -1,0 +1,74 @@
+"""Lists the models a caller may use, in OpenAI's shape. It must never list what the configuration does not serve."""
+
+import json
+
+from starlette.types import Receive, Scope, Send
+
+from proxy.asgi import JSON_TYPE, send_error, send_whole
+from proxy.auth import presented_key
+from proxy.call import Caller
+from proxy.errors import GrammageError, NotFound
+from proxy.headers import outgoing, returned
+from proxy.outgoing import upstream_url
+from proxy.passthrough import pass_through
+from proxy.policy.candidates import listed_models
+from proxy.policy.decide import may_use
+from proxy.rooms import Rooms
+from proxy.splice import find_member
+from proxy.upstream.base import UpstreamRequest
+
+PATH = "/v1/models"
+
+
+async def list_models(rooms: Rooms, scope: Scope, receive: Receive, send: Send) -> None:
+    """GET /v1/models and /v1/models/{id}: the provider's own answer when models are not configured, else the configured ones."""
+    settings = rooms.settings
+    name = scope["path"][len(PATH) + 1 :]
+    rows = _rows(rooms, Caller(id=""))
+    if not settings.models and (settings.upstream is not None or (name and name not in rows)):
+        await pass_through(rooms, scope, receive, send)
+        return
+    try:
+        caller = rooms.doorkeeper.identify(scope["headers"])
+        mine = _rows(rooms, caller)
+        if name:
+            await send_whole(send, 200, [JSON_TYPE], json.dumps(_one(mine, name)).encode())
+        elif settings.models or presented_key(scope["headers"]) is None:
+            await send_whole(send, 200, [JSON_TYPE], json.dumps({"object": "list", "data": list(mine.values())}).encode())
+        else:
+            await _with_providers(rooms, scope, caller, mine, send)
+    except GrammageError as error:
+        await send_error(send, error)
+
+
+def _rows(rooms: Rooms, caller: Caller) -> dict[str, dict[str, object]]:
+    pairs = listed_models(rooms.candidates, rooms.tables.catalogue)
+    return {name: {"id": name, "object": "model", "created": 0, "owned_by": owner} for name, owner in pairs if may_use(caller, name)}
+
+
+def _one(rows: dict[str, dict[str, object]], name: str) -> dict[str, object]:
+    if name not in rows:
+        raise NotFound(f"model {name!r} is not served here for this key; GET {PATH} lists what is.", code="unknown_model", param="model")
+    return rows[name]
+
+
+async def _with_providers(rooms: Rooms, scope: Scope, caller: Caller, mine: dict[str, dict[str, object]], send: Send) -> None:
+    """The provider's list, as it wrote it, with our simulated models added at its end."""
+    target = rooms.unmatched
+    headers = outgoing(scope["headers"], api_key=target.api_key, own_key_goes=caller.forwards_own_key)
+    request = UpstreamRequest(
+        method="GET", url=upstream_url(target.base_url, PATH, scope["query_string"]), path=PATH, headers=headers, body=None
+    )
+    reply = await rooms.door_of(target).send(request)
+    body = await reply.read()
+    reply.close()
+    await send_whole(send, reply.status, returned(reply.headers), _extended(body, mine) if reply.status == 200 else body)
+
+
+def _extended(body: bytes, mine: dict[str, dict[str, object]]) -> bytes:
+    member = find_member(body, "data")
+    if member is None or body[member.end - 1 : member.end] != b"]":
+        return body
+    rows = b",".join(json.dumps(row).encode() for row in mine.values())
+    comma = b"" if body[member.value + 1 : member.end - 1].strip() == b"" else b","
+    return body[: member.end - 1] + comma + rows + body[member.end - 1 :]

@@ -1,0 +1,54 @@
+"""Writes the request that leaves for a provider: the caller's bytes, spliced where they must change. It must never re-serialise a body."""
+
+import msgspec
+
+from proxy.attribute import without_tag_metadata
+from proxy.endpoints.base import Ask, decoded
+from proxy.headers import outgoing
+from proxy.passage import Passage
+from proxy.rooms import Rooms
+from proxy.splice import prepend_member, replace_value
+from proxy.upstream.base import UpstreamRequest
+
+_FORCED = b'"stream_options":{"include_usage":true}'
+V1 = "/v1"
+
+
+def forces_usage(passage: Passage) -> bool:
+    """True when usage must be asked for on the client's behalf."""
+    ask = passage.ask
+    return ask.stream and ask.endpoint.streams and not ask.wants_usage
+
+
+def request_for(rooms: Rooms, passage: Passage, *, query: bytes) -> UpstreamRequest:
+    """The request for the passage's candidate; the caller's bytes but for the model's name, the forced usage and our metadata keys."""
+    candidate, ask = passage.candidate, passage.ask
+    body = without_tag_metadata(ask, ask.body, rooms.metadata_tags)
+    if candidate.model is not None and candidate.model != ask.alias:
+        body = replace_value(body, "model", msgspec.json.encode(candidate.model))
+    if passage.forced_usage:
+        body = _with_forced_usage(ask, body)
+    return UpstreamRequest(
+        method="POST",
+        url=upstream_url(candidate.base_url, ask.endpoint.path, query),
+        path=ask.endpoint.path,
+        headers=outgoing(
+            passage.headers, api_key=candidate.api_key, own_key_goes=passage.caller.forwards_own_key and not candidate.is_simulated
+        ),
+        body=body,
+    )
+
+
+def upstream_url(base_url: str, path: str, query: bytes) -> str:
+    """The provider's address for `path` (which starts with /v1), query kept as it came."""
+    address = base_url + path[len(V1) :]
+    return f"{address}?{query.decode('latin-1')}" if query else address
+
+
+def _with_forced_usage(ask: Ask, body: bytes) -> bytes:
+    raw = bytes(ask.head.stream_options)
+    if not raw:
+        return prepend_member(body, _FORCED)
+    options = decoded(raw)
+    merged = {**options, "include_usage": True} if isinstance(options, dict) else {"include_usage": True}
+    return replace_value(body, "stream_options", msgspec.json.encode(merged))

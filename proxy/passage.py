@@ -1,0 +1,110 @@
+"""What one call gathers on its way down the corridor, until it becomes a record. It must never hold what is not a fact of this call."""
+
+from dataclasses import dataclass
+
+from estimators.estimate import Estimate
+from estimators.prepared import Prepared
+from estimators.usage import Usage
+from proxy.call import AttemptRecord, Caller, CallRecord, Outcome
+from proxy.endpoints.base import Ask
+from proxy.policy.candidates import Candidate
+from proxy.policy.decide import Decision
+from proxy.upstream.base import Headers
+
+CLIENT_CLOSED_REQUEST = 499
+"""Status kept for a call whose client left before the answer, as nginx does."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Passage:
+    """A call under way. Times are monotonic seconds; `sent` to `received` is the provider's time."""
+
+    call_id: str
+    started_ms: int
+    entered: float
+    ask: Ask
+    caller: Caller
+    headers: Headers
+    tags: tuple[tuple[str, str], ...]
+    decision: Decision
+    candidate: Candidate
+    prepared: Prepared | None = None
+    request_bytes: int = 0
+    response_bytes: int = 0
+    sent: float = 0.0
+    received: float = 0.0
+    first_byte: float | None = None
+    recorded: bool = False
+    status: int = 0
+    outcome: Outcome = "ok"
+    forced_usage: bool = False
+    streamed: bool = False
+    stream_complete: bool = False
+    served_model: str | None = None
+    upstream_request_id: str | None = None
+    user_hash: str | None = None
+    user_hash_key_id: str | None = None
+    retry_count: int = 0
+    idempotency_key_hash: str | None = None
+    usage: Usage | None = None
+    estimate: Estimate | None = None
+    unweighed_reason: str | None = None
+
+    @property
+    def model(self) -> str:
+        """The model as the provider was asked for it."""
+        return self.candidate.model or self.ask.alias
+
+    @property
+    def weighed_model(self) -> str:
+        """The model to weigh by: what the provider says it served, else what it was asked for."""
+        return self.served_model or self.model
+
+
+def record_of(passage: Passage, attempt_id: str, now: float) -> CallRecord:
+    """The call as facts, with its one attempt."""
+    candidate = passage.candidate
+    latency_s = now - passage.entered
+    attempt = AttemptRecord(
+        attempt_id=attempt_id,
+        ordinal=0,
+        provider=candidate.provider,
+        model=passage.model,
+        served_model=passage.weighed_model,
+        region=candidate.place.region,
+        zone=candidate.place.zone,
+        place_assumed=candidate.place.assumed,
+        simulated=candidate.is_simulated,
+        status=passage.status,
+        outcome=passage.outcome,
+        upstream_request_id=passage.upstream_request_id,
+        usage=passage.usage,
+        estimate=passage.estimate,
+        unweighed_reason=passage.unweighed_reason,
+        request_bytes=passage.request_bytes,
+        response_bytes=passage.response_bytes,
+        latency_s=now - passage.sent if passage.sent else 0.0,
+    )
+    return CallRecord(
+        call_id=passage.call_id,
+        started_ms=passage.started_ms,
+        operation=passage.ask.endpoint.operation,
+        path=passage.ask.endpoint.path,
+        alias=passage.ask.alias[:256],
+        caller_id=passage.caller.id,
+        tags=passage.tags,
+        user_hash=passage.user_hash,
+        user_hash_key_id=passage.user_hash_key_id,
+        status=passage.status,
+        outcome=passage.outcome,
+        stream=passage.streamed,
+        stream_complete=passage.stream_complete,
+        latency_s=latency_s,
+        time_to_first_token_s=None if passage.first_byte is None else passage.first_byte - passage.entered,
+        overhead_s=max(0.0, latency_s - (passage.received - passage.sent)),
+        policy=passage.decision.policy,
+        altered=passage.decision.altered,
+        retry_count=passage.retry_count,
+        idempotency_key_hash=passage.idempotency_key_hash,
+        attempts=(attempt,),
+    )

@@ -1,0 +1,140 @@
+"""The corridor: one function per room, in order, for every metered call. It must never know a provider, an endpoint or a vendor type."""
+
+import asyncio
+
+from starlette.types import Receive, Scope, Send
+
+from proxy.admit import admit
+from proxy.asgi import ClientGone, send_error, send_whole
+from proxy.call import Outcome
+from proxy.endpoints.base import Endpoint
+from proxy.errors import GrammageError
+from proxy.headers import returned, value_of
+from proxy.meter.inflate import inflater_for
+from proxy.meter.reply import read_reply
+from proxy.outgoing import forces_usage, request_for
+from proxy.passage import CLIENT_CLOSED_REQUEST, Passage
+from proxy.relay import EventStream, is_event_stream
+from proxy.rooms import Rooms
+from proxy.settle import meter_nothing_seen, meter_whole, record, weigh
+from proxy.splice import append_member, replace_exact
+from proxy.tag import call_header, deployment_headers, footprint_headers, footprint_member
+from proxy.upstream.base import UpstreamReply, WholeReply
+
+SUCCESS = range(200, 300)
+REFUSED = 400
+
+
+async def carry(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+    """Carries one call of a metered endpoint from its first byte to its record."""
+    try:
+        passage = await admit(rooms, endpoint, scope, receive)  # 1 receive, 2 identify, 3 parse, 4 decide
+    except GrammageError as error:
+        await send_error(send, error)
+        return
+    except ClientGone:
+        return
+    stream = EventStream(rooms, passage, send)
+    reply: UpstreamReply | None = None
+    body = b""
+    trouble: GrammageError | asyncio.CancelledError | None = None
+    try:
+        async with rooms.watch(receive) as watch:
+            reply = await _send(rooms, passage, scope["query_string"])  # 5 send
+            if reply.status in SUCCESS and is_event_stream(reply):
+                await stream.relay(reply)
+            else:
+                body = await reply.read()
+    except (GrammageError, asyncio.CancelledError) as error:
+        trouble = error
+        _note(passage, error)
+        if reply is not None:
+            reply.close(broken=True)
+    if not passage.received:
+        passage.received = rooms.clock.perf()
+    try:  # 6 meter, 7 weigh, 8 tag, 9 record: whatever happened
+        if stream.begun and reply is not None:
+            await stream.finish(reply)
+        elif trouble is not None:
+            await _unanswered(rooms, passage, trouble, send)
+        elif reply is not None:
+            await _answer(rooms, passage, reply, body, send)
+    finally:
+        if not passage.recorded:
+            record(rooms, passage)
+    if isinstance(trouble, asyncio.CancelledError) and not watch.fired:
+        raise trouble
+
+
+async def _send(rooms: Rooms, passage: Passage, query: bytes) -> UpstreamReply:
+    """The reply's head; a provider that refuses the usage we force is asked again without it."""
+    door = rooms.door_of(passage.candidate)
+    passage.forced_usage = forces_usage(passage) and passage.candidate not in rooms.refuse_forced_usage
+    passage.sent = rooms.clock.perf()
+    reply = await door.send(request_for(rooms, passage, query=query))
+    if passage.forced_usage and reply.status == REFUSED:
+        whole = WholeReply(reply.status, reply.headers, await reply.read())
+        reply.close()
+        reply = whole
+        if b"stream_options" in whole.body or b"include_usage" in whole.body:
+            passage.forced_usage = False
+            rooms.refuse_forced_usage.add(passage.candidate)
+            reply = await door.send(request_for(rooms, passage, query=query))
+    passage.status = reply.status
+    request_id = value_of(reply.headers, b"x-request-id")
+    passage.upstream_request_id = request_id[:128].decode("latin-1") if request_id else None
+    return reply
+
+
+async def _answer(rooms: Rooms, passage: Passage, reply: UpstreamReply, body: bytes, send: Send) -> None:
+    """A whole answer: weighed before its head leaves, held until it is recorded."""
+    passage.response_bytes = len(body)
+    headers, encoded = returned(reply.headers), inflater_for(value_of(reply.headers, b"content-encoding"))
+    tags = [call_header(passage.call_id)]
+    if reply.status in SUCCESS:
+        if encoded is not None:
+            body = encoded.decompress(body)
+            headers = [pair for pair in headers if pair[0] != b"content-encoding"]
+        head = read_reply(body)
+        passage.served_model = head.served_model
+        await meter_whole(passage, body, head.usage_raw)
+        estimate = await weigh(rooms, passage)
+        tagging = rooms.settings.tagging
+        if estimate is not None and tagging.headers:
+            tags += footprint_headers(estimate, b"final")
+            tags += deployment_headers(
+                passage.candidate, passage.weighed_model, head.served_model is None, passage.decision.policy, passage.decision.altered
+            )
+        if estimate is not None and tagging.body and head.usage_raw is not None:
+            member = footprint_member(estimate, passage.call_id, tuple(tagging.compat))
+            body = replace_exact(body, "usage", head.usage_raw, append_member(head.usage_raw, member))
+    else:
+        passage.outcome = "client_error" if reply.status < 500 else "upstream_error"
+    reply.close()
+    durable = record(rooms, passage)
+    if durable is not None:
+        await durable
+    await send_whole(send, reply.status, headers + (tags if rooms.settings.tagging.headers else []), body)
+
+
+async def _unanswered(rooms: Rooms, passage: Passage, trouble: GrammageError | asyncio.CancelledError, send: Send) -> None:
+    """No answer reached the client: it left, or the provider broke. Tokens may have been spent all the same."""
+    if isinstance(trouble, asyncio.CancelledError) or trouble.code == "upstream_broke":
+        await meter_nothing_seen(passage)
+        await weigh(rooms, passage)
+    durable = record(rooms, passage)
+    if isinstance(trouble, GrammageError):
+        if durable is not None:
+            await durable
+        await send_error(send, trouble, [call_header(passage.call_id)])
+
+
+def _note(passage: Passage, trouble: GrammageError | asyncio.CancelledError) -> None:
+    """Status and outcome of a call that did not come to its end."""
+    left = isinstance(trouble, asyncio.CancelledError)
+    outcome: Outcome = "client_left" if left else "upstream_error" if not passage.streamed else "upstream_cut"
+    passage.outcome = outcome
+    if left:
+        passage.status = CLIENT_CLOSED_REQUEST if not passage.streamed else passage.status
+    elif isinstance(trouble, GrammageError) and not passage.streamed:
+        passage.status = trouble.status

@@ -1,0 +1,125 @@
+"""Deployments that can be sent to, worked out once from the configuration. It must never hold a caller's key."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from config.catalogue import Catalogue
+from config.place import Place
+from config.places import Places
+from config.providers import SIMULATED, public_base
+from config.settings import Deployment, Settings
+
+DEFAULT_UPSTREAM = "https://api.openai.com/v1"
+UNKNOWN_PROVIDER = "unknown"
+LOCAL_PROVIDER = "local"
+SIMULATED_PATTERN = "sim-*"
+ANY = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Candidate:
+    """A deployment ready to be sent to.
+
+    model: its name at the provider, None keeps the caller's. base_url: up to and including /v1, empty for the simulated provider.
+    weigh_as: the catalogue name to weigh it by, None for the served model's own. api_key None: the caller's own key goes along.
+    """
+
+    pattern: str
+    provider: str
+    model: str | None
+    base_url: str
+    api_key: str | None
+    weigh_as: str | None
+    place: Place
+
+    @property
+    def is_simulated(self) -> bool:
+        """True for the built-in provider."""
+        return self.provider == SIMULATED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """Aliases and patterns with what can serve them; `default` takes every other name, None when the list is closed."""
+
+    exact: dict[str, tuple[Candidate, ...]]
+    patterns: tuple[tuple[str, tuple[Candidate, ...]], ...]
+    default: Candidate | None
+
+    def of(self, alias: str) -> tuple[Candidate, ...]:
+        """Candidates for `alias`, in configured order; empty when nothing serves it."""
+        found = self.exact.get(alias)
+        if found is not None:
+            return found
+        for prefix, candidates in self.patterns:
+            if alias.startswith(prefix):
+                return candidates
+        return () if self.default is None else (self.default,)
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """What a caller may write, patterns with their star."""
+        return (*self.exact, *(f"{prefix}*" for prefix, _ in self.patterns))
+
+
+def candidates_from(settings: Settings, places: Places) -> Candidates:
+    """The candidates that `settings` describe. Longer patterns come before shorter ones."""
+    exact: dict[str, tuple[Candidate, ...]] = {}
+    patterns: list[tuple[str, tuple[Candidate, ...]]] = []
+    for alias, entry in settings.models.items():
+        row = tuple(_candidate(alias, deployment, places) for deployment in entry.deployments)
+        if alias.endswith(ANY):
+            patterns.append((alias[:-1], row))
+        else:
+            exact[alias] = row
+    if not settings.models and settings.upstream is None:
+        simulated = Deployment(provider=SIMULATED)
+        patterns.append((SIMULATED_PATTERN[:-1], (_candidate(SIMULATED_PATTERN, simulated, places),)))
+    patterns.sort(key=lambda row: -len(row[0]))
+    default = None if settings.models else default_candidate(settings, places)
+    return Candidates(exact=exact, patterns=tuple(patterns), default=default)
+
+
+def default_candidate(settings: Settings, places: Places) -> Candidate:
+    """Where unmatched models and unmetered paths go: the configured upstream, else OpenAI, with the caller's own key."""
+    base = (settings.upstream or DEFAULT_UPSTREAM).rstrip("/")
+    host = urlsplit(base).hostname or ""
+    provider = settings.upstream_provider or places.provider_of_host(host) or _provider_of_unknown(host)
+    return _candidate(ANY, Deployment(provider=provider, api_base=base), places)
+
+
+def unmatched_candidate(settings: Settings, candidates: Candidates, places: Places) -> Candidate:
+    """Who takes the paths that are not metered: the `*` alias, else the configured deployment at the default address, else that address."""
+    default = default_candidate(settings, places)
+    rows = [row for prefix, row in candidates.patterns if not prefix]
+    rows += [row for row in candidates.exact.values() if row[0].base_url == default.base_url]
+    return rows[0][0] if rows and not rows[0][0].is_simulated else default
+
+
+def _provider_of_unknown(host: str) -> str:
+    return LOCAL_PROVIDER if host in ("localhost", "127.0.0.1", "::1") else UNKNOWN_PROVIDER
+
+
+def _candidate(pattern: str, deployment: Deployment, places: Places) -> Candidate:
+    base = (deployment.api_base or public_base(deployment.provider) or "").rstrip("/")
+    host = urlsplit(base).hostname
+    place = places.resolve(deployment.provider, region=deployment.region, zone=deployment.zone, api_host=host)
+    return Candidate(
+        pattern=pattern,
+        provider=deployment.provider,
+        model=deployment.model,
+        base_url="" if deployment.provider == SIMULATED else base,
+        api_key=deployment.api_key,
+        weigh_as=deployment.catalogue_model,
+        place=place,
+    )
+
+
+def listed_models(candidates: Candidates, catalogue: Catalogue) -> tuple[tuple[str, str], ...]:
+    """(model, owner) pairs to list: every alias, and for a pattern the catalogue's models that it matches."""
+    rows = {alias: row[0].provider for alias, row in candidates.exact.items()}
+    for prefix, row in candidates.patterns:
+        for card in catalogue.cards():
+            if card.id.startswith(prefix):
+                rows.setdefault(card.id, row[0].provider)
+    return tuple(sorted(rows.items()))

@@ -1,0 +1,104 @@
+"""One streamed answer on its way to the client, event by event. It must never end cleanly a stream that the provider cut."""
+
+from collections.abc import AsyncIterator
+
+from starlette.types import Send
+
+from proxy.headers import returned, value_of
+from proxy.meter.inflate import inflater_for
+from proxy.meter.sse import Relay
+from proxy.passage import Passage
+from proxy.rooms import Rooms
+from proxy.settle import meter_stream, prepared_for, record, weigh
+from proxy.tag import call_header, deployment_headers, footprint_headers, footprint_member
+from proxy.upstream.base import Headers, UpstreamReply
+
+EVENT_STREAM = b"text/event-stream"
+
+
+def is_event_stream(reply: UpstreamReply) -> bool:
+    """True when the reply's body is server-sent events."""
+    kind = value_of(reply.headers, b"content-type")
+    return kind is not None and kind.lower().startswith(EVENT_STREAM)
+
+
+class EventStream:
+    """Passes a stream on: the head with a forecast, events as they come, the end once the call is recorded."""
+
+    __slots__ = ("_chunks", "_passage", "_relay", "_rooms", "_send", "begun")
+
+    def __init__(self, rooms: Rooms, passage: Passage, send: Send) -> None:
+        self._rooms = rooms
+        self._passage = passage
+        self._send = send
+        self._relay: Relay | None = None
+        self._chunks: AsyncIterator[bytes] | None = None
+        self.begun = False
+
+    async def relay(self, reply: UpstreamReply) -> None:
+        """Head, then events until the end mark or the end of the body. Raises what the upstream door raises."""
+        passage, rooms, send = self._passage, self._rooms, self._send
+        passage.streamed = True
+        relay = self._relay = Relay(forced=passage.forced_usage)
+        headers = await self._head(reply)
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        self.begun = True
+        chunks = self._chunks = _plain(reply)
+        async for chunk in chunks:
+            if passage.first_byte is None:
+                passage.first_byte = rooms.clock.perf()
+            out = relay.feed(chunk)
+            if out:
+                await send({"type": "http.response.body", "body": out, "more_body": True})
+            if relay.finished:
+                break
+        passage.received = rooms.clock.perf()
+        if not relay.finished and (out := relay.end()):
+            await send({"type": "http.response.body", "body": out, "more_body": True})
+        passage.stream_complete = True
+
+    async def finish(self, reply: UpstreamReply) -> None:
+        """Meters, weighs and records; then lets the end of the stream go, or aborts if the provider cut it."""
+        passage, rooms, relay = self._passage, self._rooms, self._relay
+        if relay is None:
+            return
+        passage.served_model = relay.served_model
+        passage.response_bytes = relay.seen_bytes
+        await meter_stream(passage, relay.usage_raw, relay.kept, relay.seen_bytes)
+        estimate = await weigh(rooms, passage)
+        durable = record(rooms, passage)
+        if durable is not None:
+            await durable
+        if not passage.stream_complete:
+            return
+        tagging = rooms.settings.tagging
+        member = footprint_member(estimate, passage.call_id, tuple(tagging.compat)) if estimate is not None and tagging.body else None
+        await self._send({"type": "http.response.body", "body": relay.terminal(member), "more_body": not reply.ended})
+        if not reply.ended and self._chunks is not None:
+            async for chunk in self._chunks:
+                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await self._send({"type": "http.response.body", "body": b""})
+        reply.close()
+
+    async def _head(self, reply: UpstreamReply) -> Headers:
+        passage, rooms = self._passage, self._rooms
+        headers = returned(reply.headers)
+        if inflater_for(value_of(reply.headers, b"content-encoding")) is not None:
+            headers = [pair for pair in headers if pair[0] != b"content-encoding"]
+        if not rooms.settings.tagging.headers:
+            return headers
+        headers.append(call_header(passage.call_id))
+        prepared = await prepared_for(rooms, passage)
+        if prepared is not None:
+            headers += footprint_headers(rooms.scales.forecast(prepared, passage.ask), b"forecast")
+        headers += deployment_headers(passage.candidate, passage.model, True, passage.decision.policy, passage.decision.altered)
+        return headers
+
+
+async def _plain(reply: UpstreamReply) -> AsyncIterator[bytes]:
+    """The body's chunks, without a content encoding."""
+    inflater = inflater_for(value_of(reply.headers, b"content-encoding"))
+    async for chunk in reply.chunks():
+        plain = inflater.decompress(chunk) if inflater is not None else chunk
+        if plain:
+            yield plain

@@ -1,0 +1,66 @@
+"""Takes over a changed configuration while serving: on SIGHUP, or when the file changes. It must never leave a half-applied one."""
+
+import asyncio
+import logging
+import os
+import signal
+from pathlib import Path
+
+from config.check import start_refusals
+from config.load import load_settings
+from config.problem import ConfigError
+from proxy.app import App
+
+_log = logging.getLogger("grammage.reload")
+LOOK_EVERY_S = 2.0
+Stamp = tuple[int, int, int]
+
+
+async def watch_config(app: App, path: Path | None) -> None:
+    """Reloads `path` into `app` until cancelled; a bad file is reported and the old settings stay."""
+    if path is None:
+        return
+    hung_up = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up.set)
+    seen = stamp(path)
+    try:
+        while True:
+            try:
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await hung_up.wait()
+            except TimeoutError:
+                if stamp(path) == seen:
+                    continue
+            hung_up.clear()
+            seen = stamp(path)
+            await reload_once(app, path)
+    finally:
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+
+
+async def reload_once(app: App, path: Path) -> bool:
+    """Validates the file, then swaps; True when it was taken over."""
+    try:
+        settings = await asyncio.to_thread(load_settings, path, os.environ)
+        refusals = start_refusals(settings)
+    except ConfigError as error:
+        _log.error("configuration not reloaded, the old one stays: %s", error)
+        app.metrics.config_reloaded(ok=False)
+        return False
+    if refusals:
+        _log.error("configuration not reloaded, the old one stays: %s", " ".join(refusals))
+        app.metrics.config_reloaded(ok=False)
+        return False
+    app.reload(settings)
+    app.metrics.config_reloaded(ok=True)
+    _log.info("configuration reloaded from %s", path)
+    return True
+
+
+def stamp(path: Path) -> Stamp:
+    """What changes when the file behind `path` does, also behind a swapped link; zeros when it is gone."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (facts.st_ino, facts.st_mtime_ns, facts.st_size)

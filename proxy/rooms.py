@@ -1,0 +1,72 @@
+"""The rooms a call walks through, gathered once at start. It must never build any of them."""
+
+from asyncio import Future
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from starlette.types import Receive
+
+from config.settings import Settings
+from config.tables import Tables
+from proxy.auth import Doorkeeper
+from proxy.call import CallRecord
+from proxy.clock import Clock
+from proxy.policy.candidates import Candidate, Candidates
+from proxy.upstream.base import Upstream
+from proxy.watch import ClientWatch
+from proxy.weigh import Scales
+
+
+class Recorder(Protocol):
+    """The ledger, as the corridor sees it."""
+
+    def append(self, record: CallRecord) -> "Future[None] | None":
+        """Takes a record; the future, if any, resolves when it is durable."""
+
+    def is_denying(self) -> bool:
+        """True when calls can no longer be kept and the configuration says to deny them."""
+
+
+class Observer(Protocol):
+    """Metrics, as the corridor sees them."""
+
+    def observe(self, record: CallRecord) -> None:
+        """Counts a finished call."""
+
+    def observe_passthrough(self, kind: str, status: int) -> None:
+        """Counts a call that went through unmetered."""
+
+
+class CallLogger(Protocol):
+    """The log, as the corridor sees it."""
+
+    def write(self, record: CallRecord) -> None:
+        """Writes the call's line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rooms:
+    """Everything the corridor needs. `doors` holds the upstream doors by name: wire, simulated."""
+
+    settings: Settings
+    tables: Tables
+    clock: Clock
+    doorkeeper: Doorkeeper
+    candidates: Candidates
+    unmatched: Candidate
+    scales: Scales
+    doors: Mapping[str, Upstream]
+    recorder: Recorder
+    observer: Observer
+    call_log: CallLogger
+    metadata_tags: tuple[str, ...]
+    refuse_forced_usage: set[Candidate] = field(default_factory=set)
+
+    def watch(self, receive: Receive) -> ClientWatch:
+        """A watch on the client behind `receive`."""
+        return ClientWatch(receive)
+
+    def door_of(self, candidate: Candidate) -> Upstream:
+        """The door that speaks to `candidate`."""
+        return self.doors["simulated" if candidate.is_simulated else "wire"]

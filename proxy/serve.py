@@ -1,0 +1,152 @@
+"""Runs the proxy on its sockets until it is told to stop. It must never start on an address that is taken or that is its own upstream."""
+
+import asyncio
+import gc
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from config.listen import parse_listen
+from config.settings import Settings
+from config.tables import load_tables
+from proxy.app import App
+from proxy.clock import Clock
+from proxy.errors import StartError
+from proxy.log import LineWriter, configure_logging
+from proxy.reload import watch_config
+from proxy.web import create_web
+
+_log = logging.getLogger("grammage.serve")
+BACKLOG = 2048
+KEEP_ALIVE_S = 75
+YOUNG_OBJECTS = 20_000
+"""Collections of the youngest generation come this rarely: a call leaves no cycles."""
+
+
+class Serving:
+    """One running proxy: its address, and how to end it."""
+
+    def __init__(self, settings: Settings, *, version: str, tls: tuple[str, str] | None, config_file: Path | None) -> None:
+        self.settings = settings
+        self._tls = tls
+        self._config_file = config_file
+        self._log_writer = LineWriter()
+        self._sockets = [bind(settings.server.listen)]
+        if settings.admin.listen is not None:
+            self._sockets.append(bind(settings.admin.listen))
+        self.app = App(settings, load_tables(), clock=Clock(), version=version, log_writer=self._log_writer)
+
+    @property
+    def base_url(self) -> str:
+        """Where clients reach /v1."""
+        host, port = self._sockets[0].getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else {"0.0.0.0": "127.0.0.1"}.get(host, host)
+        return f"{'https' if self._tls else 'http'}://{shown}:{port}{self.settings.server.base_path}/v1"
+
+    def run(self, level: str = "INFO", beside: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Serves until SIGINT or SIGTERM; `beside` runs along once the proxy is ready. Raises StartError."""
+        configure_logging(level, self._log_writer)
+        try:
+            uvloop_run(self._serve(beside))
+        finally:
+            self._log_writer.flush()
+            for listening in self._sockets:
+                listening.close()
+
+    async def _serve(self, beside: Callable[[], Awaitable[None]] | None) -> None:
+        await self.app.start()
+        servers = [self._server(self.app)]
+        if self.settings.admin.listen is not None:
+            servers.append(self._server(create_web(self.app.web_rooms(), trusted=True)))
+        main = servers[0]
+        _end_on_signals(main)
+        self.app.draining = lambda: main.should_exit
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS, 20, 20)
+        _log.info("listening on %s", self.base_url)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                reloading = tasks.create_task(watch_config(self.app, self._config_file))
+                running = [tasks.create_task(server.serve(sockets=[at])) for server, at in zip(servers, self._sockets, strict=True)]
+                company = tasks.create_task(_along(beside)) if beside is not None else None
+                await running[0]
+                for other in servers[1:]:
+                    other.should_exit = True
+                reloading.cancel()
+                if company is not None:
+                    company.cancel()
+        finally:
+            await self.app.stop()
+
+    def _server(self, app: object) -> uvicorn.Server:
+        certificate, key = self._tls or (None, None)
+        config = uvicorn.Config(
+            app,  # type: ignore[arg-type]  # our ASGI callables are typed by starlette, uvicorn's by itself
+            http="httptools",
+            loop="none",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=int(self.settings.server.drain_s),
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
+        )
+        return _Server(config)
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to us: it would raise them again at its end, and the ledger would not be flushed."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Nothing is captured."""
+        yield
+
+
+def _end_on_signals(server: uvicorn.Server) -> None:
+    """SIGINT and SIGTERM drain the server; a second one gives up waiting."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, server.handle_exit, number, None)
+
+
+async def _along(beside: Callable[[], Awaitable[None]] | None) -> None:
+    if beside is not None:
+        await beside()
+
+
+def uvloop_run(main: Coroutine[object, object, None]) -> None:
+    """Runs `main` on uvloop."""
+    import uvloop  # chosen here and nowhere else
+
+    uvloop.run(main)
+
+
+def bind(listen: str) -> socket.socket:
+    """A bound socket on host:port. Raises StartError when the address is taken or not ours."""
+    host, port = parse_listen(listen)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise StartError(
+            f"cannot listen on {listen}: {error.strerror}. Free the port, or choose another with --port or server.listen."
+        ) from error
+    listening.set_inheritable(True)
+    return listening

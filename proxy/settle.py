@@ -1,0 +1,104 @@
+"""Ends a call: its usage is counted, weighed and recorded, whatever became of it. It must never fail or hold back the client's answer."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from estimators.estimate import Estimate
+from estimators.prepared import Prepared
+from estimators.usage import Usage
+from proxy.clock import uuid7
+from proxy.meter.fallback import count_prompt, count_stream, count_whole
+from proxy.meter.usage import read_usage
+from proxy.passage import Passage, record_of
+from proxy.rooms import Rooms
+
+_log = logging.getLogger("grammage.settle")
+NOT_GENERATED = "not_generated"
+WEIGHING_TROUBLE = (ArithmeticError, ValueError, LookupError, TypeError, AttributeError)
+
+
+async def meter_whole(passage: Passage, body: bytes, usage_raw: bytes | None) -> None:
+    """Usage of a whole answer: the provider's, else counted in a thread."""
+    passage.usage = read_usage(usage_raw) if usage_raw else None
+    if passage.usage is None:
+        passage.usage = await asyncio.to_thread(count_whole, passage.ask, body)
+
+
+async def meter_stream(passage: Passage, usage_raw: bytes | None, kept: Sequence[bytes], seen_bytes: int) -> None:
+    """Usage of a stream: the provider's when the stream came to its end, else counted on what was seen."""
+    usage = read_usage(usage_raw) if usage_raw else None
+    partial = not passage.stream_complete
+    if usage is None or partial:
+        counted = await asyncio.to_thread(count_stream, passage.ask, kept, seen_bytes, partial=partial)
+        usage = counted if usage is None else _larger(usage, counted)
+    passage.usage = usage
+
+
+async def meter_nothing_seen(passage: Passage) -> None:
+    """Usage when the client left before any answer: the prompt is counted, the answer is unknown."""
+    input_tokens, images = await asyncio.to_thread(count_prompt, passage.ask)
+    passage.usage = Usage(input_tokens=input_tokens, input_images=images, source="estimated", partial=True)
+
+
+def _larger(reported: Usage, counted: Usage) -> Usage:
+    """Of a running count by the provider and ours, the one that saw more of the answer; both are partial."""
+    if counted.output_tokens > reported.output_tokens:
+        return counted
+    return Usage(
+        input_tokens=reported.input_tokens,
+        cached_input_tokens=reported.cached_input_tokens,
+        output_tokens=reported.output_tokens,
+        reasoning_output_tokens=reported.reasoning_output_tokens,
+        source="provider",
+        partial=True,
+    )
+
+
+async def prepared_for(rooms: Rooms, passage: Passage) -> Prepared | None:
+    """The method bound to the passage's model and place, made in a thread the first time; None, with a reason, when that fails."""
+    candidate, model, operation = passage.candidate, passage.weighed_model, passage.ask.endpoint.operation
+    prepared = rooms.scales.known(candidate, model, operation)
+    if prepared is not None:
+        return prepared
+    try:
+        return await asyncio.to_thread(rooms.scales.prepare, candidate, model, operation)
+    except WEIGHING_TROUBLE as error:
+        _unweighed(passage, error)
+        return None
+
+
+async def weigh(rooms: Rooms, passage: Passage) -> Estimate | None:
+    """The estimate of the passage's usage, kept on it; None, with a reason, when it cannot be weighed."""
+    usage = passage.usage
+    if usage is None:
+        return None
+    prepared = await prepared_for(rooms, passage)
+    if prepared is None:
+        return None
+    try:
+        most = rooms.scales.most_output_tokens(passage.ask) if usage.partial else None
+        passage.estimate = prepared.estimate(usage, possible_output_tokens=most)
+    except WEIGHING_TROUBLE as error:
+        _unweighed(passage, error)
+        return None
+    if not usage.partial and usage.output_tokens:
+        rooms.scales.learn(passage.ask.alias, usage.output_tokens)
+    return passage.estimate
+
+
+def _unweighed(passage: Passage, error: Exception) -> None:
+    _log.warning("call %s could not be weighed: %s", passage.call_id, type(error).__name__)
+    passage.unweighed_reason = "weighing_failed"
+
+
+def record(rooms: Rooms, passage: Passage) -> "asyncio.Future[None] | None":
+    """Hands the call to the ledger, the metrics and the log; the future, if any, resolves when the ledger has it."""
+    if passage.estimate is None and passage.unweighed_reason is None:
+        passage.unweighed_reason = NOT_GENERATED
+    entry = record_of(passage, uuid7(rooms.clock.now_ms()), rooms.clock.perf())
+    passage.recorded = True
+    future = rooms.recorder.append(entry)
+    rooms.observer.observe(entry)
+    rooms.call_log.write(entry)
+    return future

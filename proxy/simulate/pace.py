@@ -1,0 +1,26 @@
+"""How fast the simulated models write, so that a demonstration looks and feels like the real thing. It must never be used by a test."""
+
+from dataclasses import dataclass
+
+PACE_HEADER = "x-simulate-pace"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Seconds to the first token, and from one token to the next."""
+
+    first_token_s: float
+    per_token_s: float
+
+
+_PACES = {
+    "sim-small": Pace(first_token_s=0.15, per_token_s=0.004),
+    "sim-medium": Pace(first_token_s=0.25, per_token_s=0.007),
+    "sim-embed": Pace(first_token_s=0.05, per_token_s=0.0),
+}
+_DEFAULT = Pace(first_token_s=0.35, per_token_s=0.011)
+
+
+def pace_of(model: str) -> Pace:
+    """The pace of a model by name."""
+    return _PACES.get(model, _DEFAULT)

@@ -1,0 +1,101 @@
+"""The simulated provider itself: one request in, one labelled answer out, without a socket.
+
+It must never touch the network or store what it was asked.
+"""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+
+from proxy.clock import Clock
+from proxy.simulate import framing
+from proxy.simulate.endpoints.table import Spoken, spoken_at
+from proxy.simulate.exchange import Answered, Ask, Asked, Draft, JsonObject, Refused
+from proxy.simulate.faults import HEADER, Faults, Mood, read_mood
+from proxy.simulate.pace import PACE_HEADER, Pace, pace_of
+
+_NOTHING_ORDERED = read_mood("")
+
+
+class SimulatedProvider:
+    """Answers requests. Ids differ from call to call but come from the clock and a counter, so a fixed clock gives fixed bytes."""
+
+    def __init__(self, *, clock: Clock, faults: Faults | None = None, pace: bool = False) -> None:
+        self._clock = clock
+        self._faults = faults or Faults()
+        self._pace = pace
+        self._calls = 0
+
+    def answer(self, asked: Asked) -> Answered:
+        """The answer, never an exception: what the provider refuses is an error envelope."""
+        started_s = self._clock.perf()
+        self._calls += 1
+        mood = _NOTHING_ORDERED
+        extra: tuple[tuple[str, str], ...] = ()
+        try:
+            mood = read_mood(asked.headers.get(HEADER) or self._faults.next())
+            if mood.error is not None:
+                refused, extra = mood.error
+                raise refused
+            draft = self._draft(asked, mood)
+        except Refused as refused:
+            draft = Draft(status=refused.status, document=refused.document(), headers=extra)
+        paced = self._pace or asked.headers.get(PACE_HEADER) == "on"
+        return self._framed(draft, mood, pace_of(draft.model) if paced and draft.model else None, started_s)
+
+    def _draft(self, asked: Asked, mood: Mood) -> Draft:
+        spoken = spoken_at(asked.method, asked.path)
+        body = _json_of(asked, spoken)
+        if mood.has("refuse-stream-options") and "stream_options" in body:
+            raise Refused(400, "Simulated: unknown field 'stream_options'.", param="stream_options")
+        created_s = self._clock.now_ms() // 1000
+        return spoken.answer(Ask(asked=asked, body=body, call_id=self._id(), created_s=created_s, usage_place=mood.usage_place))
+
+    def _id(self) -> str:
+        return hashlib.sha256(f"{self._clock.now_ms()}:{self._calls}".encode()).hexdigest()[:29]
+
+    def _framed(self, draft: Draft, mood: Mood, pace: Pace | None, started_s: float) -> Answered:
+        processing_ms = round((self._clock.perf() - started_s) * 1000) + 1
+        headers = [
+            ("content-type", "text/event-stream; charset=utf-8" if draft.events is not None else draft.content_type),
+            ("x-request-id", f"req_{self._id()}"),
+            ("openai-processing-ms", str(processing_ms)),
+            ("openai-version", "2020-10-01"),
+            ("openai-organization", "simulated"),
+            ("x-ratelimit-limit-requests", "10000"),
+            ("x-ratelimit-limit-tokens", "2000000"),
+            ("x-ratelimit-remaining-requests", "9999"),
+            ("x-ratelimit-remaining-tokens", str(max(0, 2_000_000 - draft.output_tokens))),
+            ("x-ratelimit-reset-requests", "6ms"),
+            ("x-ratelimit-reset-tokens", "0s"),
+            ("x-simulated", "true"),
+            *draft.headers,
+        ]
+        if mood.has("gzip"):
+            headers.append(("content-encoding", "gzip"))
+        body, length = _body_of(draft, mood, pace)
+        pairs = tuple((name.encode(), value.encode("latin-1", "replace")) for name, value in headers)
+        return Answered(status=draft.status, headers=pairs, body=body, declared_length=length)
+
+
+def _body_of(draft: Draft, mood: Mood, pace: Pace | None) -> tuple[bytes | AsyncIterator[bytes], int | None]:
+    if draft.events is not None:
+        return framing.event_stream(draft.events, mood, pace), None
+    whole = draft.plain if draft.plain is not None else framing.document_bytes(draft.document or {})
+    whole = framing.body_bytes(whole, mood)
+    if pace is None and not any(map(mood.has, ("stall", "cut", "split-utf8", "slow-first-byte"))):
+        return whole, len(whole)
+    return framing.body_stream(whole, mood, pace, draft.output_tokens), len(whole)
+
+
+def _json_of(asked: Asked, spoken: Spoken) -> JsonObject:
+    if not spoken.json_body:
+        return {}
+    try:
+        document = json.loads(asked.body)
+    except (ValueError, RecursionError):
+        message = "Simulated: the body of your request could not be parsed as JSON."
+        raise Refused(400, message, code=None) from None
+    if not isinstance(document, dict):
+        raise Refused(400, "Simulated: the body of your request must be a JSON object.")
+    return document

@@ -1,0 +1,87 @@
+"""Byte surgery on JSON objects: one member changes, every other byte stays. It must never re-serialise what it was not asked to change."""
+
+import re
+
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]', re.DOTALL)
+_OPEN = b"{["
+_CLOSE = b"}]"
+
+
+class Member:
+    """Where one top-level member stands: `start` at the key's quote, `value` at its value, `end` just past the value."""
+
+    __slots__ = ("end", "start", "value")
+
+    def __init__(self, start: int, value: int, end: int) -> None:
+        self.start = start
+        self.value = value
+        self.end = end
+
+
+def find_member(body: bytes, key: str) -> Member | None:
+    """The last top-level member `key` of the JSON object in `body` (already known to be well-formed), or None."""
+    wanted = b'"' + key.encode() + b'"'
+    depth = 0
+    found: Member | None = None
+    candidate = -1
+    start = last_string = -1
+    previous: bytes = b""
+    for match in _TOKEN.finditer(body):
+        token = match.group()
+        if token in _OPEN:
+            depth += 1
+        elif token == b":" and depth == 1 and previous == wanted and start < 0:
+            start, candidate = last_string, match.end()
+        elif token in _CLOSE or token == b",":
+            if start >= 0 and depth == 1:
+                found = _member(body, start, candidate, match.start())
+                start = -1
+            if token != b",":
+                depth -= 1
+        if token[:1] == b'"':
+            last_string = match.start()
+        previous = token
+    return found
+
+
+def _member(body: bytes, start: int, after_colon: int, stop: int) -> Member:
+    raw = body[after_colon:stop]
+    value = after_colon + len(raw) - len(raw.lstrip())
+    return Member(start, value, after_colon + len(raw.rstrip()))
+
+
+def replace_value(body: bytes, key: str, value: bytes) -> bytes:
+    """`body` with the value of top-level member `key` replaced; unchanged when there is no such member."""
+    member = find_member(body, key)
+    return body if member is None else body[: member.value] + value + body[member.end :]
+
+
+def remove_member(body: bytes, key: str) -> bytes:
+    """`body` without its top-level member `key` and one adjoining comma."""
+    member = find_member(body, key)
+    if member is None:
+        return body
+    head, tail = body[: member.start], body[member.end :]
+    if tail.lstrip()[:1] == b",":
+        return head + tail.lstrip()[1:].lstrip()
+    return head.rstrip().removesuffix(b",") + tail
+
+
+def prepend_member(body: bytes, member: bytes) -> bytes:
+    """`body` with `"key":value` as its first member; the object must not be empty."""
+    brace = body.index(b"{") + 1
+    return body[:brace] + member + b"," + body[brace:]
+
+
+def append_member(value: bytes, member: bytes) -> bytes:
+    """The JSON object `value` (nothing around it) with `"key":value` as its last member."""
+    inner = value[:-1].rstrip()
+    return inner + (b"" if inner.endswith(b"{") else b",") + member + b"}"
+
+
+def replace_exact(body: bytes, key: str, old: bytes, new: bytes) -> bytes:
+    """`body` with the value `old` of top-level member `key` replaced by `new`; quick when `old` occurs once."""
+    at = body.find(old)
+    if at >= 0 and body.find(old, at + 1) < 0:
+        return body[:at] + new + body[at + len(old) :]
+    return replace_value(body, key, new)

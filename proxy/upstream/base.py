@@ -1,0 +1,74 @@
+"""The shape of every way out: one request, one reply, bytes on both sides. It must never know a provider by name."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamRequest:
+    """What leaves: `url` is the whole address (path and query included); `path` starts with /v1 and is what the caller asked for.
+
+    headers are lower-case names without hop-by-hop ones. body: None, the whole bytes, or an iterator of bytes.
+    """
+
+    method: str
+    url: str
+    path: str
+    headers: Headers
+    body: bytes | AsyncIterator[bytes] | None
+
+
+class UpstreamReply(Protocol):
+    """What came back. Headers are as received, hop-by-hop ones included; the body is as sent on the wire (not decompressed)."""
+
+    status: int
+    headers: Headers
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises UpstreamUnreachable (code upstream_broke) when it is cut, UpstreamTimeout when silent too long."""
+
+    async def read(self) -> bytes:
+        """The whole body. Raises as `chunks` does."""
+
+    @property
+    def ended(self) -> bool:
+        """True when the whole body has been handed out."""
+
+    def close(self, *, broken: bool = False) -> None:
+        """Gives the connection back, or drops it when the body was not read to its end."""
+
+
+class Upstream(Protocol):
+    """A door: the only place that speaks to the outside in its way."""
+
+    async def send(self, request: UpstreamRequest) -> UpstreamReply:
+        """The reply's head. Raises UpstreamUnreachable or UpstreamTimeout."""
+
+
+@dataclass(slots=True)
+class WholeReply:
+    """A reply whose body is at hand."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body, once."""
+        if self.body:
+            yield self.body
+
+    async def read(self) -> bytes:
+        """The whole body."""
+        return self.body
+
+    @property
+    def ended(self) -> bool:
+        """Always: nothing is left on a wire."""
+        return True
+
+    def close(self, *, broken: bool = False) -> None:
+        """Nothing to give back."""

@@ -1,0 +1,55 @@
+"""Notices that the client has left and lets the waiting call know. It must never end a call that has its answer already."""
+
+import asyncio
+from types import TracebackType
+
+from starlette.types import Receive
+
+PATIENCE_S = 0.05
+"""Calls that are over sooner are not watched: a watch costs a task."""
+
+
+class ClientWatch:
+    """While open, cancels the task it was opened in when the client disconnects; `fired` tells such a cancellation from others."""
+
+    __slots__ = ("_receive", "_task", "_timer", "_watcher", "fired")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._watcher: asyncio.Task[None] | None = None
+        self.fired = False
+
+    async def __aenter__(self) -> "ClientWatch":
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a client is watched from within a task")
+        self._task = task
+        self._timer = asyncio.get_running_loop().call_later(PATIENCE_S, self._start)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self.fired:
+            await self._absorb(delivered=kind is asyncio.CancelledError)
+
+    async def _absorb(self, *, delivered: bool) -> None:
+        """Takes back our own cancellation, also one that has not been delivered yet."""
+        if not delivered:
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError:
+                pass
+        self._task.uncancel()
+
+    def _start(self) -> None:
+        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.fired = True
+                self._task.cancel()
+                return

@@ -1,0 +1,102 @@
+"""Our own API behind the corridor: metrics, health, footprints, forecasts. It must never stand in the way of a /v1 call."""
+
+import re
+from typing import Any
+
+from anyio import to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from proxy.errors import GrammageError, LedgerDown, NotFound, TooLarge
+from proxy.ledger.base import LedgerUnavailable
+from proxy.web.access import check_metrics_reader, may_read_call, metrics_are_open
+from proxy.web.estimate import forecast, read_request
+from proxy.web.openapi import describe
+from proxy.web.record import footprint_record
+from proxy.web.reply import json_reply, on_http_error, on_our_error
+from proxy.web.rooms import Deployed, WebRooms
+
+__all__ = ["Deployed", "WebRooms", "create_web"]
+
+CALL_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+LARGEST_BODY = 8 * 1024 * 1024
+
+
+def create_web(rooms: WebRooms, *, trusted: bool = False) -> Starlette:
+    """The application. trusted: it listens on `admin.listen`, where whoever can reach it may read the metrics."""
+    web = _Web(rooms, trusted)
+    return Starlette(
+        routes=[
+            Route("/metrics", web.metrics),
+            Route("/livez", web.livez),
+            Route("/readyz", web.readyz),
+            Route("/openapi.json", web.openapi),
+            Route("/v1/footprint/estimate", web.estimate, methods=["POST"]),
+            Route("/v1/footprint/{call_id}", web.footprint),
+        ],
+        exception_handlers={GrammageError: on_our_error, HTTPException: on_http_error, Exception: on_our_error},
+    )
+
+
+class _Web:
+    def __init__(self, rooms: WebRooms, trusted: bool) -> None:
+        self._rooms = rooms
+        self._open = trusted or metrics_are_open(rooms.settings)
+        self._base_path = rooms.settings.server.base_path.rstrip("/")
+
+    async def metrics(self, request: Request) -> Response:
+        """The exposition for Prometheus."""
+        if not self._open:
+            check_metrics_reader(self._rooms.authorise(request.scope))
+        body, content_type = await to_thread.run_sync(self._rooms.render_metrics, request.headers.get("accept", ""))
+        return Response(body, headers={"content-type": content_type, "cache-control": "no-store"})
+
+    async def livez(self, request: Request) -> Response:
+        """Answers while the process runs."""
+        return json_reply({"status": "ok"})
+
+    async def readyz(self, request: Request) -> Response:
+        """Answers 503 with reasons while calls should go elsewhere."""
+        reasons = self._rooms.unready()
+        return json_reply({"status": "unready", "reasons": list(reasons)}, 503) if reasons else json_reply({"status": "ready"})
+
+    async def openapi(self, request: Request) -> Response:
+        """This API's description."""
+        return json_reply(describe(self._base_path, self._rooms.version))
+
+    async def estimate(self, request: Request) -> Response:
+        """What a call would weigh."""
+        self._rooms.authorise(request.scope)
+        asked = read_request(await _body(request))
+        return json_reply(await to_thread.run_sync(forecast, asked, self._rooms))
+
+    async def footprint(self, request: Request) -> Response:
+        """What a call weighed."""
+        caller = self._rooms.authorise(request.scope)
+        call_id = request.path_params["call_id"]
+        found = await self._find(call_id) if CALL_ID.fullmatch(call_id) else None
+        if found is None or not may_read_call(caller, found):
+            raise NotFound(
+                "there is no recorded call of this id under your key; a call is recorded when its answer ends.",
+                code="unknown_call",
+                param="call_id",
+            )
+        return json_reply(footprint_record(found, f"{self._base_path}/v1/footprint/{call_id}"))
+
+    async def _find(self, call_id: str) -> dict[str, Any] | None:
+        try:
+            return await to_thread.run_sync(self._rooms.find_call, call_id)
+        except LedgerUnavailable as error:
+            raise LedgerDown("the ledger cannot be read now; ask again later.") from error
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise TooLarge(f"the request body is larger than {LARGEST_BODY} bytes; send input_tokens instead of messages.")
+    return body

@@ -1,0 +1,181 @@
+"""Describes our own API as OpenAPI 3.1. It must never describe what the provider's API is."""
+
+from typing import Any
+
+from proxy.web.estimate import EstimateRequest
+
+Schema = dict[str, Any]
+
+NUMBER: Schema = {"type": "number"}
+MAYBE_NUMBER: Schema = {"type": ["number", "null"]}
+TEXT: Schema = {"type": "string"}
+MAYBE_TEXT: Schema = {"type": ["string", "null"]}
+FLAG: Schema = {"type": "boolean"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+TEXTS: Schema = {"type": "array", "items": TEXT}
+TIER: Schema = {"type": "string", "enum": ["A", "B", "C", "D", "E"]}
+
+MEANINGS = {
+    "gco2e": "Expected value, grams of CO2 equivalent, location-based.",
+    "gco2e_low": "5th percentile, grams.",
+    "gco2e_high": "95th percentile, grams.",
+    "energy_wh": "Facility energy, expected value, Wh.",
+    "operational_gco2e": "Part from electricity, grams.",
+    "embodied_gco2e": "Part from making the hardware, grams.",
+    "water_ml": "Water consumed on site and for electricity, expected value, millilitres.",
+}
+
+
+def _object(properties: Schema) -> Schema:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _figures(kind: Schema) -> Schema:
+    return {name: {**kind, "description": meaning} for name, meaning in MEANINGS.items()}
+
+
+def _maybe(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+PARTS = _object({"usage": TIER, "model": TIER, "hardware": TIER, "zone": TIER})
+METHOD: Schema = {"type": "string", "description": "Method and version, such as tokens@1.0.0."}
+
+ESTIMATE = _object(
+    {
+        "object": {"const": "footprint.estimate"},
+        "model": TEXT,
+        **_figures(NUMBER),
+        "quality": TIER,
+        "quality_parts": PARTS,
+        "method": METHOD,
+        "provider": TEXT,
+        "region": MAYBE_TEXT,
+        "zone": TEXT,
+        "place_assumed": FLAG,
+        "profile": {**TEXT, "description": "Boundary: which lines the total holds."},
+        "factor_set": TEXT,
+        "usage": _object({"input_tokens": COUNT, "cached_input_tokens": COUNT, "output_tokens": COUNT, "source": TEXT}),
+        "warnings": TEXTS,
+    }
+)
+
+OPINION = _object(
+    {
+        **_figures(NUMBER),
+        "method": TEXT,
+        "method_version": TEXT,
+        "factor_set": TEXT,
+        "profile": TEXT,
+        "quality": TIER,
+        "quality_parts": PARTS,
+        "intensity_source": TEXT,
+        "intensity_year": COUNT,
+        "warnings": TEXTS,
+    }
+)
+
+USAGE: Schema = {"type": "object", "description": "Counts by bucket, who counted (source) and whether the answer was cut (partial)."}
+
+ATTEMPT = _object(
+    {
+        "attempt_id": TEXT,
+        "ordinal": COUNT,
+        "provider": TEXT,
+        "model": TEXT,
+        "served_model": TEXT,
+        "region": MAYBE_TEXT,
+        "zone": TEXT,
+        "place_assumed": FLAG,
+        "simulated": FLAG,
+        "status": COUNT,
+        "outcome": TEXT,
+        "unweighed_reason": MAYBE_TEXT,
+        "usage": _maybe(USAGE),
+        "estimates": {"type": "array", "items": OPINION, "description": "Oldest first; restating adds one, the newest counts."},
+    }
+)
+
+RECORD = _object(
+    {
+        "object": {"const": "footprint.record"},
+        "call_id": {"type": "string", "format": "uuid"},
+        "status": {"const": "final"},
+        "created": {"type": "string", "format": "date-time"},
+        "operation": TEXT,
+        "model": TEXT,
+        "http_status": COUNT,
+        "outcome": TEXT,
+        "stream": FLAG,
+        "stream_complete": FLAG,
+        **_figures(MAYBE_NUMBER),
+        "quality": _maybe(TIER),
+        "method": _maybe(METHOD),
+        "factor_set": MAYBE_TEXT,
+        "profile": MAYBE_TEXT,
+        "zone": MAYBE_TEXT,
+        "policy": TEXT,
+        "usage": _maybe(USAGE),
+        "tags": {"type": "object", "additionalProperties": TEXT},
+        "warnings": TEXTS,
+        "attempts": {"type": "array", "items": ATTEMPT},
+        "links": _object({"self": TEXT}),
+    }
+)
+
+ERROR = _object({"error": _object({"message": TEXT, "type": TEXT, "param": MAYBE_TEXT, "code": MAYBE_TEXT})})
+
+
+def describe(base_path: str, version: str) -> Schema:
+    """The whole document; `base_path` is the prefix in front of every path."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "grammage", "version": version or "0", "summary": "Weighs generative calls in gCO2e."},
+        "servers": [{"url": base_path or "/"}],
+        "security": [{"key": []}, {}],
+        "paths": {
+            "/v1/footprint/estimate": {
+                "post": _operation("What a call would weigh", "Estimate", body="EstimateRequest", errors=("400", "401", "413"))
+            },
+            "/v1/footprint/{call_id}": {
+                "get": {
+                    **_operation("What a recorded call weighed", "Record", errors=("401", "404", "503")),
+                    "parameters": [{"name": "call_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}],
+                }
+            },
+            "/metrics": {
+                "get": _plain("Counters for Prometheus", {"200": "Exposition.", "401": "No valid key.", "403": "Not an admin or viewer."})
+            },
+            "/livez": {"get": _plain("The process runs", {"200": "It does."})},
+            "/readyz": {"get": _plain("Calls may be sent here", {"200": "They may.", "503": "They may not; `reasons` says why."})},
+            "/openapi.json": {"get": _plain("This document", {"200": "The document."})},
+        },
+        "components": {
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "schemas": {
+                "EstimateRequest": EstimateRequest.model_json_schema(),
+                "Estimate": ESTIMATE,
+                "Record": RECORD,
+                "Error": ERROR,
+            },
+        },
+    }
+
+
+def _operation(summary: str, reply: str, *, errors: tuple[str, ...], body: str | None = None) -> Schema:
+    made: Schema = {
+        "summary": summary,
+        "responses": {"200": _content("Answer.", reply), **{status: _content("Error.", "Error") for status in errors}},
+    }
+    if body is not None:
+        made["requestBody"] = {"required": True, **_content("", body, described=False)}
+    return made
+
+
+def _content(description: str, schema: str, *, described: bool = True) -> Schema:
+    content = {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}}
+    return {"description": description, **content} if described else content
+
+
+def _plain(summary: str, replies: dict[str, str]) -> Schema:
+    return {"summary": summary, "responses": {status: {"description": meaning} for status, meaning in replies.items()}}

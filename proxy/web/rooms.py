@@ -1,0 +1,40 @@
+"""What the web room needs of the others, as plain callables. It must never reach for another room by itself."""
+
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from config.places import Place
+from config.settings import Settings
+from config.tables import Tables
+from proxy.call import Caller
+
+Scope = MutableMapping[str, Any]
+
+
+class Deployed(NamedTuple):
+    """Where an alias would be served first, and the catalogue name to weigh it by."""
+
+    weigh_as: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebRooms:
+    """Everything that a request to our own API may touch.
+
+    render_metrics: Accept -> body and content type; blocks, so it is run in a thread.
+    find_call: call id -> the ledger's record, None when unknown; blocks, run in a thread; may raise LedgerUnavailable.
+    authorise: raises Unauthorized. unready: reasons not to send calls here now.
+    deployed: None when the alias has no configured deployment. usual_output_tokens: what answers of an alias usually have.
+    """
+
+    render_metrics: Callable[[str], tuple[bytes, str]]
+    find_call: Callable[[str], dict[str, Any] | None]
+    authorise: Callable[[Scope], Caller]
+    unready: Callable[[], tuple[str, ...]]
+    deployed: Callable[[str], Deployed | None]
+    usual_output_tokens: Callable[[str], int]
+    tables: Tables
+    settings: Settings
+    version: str = ""

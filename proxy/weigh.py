@@ -1,0 +1,89 @@
+"""Turns usage and a deployment into an estimate. It must never fail a call: trouble is reported, the answer goes out."""
+
+from dataclasses import dataclass
+
+import estimators
+from config.tables import Tables
+from estimators.estimate import Estimate
+from estimators.prepared import Prepared
+from estimators.usage import Usage
+from proxy.endpoints.base import Ask
+from proxy.meter.fallback import guess_input_tokens
+from proxy.policy.candidates import Candidate
+
+REMEMBERED = 4096
+REMEMBERED_ALIASES = 1024
+LEARNING_RATE = 0.1
+"""How fast the usual length of an alias's answers follows what is seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeighingRules:
+    """What the configuration says of weighing."""
+
+    operating_prior: str
+    profile: str
+
+
+class Scales:
+    """Keeps a prepared method per deployment, model and operation, and how long each alias's answers usually are."""
+
+    def __init__(self, tables: Tables, rules: WeighingRules) -> None:
+        self._tables = tables
+        self._rules = rules
+        self._prepared: dict[tuple[Candidate, str, str], Prepared] = {}
+        self._usual: dict[str, float] = {}
+        self._first_guess = tables.factors["forecast.usual_output_tokens"].value
+
+    def known(self, candidate: Candidate, model: str, operation: str) -> Prepared | None:
+        """The prepared method if it is at hand already; preparing takes milliseconds and belongs in a thread."""
+        return self._prepared.get((candidate, model, operation))
+
+    def prepare(self, candidate: Candidate, model: str, operation: str) -> Prepared:
+        """The method for `model` served by `candidate`; kept for the next call."""
+        match = self._tables.catalogue.resolve(candidate.weigh_as or model)
+        prepared = estimators.prepare(
+            match.card,
+            candidate.place,
+            self._tables.factors,
+            operation=operation,
+            operating_prior=self._rules.operating_prior,
+            profile=self._rules.profile,
+            match_warnings=match.warnings,
+        )
+        if len(self._prepared) >= REMEMBERED:
+            self._prepared.clear()
+        self._prepared[(candidate, model, operation)] = prepared
+        return prepared
+
+    def forecast(self, prepared: Prepared, ask: Ask) -> Estimate:
+        """What the call should weigh, before its answer: prompt by length, answer by its limit and the alias's usual length."""
+        usage = Usage(input_tokens=guess_input_tokens(ask), output_tokens=self.likely_output_tokens(ask), source="estimated")
+        return prepared.estimate(usage, possible_output_tokens=ask.max_output_tokens)
+
+    def likely_output_tokens(self, ask: Ask) -> int:
+        """The usual output of the alias, within the caller's limit; nothing for endpoints that write nothing."""
+        if not ask.endpoint.streams:
+            return 0
+        usual = self._usual.get(ask.alias, self._first_guess) * (ask.whole("n") or 1)
+        limit = ask.max_output_tokens
+        return int(min(usual, limit * (ask.whole("n") or 1)) if limit else usual)
+
+    def most_output_tokens(self, ask: Ask) -> int:
+        """What the provider may have gone on to write when the client left."""
+        limit = ask.max_output_tokens
+        usual = self._usual.get(ask.alias, self._first_guess)
+        return int((limit or max(usual, self._first_guess)) * (ask.whole("n") or 1)) if ask.endpoint.streams else 0
+
+    def usual_output_tokens(self, alias: str) -> int:
+        """What answers of `alias` usually have."""
+        return int(self._usual.get(alias, self._first_guess))
+
+    def learn(self, alias: str, output_tokens: int) -> None:
+        """Lets one finished answer move the alias's usual length."""
+        usual = self._usual.get(alias)
+        if usual is None:
+            if len(self._usual) >= REMEMBERED_ALIASES:
+                return
+            usual = float(output_tokens)
+        self._usual[alias] = usual + LEARNING_RATE * (output_tokens - usual)
