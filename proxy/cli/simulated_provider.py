@@ -33,6 +33,7 @@ def simulated_provider(
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, port))
+            listening.listen()  # who reads the address below may connect at once
         except OSError as error:
             message(f"cannot listen on {host}:{port}: {error.strerror}. Choose another --port, or 0 for a free one.")
             raise typer.Exit(1) from error

@@ -116,10 +116,13 @@ def test_demo_keeps_serving_until_it_is_told_to_end(tmp_path: Path, ending: sign
             shown += line
             if "report" in line:
                 break
-        with urllib.request.urlopen(f"{BASE}:{port}/readyz", timeout=10) as reply:
-            assert reply.status == 200
-        running.send_signal(ending)
-        _, said = running.communicate(timeout=60)
+        try:
+            with urllib.request.urlopen(f"{BASE}:{port}/readyz", timeout=10) as reply:
+                ready = reply.status
+        finally:
+            running.send_signal(ending)
+            _, said = running.communicate(timeout=60)
+    assert ready == 200
     assert running.returncode == 0, said
     assert "drained and ended" in said
     assert f"{BASE}:{port}/v1" in shown

@@ -340,9 +340,10 @@ def test_it_runs_alone_and_ends_on_ctrl_c() -> None:
     with subprocess.Popen(command, env={}, stderr=subprocess.PIPE, text=True) as running:
         assert running.stderr is not None
         base = re.search(r"http://[\d.:]+", running.stderr.readline())
-        assert base is not None
-        reply = post(base.group(), chat())
-        running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=30)
+        try:
+            reply = post(base.group() if base else "", chat())
+        finally:
+            running.send_signal(signal.SIGINT)
+            _, said = running.communicate(timeout=30)
     assert (reply.status, reply.headers["retry-after"]) == (429, "2")
     assert running.returncode == 0, said
