@@ -1,6 +1,5 @@
 """The weighed opinion on one attempt. It must never stand without its range, its method and its tier."""
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from estimators.quantity import Quantity
@@ -17,8 +16,7 @@ class QualityParts(NamedTuple):
     zone: Tier
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class Estimate(NamedTuple):
     """Footprint of one attempt, by named lines; `gco2e` is the sum of the lines of `profile`.
 
     it_energy_wh is before PUE, facility_energy_wh after. operational_gco2e is location-based, yearly average, lifecycle;

@@ -1,7 +1,9 @@
 """The values handed from room to room. They hold facts only: no vendor type, no behaviour."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from estimators.estimate import Estimate
 from estimators.usage import Usage
@@ -24,8 +26,7 @@ class Caller:
     forwards_own_key: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptRecord:
+class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One attempt upstream: who served it, what was counted, and the opinion on it (None: nothing was generated or weighing failed)."""
 
     attempt_id: str
@@ -48,8 +49,7 @@ class AttemptRecord:
     latency_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallRecord:
+class CallRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One call as the ledger keeps it: append-only facts, and its attempts. Durations in seconds, times in ms since 1970 UTC."""
 
     call_id: str
@@ -72,4 +72,4 @@ class CallRecord:
     altered: str
     retry_count: int
     idempotency_key_hash: str | None
-    attempts: tuple[AttemptRecord, ...] = field(default=())
+    attempts: tuple[AttemptRecord, ...] = ()

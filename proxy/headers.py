@@ -5,13 +5,12 @@ from proxy.upstream.base import Headers
 HOP_MARK = b"1.1 grammage"
 _OURS = b"x-grammage-"
 _HOP_BY_HOP = frozenset(
-    (b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te", b"trailer")
-    + (b"transfer-encoding", b"upgrade")
+    b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding upgrade".split()
 )
 _KEYS = frozenset((b"authorization", b"x-api-key", b"api-key"))
 _NOT_FORWARDED = _HOP_BY_HOP | frozenset(
-    (b"host", b"content-length", b"accept-encoding", b"cookie", b"expect", b"via", b"baggage", b"forwarded", b"x-real-ip")
-    + (b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-port")
+    b"host content-length accept-encoding cookie expect via baggage forwarded x-real-ip"
+    b" x-forwarded-for x-forwarded-host x-forwarded-proto x-forwarded-port".split()
 )
 _NOT_RETURNED = _HOP_BY_HOP | {b"content-length"}
 

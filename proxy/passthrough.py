@@ -18,8 +18,24 @@ from proxy.rooms import Rooms
 from proxy.upstream.base import UpstreamReply, UpstreamRequest
 
 NOT_GENERATIVE = frozenset(
-    ("models", "files", "uploads", "vector_stores", "conversations", "assistants", "containers", "skills", "vaults", "organization")
-    + ("projects", "safety", "webhook_endpoints", "webhooks", "chatkit", "content_provenance_checks")
+    [
+        "models",
+        "files",
+        "uploads",
+        "vector_stores",
+        "conversations",
+        "assistants",
+        "containers",
+        "skills",
+        "vaults",
+        "organization",
+        "projects",
+        "safety",
+        "webhook_endpoints",
+        "webhooks",
+        "chatkit",
+        "content_provenance_checks",
+    ]
 )
 """First path segments after /v1 that store or list, and generate nothing."""
 
@@ -88,7 +104,7 @@ def _request(rooms: Rooms, scope: Scope, receive: Receive) -> tuple[Caller, Upst
     target = rooms.unmatched
     if not caller.forwards_own_key and target.api_key is None:
         raise Forbidden(
-            f"{scope['path']} is not served here: no deployment with an api_key takes unmatched paths; add one for provider {target.provider}."
+            f"{scope['path']} is not served here: no deployment with an api_key takes such paths; add one for provider {target.provider}."
         )
     limit = int(limits.upload_mb * MIB)
     refuse_large(headers, limit)

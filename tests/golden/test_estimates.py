@@ -80,7 +80,7 @@ def figures(card: ModelCard, place: Place, operation: str, prior: str, usage: Us
         "quality": estimate.quality,
         "warnings": list(estimate.warnings),
     }
-    for name in type(estimate).__dataclass_fields__:
+    for name in type(estimate)._fields:
         value = getattr(estimate, name)
         if isinstance(value, Quantity):
             found[name] = {"mean": value.mean, "p5": value.p5, "p50": value.p50, "p95": value.p95, "variance": list(value.variance)}

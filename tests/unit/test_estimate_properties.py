@@ -42,7 +42,7 @@ def usages(draw: st.DrawFn) -> Usage:
 
 
 def lines(estimate: Estimate) -> list[Quantity]:
-    found = (getattr(estimate, name) for name in Estimate.__dataclass_fields__)
+    found = (getattr(estimate, name) for name in Estimate._fields)
     return [value for value in found if isinstance(value, Quantity)]
 
 
