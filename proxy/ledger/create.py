@@ -43,4 +43,4 @@ def statements() -> list[str]:
 
 def _create_table(name: str) -> str:
     columns = [f"{column} {_TYPES[KINDS.get(column, 'text')]}{'' if column in NULLABLE else ' NOT NULL'}" for column in TABLES[name]]
-    return f"CREATE TABLE {name} ({', '.join(columns)}, PRIMARY KEY ({', '.join(KEYS[name])})) WITHOUT ROWID"
+    return f"CREATE TABLE {name} ({', '.join(columns)}, PRIMARY KEY ({', '.join(KEYS[name])}))"

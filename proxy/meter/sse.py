@@ -16,7 +16,7 @@ KEEP_BYTES = 256 * 1024
 LONGEST_EVENT_BYTES = 1024 * 1024
 """An event longer than this leaves in pieces, unread."""
 
-_INTERESTING = re.compile(rb'"usage"\s*:\s*\{|\[DONE\]')
+_USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
 _NULL_USAGE = re.compile(rb'\s*,\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,\s*')
 _EVENT = re.compile(rb".*?(?:\r\n\r\n|\n\n|\r\r|\Z)", re.DOTALL)
 _DATA = re.compile(rb"^data:[ ]?(.*?)\r?$", re.MULTILINE)
@@ -109,12 +109,12 @@ class Relay:
             self.served_model = match.group(1).decode("utf-8", "replace")
         if self.forced:
             block = self._without_null_usage(block)
-        match = _INTERESTING.search(block)
-        if match is None:
+        at = _interesting(block)
+        if at < 0:
             if self._pending and block.strip():
                 return self._release() + block
             return block
-        return self._by_event(block, _event_start(block, match.start()))
+        return self._by_event(block, _event_start(block, at))
 
     def _by_event(self, block: bytes, start: int) -> bytes:
         """Walks the events from `start` on; those before it have nothing of interest."""
@@ -178,6 +178,15 @@ def _last_border(data: bytes) -> int:
         bare = data.rfind(b"\r\r")
         border = bare + 2 if bare >= 0 else 0
     return border
+
+
+def _interesting(block: bytes) -> int:
+    """Where the first usage object or end mark stands, -1 if there is none. Plain searches: a regular expression costs ten times that."""
+    usage = block.find(b'"usage"')
+    while usage >= 0 and not _USAGE_OBJECT.match(block, usage):
+        usage = block.find(b'"usage"', usage + 7)
+    done = block.find(_DONE)
+    return done if usage < 0 or 0 <= done < usage else usage
 
 
 def _event_start(block: bytes, at: int) -> int:

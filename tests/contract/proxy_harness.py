@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from config.settings import Settings
@@ -28,6 +28,7 @@ from proxy.simulate.exchange import Asked
 from proxy.simulate.faults import Faults
 from tests.serving import serve
 
+T = TypeVar("T")
 START_S = 30
 WAIT_S = 15
 KEY = "sk-caller-0123456789"
@@ -159,7 +160,7 @@ def ask(**changes: Any) -> dict[str, Any]:
     return {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Describe a merino jumper."}], **changes}
 
 
-def until[T](probe: Callable[[], T | None]) -> T:
+def until(probe: Callable[[], T | None]) -> T:
     """What `probe` gives once it gives something; fails after a bounded wait."""
     pause, tries = threading.Event(), int(WAIT_S / 0.01)
     for _ in range(tries):
@@ -168,3 +169,151 @@ def until[T](probe: Callable[[], T | None]) -> T:
             return found
         pause.wait(0.01)
     raise AssertionError(f"nothing came in {WAIT_S} s")
+
+
+def without_footprint(body: bytes) -> bytes:
+    """A body less the one member that we add to its usage; fails when it is not there exactly once."""
+    start = body.index(b',"footprint":{') if b',"footprint":{' in body else body.index(b'"footprint":{')
+    end = body.index(b"}", start) + 1
+    assert body.count(b'"footprint"') == 1
+    return body[:start] + body[end:]
+
+
+@contextlib.contextmanager
+def proxy(folder: Path, upstream: str | None = None, **sections: Any) -> Iterator[Proxy]:
+    """A proxy in a thread, on the event loop and server of `grammage serve`. sections: the configuration file's content."""
+    ledger = folder / "calls.db"
+    server = {"listen": "127.0.0.1:0", "drain_s": 1, **sections.pop("server", {})}
+    content = {"ledger": {"url": f"sqlite:///{ledger}"}, "user_hash_secret": "a secret of the tests", **sections}
+    settings = Settings.model_validate({"server": server, "upstream": upstream and f"{upstream}/v1", **content})
+    serving = Serving(settings, version="0.0.0", tls=None, config_file=None)
+    running = _Running(serving)
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    try:
+        running.started.result(START_S)
+        yield Proxy(f"http://127.0.0.1:{urlsplit(serving.base_url).port}", ledger)
+    finally:
+        running.stop()
+        thread.join(START_S)
+    assert not thread.is_alive(), "the proxy did not stop"
+
+
+class _Running:
+    """What Serving.run does, less the signals: those belong to a process of its own."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+        self._server = serving._server(serving.app)
+        self.started: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+    def run(self) -> None:
+        uvloop_run(self._serve())
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+
+    async def _serve(self) -> None:
+        try:
+            await self._serving.app.start()
+        except BaseException as error:
+            self.started.set_exception(error)
+            raise
+        self.started.set_result(None)
+        try:
+            await self._server.serve(sockets=self._serving._sockets)
+        finally:
+            await self._serving.app.stop()
+            await asyncio.sleep(0)
+            self._serving._log_writer.flush()
+
+
+@contextlib.contextmanager
+def simulated(seen: list[Asked] | None = None, always: str = "") -> Iterator[str]:
+    """The simulated provider on a port of its own; its origin. always: the fault of every call that asks for none."""
+    with serve(create_simulated_provider(clock=Clock(), seen=seen, faults=Faults(always=always))) as url:
+        yield url
+
+
+@dataclass(slots=True)
+class Child:
+    """A `grammage serve` in a process of its own. `said`: its standard error so far."""
+
+    process: subprocess.Popen[bytes]
+    said: list[str]
+    reading: threading.Thread
+
+    def exit_code(self) -> int:
+        """The exit code, once the process has ended."""
+        code = self.process.wait(START_S)
+        self.reading.join(START_S)
+        return code
+
+    @property
+    def text(self) -> str:
+        """All it said."""
+        return "".join(self.said)
+
+    def proxy(self, ledger: Path) -> Proxy:
+        """The proxy, once it says where it listens."""
+        line = until(lambda: next((line for line in self.said if "listens on" in line), None))
+        base = urlsplit(line.split()[-1])
+        made = Proxy(f"{base.scheme}://{base.netloc}", ledger)
+        until(lambda: _is_live(made) or None)
+        return made
+
+
+@contextlib.contextmanager
+def serve_command(folder: Path, *arguments: str, **environ: str) -> Iterator[Child]:
+    """`grammage serve` with these arguments, in `folder`; ended with the test."""
+    inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith(_DIVERTING)}
+    process = subprocess.Popen(
+        [*GRAMMAGE, "serve", *arguments], cwd=folder, env={**inherited, **environ},
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    said: list[str] = []
+    reading = threading.Thread(target=_collect, args=(process, said), daemon=True)
+    reading.start()
+    try:
+        yield Child(process, said, reading)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(START_S)
+        reading.join(START_S)
+        if process.stderr is not None:
+            process.stderr.close()
+
+
+def exchange(address: tuple[str, int], request: bytes) -> bytes:
+    """What a server answers to bytes that no HTTP client would send, until it hangs up."""
+    with socket.create_connection(address, timeout=WAIT_S) as connection:
+        connection.sendall(request)
+        parts = []
+        while part := connection.recv(65536):
+            parts.append(part)
+        return b"".join(parts)
+
+
+def _collect(process: subprocess.Popen[bytes], said: list[str]) -> None:
+    assert process.stderr is not None  # a pipe was asked for
+    for line in process.stderr:
+        said.append(line.decode())
+
+
+def _is_live(proxy: Proxy) -> bool:
+    try:
+        return proxy.get("/readyz").status == 200
+    except OSError:
+        return False
+
+
+def _answer(connection: http.client.HTTPConnection) -> Answer:
+    with connection.getresponse() as reply:
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.getheaders()]
+        try:
+            return Answer(status=reply.status, headers=headers, body=reply.read())
+        except http.client.IncompleteRead as broken:
+            return Answer(status=reply.status, headers=headers, body=broken.partial, cut=True)
+        except ConnectionResetError:
+            return Answer(status=reply.status, headers=headers, body=b"", cut=True)

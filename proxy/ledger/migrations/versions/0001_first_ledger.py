@@ -36,13 +36,11 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), primary_key=True),
         sa.Column("created_ms", sa.BigInteger(), primary_key=True),
         sa.Column("value", sa.Text(), nullable=False),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "ledger_meta",
         sa.Column("key", sa.Text(), primary_key=True),
         sa.Column("value", sa.Text(), nullable=False),
-        sqlite_with_rowid=False,
     )
     op.create_index("ix_calls_started_ms", "calls", ["started_ms"])
 
@@ -70,7 +68,6 @@ def _calls() -> None:
         sa.Column("altered", sa.Text(), nullable=False),
         sa.Column("retry_count", sa.Integer(), nullable=False),
         sa.Column("idempotency_key_hash", sa.Text()),
-        sqlite_with_rowid=False,
     )
 
 
@@ -104,7 +101,6 @@ def _attempts() -> None:
         sa.Column("input_images", sa.BigInteger()),
         sa.Column("usage_source", sa.Text()),
         sa.Column("partial", sa.Boolean()),
-        sqlite_with_rowid=False,
     )
 
 
@@ -127,7 +123,6 @@ def _estimates() -> None:
         sa.Column("zone", sa.Text(), nullable=False),
         sa.Column("warnings", sa.Text(), nullable=False),
         *_line_columns(),
-        sqlite_with_rowid=False,
     )
 
 
