@@ -7,13 +7,14 @@ from proxy.attribute import attribute
 from proxy.clock import uuid7
 from proxy.endpoints.base import Ask, Endpoint, parse
 from proxy.errors import LedgerDown, LoopDetected, UnsupportedMediaType
-from proxy.headers import is_loop, value_of
+from proxy.headers import is_loop
 from proxy.passage import Passage
 from proxy.policy.decide import decide
 from proxy.rooms import Rooms
 
 KIB = 1024
 MIB = 1024 * 1024
+MOST_RETRY_DIGITS = 3
 
 
 async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive) -> Passage:
@@ -21,6 +22,7 @@ async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
     entered = rooms.clock.perf()
     started_ms = rooms.clock.now_ms()
     headers = scope["headers"]
+    known = dict(headers)
     limits = rooms.settings.server.limits
     refuse_large_headers(scope, int(limits.header_kb * KIB))
     if is_loop(headers):
@@ -30,12 +32,13 @@ async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
             "calls cannot be recorded now (database, spool and memory are full) and ledger.on_failure is deny; try again later."
         )
     caller = rooms.doorkeeper.identify(headers)
-    _refuse_encoding(headers)
+    if b"content-encoding" in known:
+        _refuse_encoding(known[b"content-encoding"])
     body = await read_body(receive, headers, int(limits.json_body_mb * MIB))
     ask = parse(endpoint, body)
     tags = attribute(caller, headers, ask, rooms.metadata_tags)
-    asked_policy = value_of(headers, b"x-grammage-policy")
-    decision = decide(ask.alias, caller, rooms.candidates, asked_policy=asked_policy.decode("latin-1") if asked_policy else None)
+    asked_policy = known.get(b"x-grammage-policy", b"").decode("latin-1")
+    decision = decide(ask.alias, caller, rooms.candidates, asked_policy=asked_policy or None)
     passage = Passage(
         call_id=uuid7(started_ms),
         started_ms=started_ms,
@@ -48,26 +51,25 @@ async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
         candidate=decision.attempts[0],
         request_bytes=len(body),
     )
-    _note_origin(rooms, passage, ask)
+    _note_origin(rooms, passage, ask, known)
     return passage
 
 
-def _refuse_encoding(headers: list[tuple[bytes, bytes]]) -> None:
-    encoding = value_of(headers, b"content-encoding")
-    if encoding and encoding.strip().lower() not in (b"", b"identity"):
+def _refuse_encoding(encoding: bytes) -> None:
+    if encoding.strip().lower() not in (b"", b"identity"):
         raise UnsupportedMediaType(
             f"request bodies are read plain here, got content-encoding {encoding[:20].decode('latin-1')!r}; send it uncompressed."
         )
 
 
-def _note_origin(rooms: Rooms, passage: Passage, ask: Ask) -> None:
+def _note_origin(rooms: Rooms, passage: Passage, ask: Ask, known: dict[bytes, bytes]) -> None:
     """End user, SDK retry and idempotency key: kept as keyed hashes and counts, never as they came."""
     user = ask.text("safety_identifier") or ask.text("user")
     if user:
         passage.user_hash = rooms.doorkeeper.keyed_hash(user)
         passage.user_hash_key_id = rooms.doorkeeper.secret_id
-    for name, value in passage.headers:
-        if name == b"x-stainless-retry-count" and value.isdigit() and len(value) < 4:
-            passage.retry_count = int(value)
-        elif name == b"idempotency-key":
-            passage.idempotency_key_hash = rooms.doorkeeper.keyed_hash(value.decode("latin-1"))
+    retries = known.get(b"x-stainless-retry-count", b"")
+    if retries.isdigit() and len(retries) <= MOST_RETRY_DIGITS:
+        passage.retry_count = int(retries)
+    if b"idempotency-key" in known:
+        passage.idempotency_key_hash = rooms.doorkeeper.keyed_hash(known[b"idempotency-key"].decode("latin-1"))

@@ -64,7 +64,9 @@ def refuse_large(headers: Headers, limit_bytes: int) -> None:
 
 def refuse_large_headers(scope: Scope, limit_bytes: int) -> None:
     """Raises HeadersTooLarge when the request's headers are longer than `limit_bytes` altogether."""
-    size = sum(len(name) + len(value) for name, value in scope["headers"]) + len(scope.get("raw_path") or b"")
+    size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    for name, value in scope["headers"]:
+        size += len(name) + len(value)
     if size > limit_bytes:
         raise HeadersTooLarge(f"the request headers have {size} bytes, the limit is {limit_bytes}; send fewer or raise limits.header_kb.")
 

@@ -25,7 +25,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 def attribute(caller: Caller, headers: Headers, ask: Ask, metadata_tags: tuple[str, ...]) -> Tags:
     """The call's tags, sorted by name: key's > headers' > metadata's > baggage's. Raises BadRequest (invalid_tag)."""
     tags: dict[str, str] = {}
-    named = [(name, value) for name, value in headers if name.startswith(b"x-grammage-tag-") or name == b"baggage"]
+    named = [pair for pair in headers if pair[0].startswith(_HEADER) or pair[0] == b"baggage"]
+    if not named and not metadata_tags:
+        return caller.tags
     for name, value in named:
         if name == b"baggage":
             for key, text in _baggage(value):

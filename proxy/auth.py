@@ -11,18 +11,16 @@ from proxy.errors import Unauthorized
 REMEMBERED_KEYS = 10_000
 ANONYMOUS = "anonymous"
 _BEARER = b"bearer "
-_KEY_HEADERS = (b"x-api-key", b"api-key")
 
 
 def presented_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     """The key in `authorization: Bearer`, `x-api-key` or `api-key`, or None."""
-    found: dict[bytes, bytes] = {}
-    for name, value in headers:
-        if name == b"authorization":
-            return value[7:].strip() if value[:7].lower() == _BEARER else value.strip()
-        if name in _KEY_HEADERS:
-            found[name] = value.strip()
-    return next((found[name] for name in _KEY_HEADERS if name in found), None)
+    known = dict(headers)
+    value = known.get(b"authorization")
+    if value is not None:
+        return value[7:].strip() if value[:7].lower() == _BEARER else value.strip()
+    value = known.get(b"x-api-key", known.get(b"api-key"))
+    return None if value is None else value.strip()
 
 
 class Doorkeeper:

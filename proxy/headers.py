@@ -12,20 +12,20 @@ _NOT_FORWARDED = _HOP_BY_HOP | frozenset(
     b"host content-length accept-encoding cookie expect via baggage forwarded x-real-ip"
     b" x-forwarded-for x-forwarded-host x-forwarded-proto x-forwarded-port".split()
 )
+_NOT_FORWARDED_NOR_KEYS = _NOT_FORWARDED | _KEYS
 _NOT_RETURNED = _HOP_BY_HOP | {b"content-length"}
 
 
 def outgoing(headers: Headers, *, api_key: str | None, own_key_goes: bool, encoding: bytes = b"identity") -> Headers:
     """Request headers for the provider: the caller's, less what is not its business, with the deployment's key when it has one."""
-    kept = [pair for pair in headers if pair[0] not in _NOT_FORWARDED and not pair[0].startswith(_OURS)]
-    if api_key is not None or not own_key_goes:
-        kept = [pair for pair in kept if pair[0] not in _KEYS]
+    dropped = _NOT_FORWARDED if own_key_goes and api_key is None else _NOT_FORWARDED_NOR_KEYS
+    kept = [pair for pair in headers if pair[0] not in dropped and not pair[0].startswith(_OURS)]
     if api_key is not None:
         kept.append((b"authorization", b"Bearer " + api_key.encode("latin-1")))
-    marks = [value for name, value in headers if name == b"via"]
-    baggage = [value for name, value in headers if name == b"baggage"]
-    if baggage and (rest := _foreign_baggage(baggage)):
+    known = dict(headers)
+    if b"baggage" in known and (rest := _foreign_baggage([value for name, value in headers if name == b"baggage"])):
         kept.append((b"baggage", rest))
+    marks = [value for name, value in headers if name == b"via"] if b"via" in known else []
     kept.append((b"via", b", ".join([*marks, HOP_MARK])))
     if encoding:
         kept.append((b"accept-encoding", encoding))
@@ -34,20 +34,20 @@ def outgoing(headers: Headers, *, api_key: str | None, own_key_goes: bool, encod
 
 def returned(headers: Headers) -> Headers:
     """Response headers for the caller: the provider's, in its order, without hop-by-hop ones and the length (framed anew)."""
-    return [(name, value) for name, value in ((name.lower(), value) for name, value in headers) if name not in _NOT_RETURNED]
+    return [pair for pair in headers if pair[0] not in _NOT_RETURNED]
 
 
 def value_of(headers: Headers, wanted: bytes) -> bytes | None:
-    """The first value of header `wanted` (lower case), names compared without case."""
+    """The first value of header `wanted`; all names are in lower case."""
     for name, value in headers:
-        if name == wanted or name.lower() == wanted:
+        if name == wanted:
             return value
     return None
 
 
 def is_loop(headers: Headers) -> bool:
     """True when the call has been through a proxy of this kind already."""
-    return any(name == b"via" and HOP_MARK in value for name, value in headers)
+    return any(HOP_MARK in value for name, value in headers if name == b"via") if b"via" in dict(headers) else False
 
 
 def _foreign_baggage(values: list[bytes]) -> bytes:

@@ -35,10 +35,10 @@ def decide(alias: str, caller: Caller, candidates: Candidates, *, asked_policy: 
         raise NotFound(
             f"model {alias!r} is not configured; known: {known}. Add it under models: or fix the name.", code="unknown_model", param="model"
         )
+    policy = "off" if asked_policy == "off" else NO_POLICY
     usable = tuple(candidate for candidate in row if _may_spend(candidate, row, caller))
     if not usable:
         raise Unauthorized(f"no deployment of {alias!r} has an api_key, and the caller's key is not a provider key; set api_key for it.")
-    policy = "off" if asked_policy == "off" else NO_POLICY
     return Decision(attempts=usable[:1], policy=policy, reasons=tuple(f"{c.provider}: no_key" for c in row if c not in usable))
 
 

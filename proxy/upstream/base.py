@@ -22,7 +22,7 @@ class UpstreamRequest:
 
 
 class UpstreamReply(Protocol):
-    """What came back. Headers are as received, hop-by-hop ones included; the body is as sent on the wire (not decompressed)."""
+    """What came back. Header names are in lower case, hop-by-hop ones included; the body is as sent on the wire (not decompressed)."""
 
     status: int
     headers: Headers

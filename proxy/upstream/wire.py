@@ -24,7 +24,7 @@ class WireReply:
         self._response = response
         self._origin = origin
         self.status = response.status
-        self.headers: Headers = list(response.raw_headers)
+        self.headers: Headers = [(name.lower(), value) for name, value in response.raw_headers]
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives."""
