@@ -1,6 +1,7 @@
 """The corridor: one function per room, in order, for every metered call. It must never know a provider, an endpoint or a vendor type."""
 
 import asyncio
+import logging
 from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
@@ -20,7 +21,9 @@ from proxy.rooms import Rooms
 from proxy.settle import meter_nothing_seen, meter_whole, record, weigh
 from proxy.splice import append_member, replace_exact
 from proxy.tag import call_header, deployment_headers, footprint_headers, footprint_member
-from proxy.upstream.base import UpstreamReply, WholeReply
+from proxy.upstream.base import Headers, UpstreamReply, WholeReply
+
+_log = logging.getLogger("grammage.pipeline")
 
 SUCCESS = range(200, 300)
 REFUSED = 400
@@ -106,32 +109,42 @@ async def _send(rooms: Rooms, passage: Passage, query: bytes) -> UpstreamReply:
 async def _answer(rooms: Rooms, passage: Passage, reply: UpstreamReply, body: bytes, send: Send) -> None:
     """A whole answer: weighed before its head leaves, held until it is recorded."""
     passage.response_bytes = len(body)
-    headers, encoded = returned(reply.headers), inflater_for(value_of(reply.headers, b"content-encoding"))
-    tags = [call_header(passage.call_id)]
+    headers, tags = returned(reply.headers), [call_header(passage.call_id)]
     if reply.status in SUCCESS:
-        if encoded is not None:
-            body = encoded.decompress(body)
-            headers = [pair for pair in headers if pair[0] != b"content-encoding"]
-        head = read_reply(body)
-        passage.served_model = head.served_model
-        await meter_whole(passage, body, head.usage_raw)
-        estimate = await weigh(rooms, passage)
-        tagging = rooms.settings.tagging
-        if estimate is not None and tagging.headers:
-            tags += footprint_headers(estimate, b"final")
-            tags += deployment_headers(
-                passage.candidate, passage.weighed_model, head.served_model is None, passage.decision.policy, passage.decision.altered
-            )
-        if estimate is not None and tagging.body and head.usage_raw is not None:
-            member = footprint_member(estimate, passage.call_id, tuple(tagging.compat))
-            body = replace_exact(body, "usage", head.usage_raw, append_member(head.usage_raw, member))
+        try:
+            headers, tags, body = await _weighed(rooms, passage, headers, body)
+        except Exception:  # noqa: BLE001  # the edge: what we add may fail, the client's answer may not
+            _log.exception("call %s goes out unweighed", passage.call_id)
+            passage.unweighed_reason = "internal_error"
     else:
         passage.outcome = "client_error" if reply.status < 500 else "upstream_error"
     reply.close()
     durable = record(rooms, passage)
     if durable is not None:
         await durable
-    await send_whole(send, reply.status, headers + (tags if rooms.settings.tagging.headers else []), body)
+    await send_whole(send, reply.status, headers + tags if rooms.settings.tagging.headers else headers, body)
+
+
+async def _weighed(rooms: Rooms, passage: Passage, headers: Headers, body: bytes) -> tuple[Headers, Headers, bytes]:
+    """The answer's headers, those that we add, and its body with the footprint in it."""
+    encoded = inflater_for(value_of(headers, b"content-encoding"))
+    if encoded is not None:
+        body = encoded.decompress(body)
+        headers = [pair for pair in headers if pair[0] != b"content-encoding"]
+    head = read_reply(body)
+    passage.served_model = head.served_model
+    await meter_whole(passage, body, head.usage_raw)
+    tags = [call_header(passage.call_id)]
+    estimate = await weigh(rooms, passage)
+    if estimate is None:
+        return headers, tags, body
+    decision, tagging = passage.decision, rooms.settings.tagging
+    tags += footprint_headers(estimate, b"final")
+    tags += deployment_headers(passage.candidate, passage.weighed_model, head.served_model is None, decision.policy, decision.altered)
+    if tagging.body and head.usage_raw is not None:
+        member = footprint_member(estimate, passage.call_id, tuple(tagging.compat))
+        body = replace_exact(body, "usage", head.usage_raw, append_member(head.usage_raw, member))
+    return headers, tags, body
 
 
 async def _unanswered(rooms: Rooms, passage: Passage, trouble: GrammageError | asyncio.CancelledError, send: Send) -> None:

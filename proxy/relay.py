@@ -1,5 +1,6 @@
 """One streamed answer on its way to the client, event by event. It must never end cleanly a stream that the provider cut."""
 
+import logging
 from collections.abc import AsyncIterator
 
 from starlette.types import Send
@@ -13,6 +14,7 @@ from proxy.settle import meter_stream, prepared_for, record, weigh
 from proxy.tag import call_header, deployment_headers, footprint_headers, footprint_member
 from proxy.upstream.base import Headers, UpstreamReply
 
+_log = logging.getLogger("grammage.relay")
 EVENT_STREAM = b"text/event-stream"
 
 
@@ -64,21 +66,31 @@ class EventStream:
             return
         passage.served_model = relay.served_model
         passage.response_bytes = relay.seen_bytes
-        await meter_stream(passage, relay.usage_raw, relay.kept, relay.seen_bytes)
-        estimate = await weigh(rooms, passage)
+        member = await self._weighed(relay)
         durable = record(rooms, passage)
         if durable is not None:
             await durable
         if not passage.stream_complete:
             return
-        tagging = rooms.settings.tagging
-        member = footprint_member(estimate, passage.call_id, tuple(tagging.compat)) if estimate is not None and tagging.body else None
         await self._send({"type": "http.response.body", "body": relay.terminal(member), "more_body": not reply.ended})
         if not reply.ended and self._chunks is not None:
             async for chunk in self._chunks:
                 await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
             await self._send({"type": "http.response.body", "body": b""})
         reply.close()
+
+    async def _weighed(self, relay: Relay) -> bytes | None:
+        """The footprint as a member of the usage object, None when there is none to write."""
+        passage, rooms = self._passage, self._rooms
+        try:
+            await meter_stream(passage, relay.usage_raw, relay.kept, relay.seen_bytes)
+            estimate = await weigh(rooms, passage)
+        except Exception:  # noqa: BLE001  # the edge: what we add may fail, the client's answer may not
+            _log.exception("call %s goes out unweighed", passage.call_id)
+            passage.unweighed_reason = "internal_error"
+            return None
+        tagging = rooms.settings.tagging
+        return footprint_member(estimate, passage.call_id, tuple(tagging.compat)) if estimate is not None and tagging.body else None
 
     async def _head(self, reply: UpstreamReply) -> Headers:
         passage, rooms = self._passage, self._rooms

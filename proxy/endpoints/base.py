@@ -1,5 +1,6 @@
 """What one endpoint needs to say about itself, and what a parsed request holds. It must never name a provider."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import msgspec
 
 from proxy.errors import BadRequest
+from proxy.splice import find_member
 
 _EMPTY = msgspec.Raw(b"")
+NOT_AN_OBJECT = 'the request body is JSON but not an object; send {"model": ..., ...}.'
 
 
 class Head(msgspec.Struct):
@@ -90,7 +93,7 @@ def text_of(raw: msgspec.Raw) -> str | None:
     """The string in a raw JSON value, or None if it is not one."""
     try:
         return msgspec.json.decode(raw, type=str) if bytes(raw)[:1] == b'"' else None
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
 
 
@@ -99,9 +102,9 @@ def parse(endpoint: Endpoint, body: bytes) -> Ask:
     try:
         head = _HEAD.decode(body)
     except msgspec.ValidationError as error:
-        raise BadRequest('the request body is JSON but not an object; send {"model": ..., ...}.', code="invalid_type") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest(f"the request body is not valid JSON: {error}; send a JSON object.", code="malformed_json") from error
+        raise BadRequest(NOT_AN_OBJECT, code="invalid_type") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        head = _lenient_head(body)
     alias = text_of(head.model)
     if alias is None or not alias:
         raise _bad_model(head)
@@ -117,6 +120,20 @@ def parse(endpoint: Endpoint, body: bytes) -> Ask:
         head=head,
         content_bytes=_bytes_without_pictures(bytes(content)),
     )
+
+
+def _lenient_head(body: bytes) -> Head:
+    """The head of JSON that only a lenient reader takes: lone surrogates, NaN. Raises BadRequest (malformed_json, invalid_type)."""
+    try:
+        request = json.loads(body)
+    except RecursionError as error:
+        raise BadRequest("the request body is nested too deeply to be read; flatten it.", code="malformed_json") from error
+    except ValueError as error:
+        raise BadRequest(f"the request body is not valid JSON: {error}; send a JSON object.", code="malformed_json") from error
+    if not isinstance(request, dict):
+        raise BadRequest(NOT_AN_OBJECT, code="invalid_type")
+    found = {name: find_member(body, name) for name in Head.__struct_fields__}
+    return Head(**{name: msgspec.Raw(body[at.value : at.end]) for name, at in found.items() if at is not None})
 
 
 def _bad_model(head: Head) -> BadRequest:
@@ -142,7 +159,7 @@ def _object(raw: msgspec.Raw) -> dict[str, Any]:
         return {}
     try:
         return msgspec.json.decode(raw, type=dict[str, Any])
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return {}
 
 
@@ -160,10 +177,10 @@ def _bytes_without_pictures(content: bytes) -> int:
 
 
 def decoded(raw: bytes) -> Any:
-    """The JSON value in `raw`, or None when it is absent or cannot be read (lone surrogates, broken escapes)."""
+    """The JSON value in `raw`, or None when it is absent or cannot be read."""
     try:
-        return msgspec.json.decode(raw) if raw else None
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return json.loads(raw) if raw else None
+    except (ValueError, RecursionError):
         return None
 
 

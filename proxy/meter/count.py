@@ -22,5 +22,11 @@ def ranks_of(model: str) -> str:
 
 
 def count_tokens(text: str, model: str) -> int:
-    """Tokens in `text` under the ranks that stand for `model`; exact for OpenAI's models, near for others."""
-    return len(_ranks(ranks_of(model)).encode_ordinary(text)) if text else 0
+    """Tokens in `text` under the ranks that stand for `model`; exact for OpenAI's models, near for others.
+
+    Lone surrogates, which no tokenizer takes, count as question marks.
+    """
+    if not text:
+        return 0
+    whole = text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return len(_ranks(ranks_of(model)).encode_ordinary(whole))

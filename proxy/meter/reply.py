@@ -1,6 +1,10 @@
 """Reads the served model and the usage out of a whole JSON answer. It must never fail on an answer it cannot read."""
 
+import json
+
 import msgspec
+
+from proxy.splice import find_member
 
 _EMPTY = msgspec.Raw(b"")
 
@@ -32,7 +36,22 @@ def read_reply(body: bytes) -> ReplyHead:
     try:
         reply = _REPLY.decode(body)
         model = _MODEL.decode(reply.model) if bytes(reply.model)[:1] == b'"' else None
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except msgspec.ValidationError:
         return UNREADABLE
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _lenient(body)
     usage = bytes(reply.usage)
     return ReplyHead(model, usage if usage.startswith(b"{") else None)
+
+
+def _lenient(body: bytes) -> ReplyHead:
+    """The head of an answer that only a lenient reader takes, such as one with lone surrogates in its text."""
+    try:
+        reply = json.loads(body)
+    except (ValueError, RecursionError):
+        return UNREADABLE
+    if not isinstance(reply, dict):
+        return UNREADABLE
+    at, model = find_member(body, "usage"), reply.get("model")
+    usage = body[at.value : at.end] if at is not None else b""
+    return ReplyHead(model if isinstance(model, str) else None, usage if usage.startswith(b"{") else None)

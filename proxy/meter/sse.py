@@ -146,7 +146,7 @@ class Relay:
         """Notes the usage in `payload`; True when the event carries nothing else (`choices: []`)."""
         try:
             chunk = _CHUNK.decode(payload)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             return False
         usage = bytes(chunk.usage)
         if not usage.startswith(b"{"):
@@ -202,7 +202,7 @@ def _null_form(block: bytes) -> bytes | None:
             continue
         try:
             chunk = _CHUNK.decode(data.group(1))
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             continue
         if bytes(chunk.usage) == _NULL and (found := _NULL_USAGE.search(data.group(1))):
             return found.group()

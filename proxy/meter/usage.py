@@ -36,7 +36,7 @@ def read_usage(raw: bytes) -> Usage | None:
     """
     try:
         wire = _DECODER.decode(raw)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
     prompt = wire.prompt_tokens if wire.prompt_tokens is not None else wire.input_tokens
     completion = wire.completion_tokens if wire.completion_tokens is not None else wire.output_tokens
