@@ -54,7 +54,7 @@ def without_tag_metadata(ask: Ask, body: bytes, metadata_tags: tuple[str, ...]) 
     if not isinstance(metadata, dict) or not any(key in metadata for key in metadata_tags):
         return body
     rest = {key: value for key, value in metadata.items() if key not in metadata_tags}
-    return replace_value(body, "metadata", msgspec.json.encode(rest)) if rest else remove_member(body, "metadata")
+    return replace_value(body, "metadata", msgspec.json.encode(rest), bytes(ask.head.metadata)) if rest else remove_member(body, "metadata")
 
 
 def _metadata(ask: Ask, names: tuple[str, ...]) -> Mapping[str, str]:

@@ -13,6 +13,7 @@ _NOT_FORWARDED = _HOP_BY_HOP | frozenset(
     b" x-forwarded-for x-forwarded-host x-forwarded-proto x-forwarded-port".split()
 )
 _NOT_FORWARDED_NOR_KEYS = _NOT_FORWARDED | _KEYS
+_USUAL_CONNECTION = (b"", b"keep-alive", b"close")
 _NOT_RETURNED = _HOP_BY_HOP | {b"content-length"}
 
 
@@ -21,7 +22,7 @@ def outgoing(headers: Headers, *, api_key: str | None, own_key_goes: bool, encod
     dropped = _NOT_FORWARDED if own_key_goes and api_key is None else _NOT_FORWARDED_NOR_KEYS
     kept = [pair for pair in headers if pair[0] not in dropped and not pair[0].startswith(_OURS)]
     if api_key is not None:
-        kept.append((b"authorization", b"Bearer " + api_key.encode("latin-1")))
+        kept.append((b"authorization", b"Bearer " + api_key.encode()))
     known = dict(headers)
     if b"baggage" in known and (rest := _foreign_baggage([value for name, value in headers if name == b"baggage"])):
         kept.append((b"baggage", rest))
@@ -34,7 +35,12 @@ def outgoing(headers: Headers, *, api_key: str | None, own_key_goes: bool, encod
 
 def returned(headers: Headers) -> Headers:
     """Response headers for the caller: the provider's, in its order, without hop-by-hop ones and the length (framed anew)."""
-    return [pair for pair in headers if pair[0] not in _NOT_RETURNED]
+    kept = [pair for pair in headers if pair[0] not in _NOT_RETURNED and not pair[0].startswith(_OURS)]
+    named = dict(headers).get(b"connection", b"").lower()
+    if named in _USUAL_CONNECTION:
+        return kept
+    hops = {name.strip() for name in named.split(b",")}
+    return [pair for pair in kept if pair[0] not in hops]
 
 
 def value_of(headers: Headers, wanted: bytes) -> bytes | None:

@@ -25,7 +25,7 @@ def request_for(rooms: Rooms, passage: Passage, *, query: bytes) -> UpstreamRequ
     candidate, ask = passage.candidate, passage.ask
     body = without_tag_metadata(ask, ask.body, rooms.metadata_tags)
     if candidate.model is not None and candidate.model != ask.alias:
-        body = replace_value(body, "model", msgspec.json.encode(candidate.model))
+        body = replace_value(body, "model", msgspec.json.encode(candidate.model), bytes(ask.head.model))
     if passage.forced_usage:
         body = _with_forced_usage(ask, body)
     return UpstreamRequest(
@@ -51,4 +51,4 @@ def _with_forced_usage(ask: Ask, body: bytes) -> bytes:
         return prepend_member(body, _FORCED)
     options = decoded(raw)
     merged = {**options, "include_usage": True} if isinstance(options, dict) else {"include_usage": True}
-    return replace_value(body, "stream_options", msgspec.json.encode(merged))
+    return replace_value(body, "stream_options", msgspec.json.encode(merged), raw)

@@ -11,6 +11,8 @@ from proxy.errors import BadRequest
 from proxy.splice import find_member
 
 _EMPTY = msgspec.Raw(b"")
+LONGEST_ALIAS = 256
+DEEPEST_CONTENT = 16
 NOT_AN_OBJECT = 'the request body is JSON but not an object; send {"model": ..., ...}.'
 
 
@@ -93,7 +95,7 @@ def text_of(raw: msgspec.Raw) -> str | None:
     """The string in a raw JSON value, or None if it is not one."""
     try:
         return msgspec.json.decode(raw, type=str) if bytes(raw)[:1] == b'"' else None
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -106,7 +108,7 @@ def parse(endpoint: Endpoint, body: bytes) -> Ask:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         head = _lenient_head(body)
     alias = text_of(head.model)
-    if alias is None or not alias:
+    if not alias or len(alias) > LONGEST_ALIAS or not alias.isprintable():
         raise _bad_model(head)
     stream = _flag(head.stream, "stream")
     options = _object(head.stream_options) if stream else {}
@@ -141,7 +143,9 @@ def _bad_model(head: Head) -> BadRequest:
     if not raw:
         return BadRequest('the request names no model; add "model": "<alias>".', code="missing_model", param="model")
     shown = raw[:40].decode("utf-8", "replace")
-    return BadRequest(f"model must be a non-empty string, got {shown}.", code="invalid_type", param="model")
+    return BadRequest(
+        f"model must be a printable string of 1 to {LONGEST_ALIAS} characters, got {shown}.", code="invalid_type", param="model"
+    )
 
 
 def _flag(raw: msgspec.Raw, name: str) -> bool:
@@ -184,12 +188,14 @@ def decoded(raw: bytes) -> Any:
         return None
 
 
-def joined(value: Any) -> str:
+def joined(value: Any, depth: int = 0) -> str:
     """All text in a content value: a string, or the `text`/`content`/`refusal` of its parts."""
     if isinstance(value, str):
         return value
+    if depth > DEEPEST_CONTENT:
+        return ""
     if isinstance(value, list):
-        return "".join(joined(part) for part in value)
+        return "".join(joined(part, depth + 1) for part in value)
     if isinstance(value, dict):
-        return "".join(joined(value.get(key)) for key in ("text", "content", "refusal", "reasoning", "reasoning_content"))
+        return "".join(joined(value.get(key), depth + 1) for key in ("text", "content", "refusal", "reasoning", "reasoning_content"))
     return ""

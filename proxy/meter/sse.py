@@ -20,6 +20,7 @@ _USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
 _NULL_USAGE = re.compile(rb'\s*,\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,\s*')
 _EVENT = re.compile(rb".*?(?:\r\n\r\n|\n\n|\r\r|\Z)", re.DOTALL)
 _DATA = re.compile(rb"^data:[ ]?(.*?)\r?$", re.MULTILINE)
+_FINISHED = re.compile(rb'"finish_reason"\s*:\s*"')
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,256})"')
 _NULL = b"null"
 _DONE = b"[DONE]"
@@ -82,7 +83,10 @@ class Relay:
         else:
             self._rest = data
             return b""
-        return self._pass(data)
+        out = self._pass(data)
+        if self.finished:
+            self._held, self._rest = self._held + self._rest, b""
+        return out
 
     def end(self) -> bytes:
         """What remains when the body ended without a border; the stream is finished then."""
@@ -130,8 +134,7 @@ class Relay:
         return b"".join(out)
 
     def _one(self, event: bytes) -> bytes:
-        data = _DATA.search(event)
-        payload = data.group(1).strip() if data else b""
+        payload = b"\n".join(_DATA.findall(event)).strip()
         if payload == _DONE:
             self.finished = True
             self._held = event
@@ -143,7 +146,7 @@ class Relay:
         return before + event
 
     def _carries_usage(self, payload: bytes) -> bool:
-        """Notes the usage in `payload`; True when the event carries nothing else (`choices: []`)."""
+        """Notes the usage in `payload`; True when it may be the last event that carries one, so that it is held until the next."""
         try:
             chunk = _CHUNK.decode(payload)
         except (msgspec.MsgspecError, RecursionError):
@@ -152,7 +155,8 @@ class Relay:
         if not usage.startswith(b"{"):
             return False
         self.usage_raw = usage
-        return bytes(chunk.choices).translate(None, b" \t\r\n") == b"[]"
+        alone = bytes(chunk.choices).translate(None, b" \t\r\n") == b"[]"
+        return alone or (not self.forced and _FINISHED.search(payload) is not None)
 
     def _release(self) -> bytes:
         """A usage event that was not the last one leaves as it came, or not at all."""

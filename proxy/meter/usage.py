@@ -1,24 +1,27 @@
 """Reads the provider's own usage object into our inclusive buckets. It must never trust a subset that exceeds its total."""
 
+import json
+from typing import Any
+
 import msgspec
 
 from estimators.usage import Usage
 
 
 class _Details(msgspec.Struct):
-    cached_tokens: float | None = None
-    audio_tokens: float | None = None
-    image_tokens: float | None = None
-    reasoning_tokens: float | None = None
+    cached_tokens: Any = None
+    audio_tokens: Any = None
+    image_tokens: Any = None
+    reasoning_tokens: Any = None
 
 
 class _WireUsage(msgspec.Struct):
-    prompt_tokens: float | None = None
-    completion_tokens: float | None = None
-    input_tokens: float | None = None
-    output_tokens: float | None = None
-    total_tokens: float | None = None
-    prompt_cache_hit_tokens: float | None = None
+    prompt_tokens: Any = None
+    completion_tokens: Any = None
+    input_tokens: Any = None
+    output_tokens: Any = None
+    total_tokens: Any = None
+    prompt_cache_hit_tokens: Any = None
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
     input_tokens_details: _Details | None = None
@@ -27,6 +30,8 @@ class _WireUsage(msgspec.Struct):
 
 _DECODER = msgspec.json.Decoder(_WireUsage)
 _NO_DETAILS = _Details()
+_DETAILS = tuple(name for name in _WireUsage.__struct_fields__ if name.endswith("_details"))
+MOST_TOKENS = 1e12
 
 
 def read_usage(raw: bytes) -> Usage | None:
@@ -34,36 +39,57 @@ def read_usage(raw: bytes) -> Usage | None:
 
     Providers that leave hidden reasoning out of completion_tokens show it as total - prompt; the larger figure counts.
     """
-    try:
-        wire = _DECODER.decode(raw)
-    except (msgspec.MsgspecError, RecursionError):
+    wire = _read(raw)
+    if wire is None:
         return None
-    prompt = wire.prompt_tokens if wire.prompt_tokens is not None else wire.input_tokens
-    completion = wire.completion_tokens if wire.completion_tokens is not None else wire.output_tokens
+    prompt = _count(wire.prompt_tokens if wire.prompt_tokens is not None else wire.input_tokens)
+    completion = _count(wire.completion_tokens if wire.completion_tokens is not None else wire.output_tokens)
     if prompt is None and completion is None:
         return None
-    return _usage(wire, _count(prompt), _count(completion))
+    return _usage(wire, prompt or 0, completion or 0)
+
+
+def _read(raw: bytes) -> _WireUsage | None:
+    try:
+        return _DECODER.decode(raw)
+    except msgspec.ValidationError:
+        return _without_odd_details(raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def _without_odd_details(raw: bytes) -> _WireUsage | None:
+    """The usage of a provider whose details are of another shape: those are left out, the totals count."""
+    found = json.loads(raw)
+    if not isinstance(found, dict):
+        return None
+    kept = {name: found[name] for name in _WireUsage.__struct_fields__ if name in found and name not in _DETAILS}
+    return _WireUsage(**kept)
 
 
 def _usage(wire: _WireUsage, input_tokens: int, completion: int) -> Usage:
     inputs = wire.prompt_tokens_details or wire.input_tokens_details or _NO_DETAILS
     outputs = wire.completion_tokens_details or wire.output_tokens_details or _NO_DETAILS
-    output_tokens = max(completion, _count(wire.total_tokens) - input_tokens)
+    output_tokens = max(completion, (_count(wire.total_tokens) or 0) - input_tokens)
     cached = inputs.cached_tokens if inputs.cached_tokens is not None else wire.prompt_cache_hit_tokens
-    image = min(_count(inputs.image_tokens), input_tokens)
-    audio_out = min(_count(outputs.audio_tokens), output_tokens)
+    image = min(_count(inputs.image_tokens) or 0, input_tokens)
+    audio_out = min(_count(outputs.audio_tokens) or 0, output_tokens)
     return Usage(
         input_tokens=input_tokens,
-        cached_input_tokens=min(_count(cached), input_tokens),
+        cached_input_tokens=min(_count(cached) or 0, input_tokens),
         image_input_tokens=image,
-        audio_input_tokens=min(_count(inputs.audio_tokens), input_tokens - image),
+        audio_input_tokens=min(_count(inputs.audio_tokens) or 0, input_tokens - image),
         output_tokens=output_tokens,
-        reasoning_output_tokens=min(_count(outputs.reasoning_tokens), output_tokens - audio_out),
+        reasoning_output_tokens=min(_count(outputs.reasoning_tokens) or 0, output_tokens - audio_out),
         audio_output_tokens=audio_out,
         source="provider",
     )
 
 
-def _count(number: float | None) -> int:
-    """A token count >= 0; what is absent or negative counts nothing."""
-    return 0 if number is None or not 0 < number < 1e15 else int(number)
+def _count(number: Any) -> int | None:
+    """A token count >= 0 from a number or its text; None when it is neither."""
+    if isinstance(number, str):
+        number = int(number) if number.isdecimal() and len(number) < 13 else None
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < MOST_TOKENS:
+        return None
+    return int(number)

@@ -74,15 +74,19 @@ class WireUpstream:
         options: dict[str, Any] = {}
         if proxy := self._proxies[origin]:
             options["proxy"] = proxy
-        headers: CIMultiDict[str] = CIMultiDict([(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers])
+        headers: CIMultiDict[str] = CIMultiDict([(name.decode("latin-1"), _text(value)) for name, value in request.headers])
         try:
             response = await self._session.request(
                 request.method, url, headers=headers, data=request.body, allow_redirects=False, **options
             )
+        except aiohttp.ConnectionTimeoutError as error:
+            raise _unreachable(origin, error) from error
         except aiohttp.ServerTimeoutError as error:
             raise _too_slow(origin) from error
-        except (aiohttp.ClientError, OSError) as error:
+        except aiohttp.ClientConnectorError as error:
             raise _unreachable(origin, error) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise _broke(origin, error) from error
         return WireReply(response, origin)
 
     def _learn(self, text: str) -> URL:
@@ -93,6 +97,14 @@ class WireUpstream:
         if url.raw_authority not in self._proxies:
             self._proxies[url.raw_authority] = egress_proxy(text)
         return url
+
+
+def _text(value: bytes) -> str:
+    """A header value as the client library wants it: it writes UTF-8."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def _unreachable(origin: str, error: BaseException) -> UpstreamUnreachable:
