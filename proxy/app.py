@@ -15,6 +15,7 @@ from proxy.auth import Doorkeeper
 from proxy.call import Caller
 from proxy.clock import Clock
 from proxy.endpoints import ENDPOINT_BY_PATH
+from proxy.endpoints.base import Endpoint
 from proxy.errors import NotFound
 from proxy.http_client import close_session, open_session
 from proxy.ledger.spool import Spool, spool_path
@@ -30,6 +31,7 @@ from proxy.policy.candidates import SIMULATED_PATTERN, Candidates, candidates_fr
 from proxy.rooms import Rooms
 from proxy.secret import hashing_secret
 from proxy.simulate.door import SimulatedUpstream
+from proxy.tag import OUR_HEADERS
 from proxy.upstream.base import Upstream
 from proxy.upstream.wire import WireUpstream
 from proxy.web import Deployed, WebRooms, create_web
@@ -37,6 +39,7 @@ from proxy.weigh import Scales, WeighingRules
 
 _log = logging.getLogger("grammage.app")
 MIB = 1024 * 1024
+EXPOSED_HEADERS = (*OUR_HEADERS, "x-request-id", "retry-after")
 OWN_PREFIXES = ("/v1/footprint/", "/v1/impact")
 
 
@@ -98,14 +101,12 @@ class App:
         await self._front(scope, receive, send)
 
     def _enter(self, settings: Settings) -> None:
-        self._rooms = self._build(settings)
-        web = create_web(self.web_rooms())
-        front: ASGIApp = Front(self._rooms, web)
+        rooms = self._build(settings)
+        front: ASGIApp = Front(rooms, create_web(self._web_rooms(rooms)))
         origins = settings.server.cors.origins
         if origins:
-            exposed = ("x-grammage-call-id", "x-grammage-gco2e", "x-grammage-gco2e-low", "x-grammage-gco2e-high", "x-request-id")
-            front = CORSMiddleware(front, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=exposed)
-        self._front = front
+            front = CORSMiddleware(front, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED_HEADERS)
+        self._rooms, self._front = rooms, front
 
     def _build(self, settings: Settings) -> Rooms:
         candidates = candidates_from(settings, self._tables.places)
@@ -127,7 +128,9 @@ class App:
 
     def web_rooms(self) -> WebRooms:
         """What our own API may touch of this house."""
-        rooms = self._rooms
+        return self._web_rooms(self._rooms)
+
+    def _web_rooms(self, rooms: Rooms) -> WebRooms:
         return WebRooms(
             render_metrics=self._metrics.render,
             find_call=self._store.find,
@@ -170,7 +173,7 @@ class Front:
                 return
             scope = _below(scope, base)
             path = scope["path"]
-        if scope["method"] == "POST" and (endpoint := ENDPOINT_BY_PATH.get(path)) is not None:
+        if scope["method"] == "POST" and (endpoint := _endpoint(path)) is not None:
             await carry(self.rooms, endpoint, scope, receive, send)
         elif not path.startswith("/v1/") or path.startswith(OWN_PREFIXES):
             await self.web(scope, receive, send)
@@ -190,6 +193,14 @@ async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
 def _below(scope: Scope, base: str) -> Scope:
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     return {**scope, "path": scope["path"][len(base) :], "raw_path": raw[len(base) :]}
+
+
+def _endpoint(path: str) -> Endpoint | None:
+    """The metered endpoint that `path` means; doubled or trailing slashes are no way around the scales."""
+    endpoint = ENDPOINT_BY_PATH.get(path)
+    if endpoint is None and ("//" in path or path.endswith("/")):
+        endpoint = ENDPOINT_BY_PATH.get("/" + "/".join(part for part in path.split("/") if part))
+    return endpoint
 
 
 def _built_in(settings: Settings) -> Iterable[str]:

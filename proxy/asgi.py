@@ -1,11 +1,15 @@
 """Small words of ASGI: reading a bounded body, sending a whole answer. It must never know what a body means."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from starlette.types import Receive, Scope, Send
 
 from proxy.errors import GrammageError, HeadersTooLarge, TooLarge
 from proxy.upstream.base import Headers
+
+NO_BODY = (204, 304)
+"""Statuses whose answers have no body, and so no length to declare."""
 
 JSON_TYPE = (b"content-type", b"application/json")
 
@@ -34,15 +38,30 @@ async def read_body(receive: Receive, headers: Headers, limit_bytes: int) -> byt
     return b"".join(parts)
 
 
-async def stream_body(receive: Receive, limit_bytes: int) -> AsyncIterator[bytes]:
-    """The request body as it comes. Raises TooLarge beyond `limit_bytes`, ClientGone when it is cut."""
-    size = 0
-    async for part in _rest(receive):
-        size += len(part)
-        if size > limit_bytes:
-            raise _too_large(size, limit_bytes)
-        if part:
-            yield part
+class Upload:
+    """A request body on its way through. `done` is set at its end; `trouble` says why it did not get there."""
+
+    def __init__(self, receive: Receive, limit_bytes: int) -> None:
+        self._receive = receive
+        self._limit_bytes = limit_bytes
+        self.done = asyncio.Event()
+        self.size = 0
+        self.trouble: TooLarge | ClientGone | None = None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises TooLarge beyond the limit, ClientGone when it is cut; both are kept as `trouble`."""
+        try:
+            async for part in _rest(self._receive):
+                self.size += len(part)
+                if self.size > self._limit_bytes:
+                    raise _too_large(self.size, self._limit_bytes)
+                if part:
+                    yield part
+        except (TooLarge, ClientGone) as trouble:
+            self.trouble = trouble
+            raise
+        finally:
+            self.done.set()
 
 
 async def _rest(receive: Receive) -> AsyncIterator[bytes]:
@@ -73,7 +92,8 @@ def refuse_large_headers(scope: Scope, limit_bytes: int) -> None:
 
 async def send_whole(send: Send, status: int, headers: Headers, body: bytes) -> None:
     """A whole answer with its length."""
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"content-length", b"%d" % len(body))]})
+    length = [] if status in NO_BODY else [(b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers + length})
     await send({"type": "http.response.body", "body": body})
 
 

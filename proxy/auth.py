@@ -44,8 +44,9 @@ class Doorkeeper:
             if self._mode == "keys":
                 raise Unauthorized("no API key was sent; send `Authorization: Bearer <key>` with a key of this proxy.")
             return Caller(id=ANONYMOUS)
-        known = self._seen.get(key)
-        return known if known is not None else self._learn(key)
+        digest = _digest(key)
+        known = self._seen.get(digest)
+        return known if known is not None else self._learn(key, digest)
 
     def keyed_hash(self, text: str) -> str:
         """A keyed hash of a client's identifier, hex, 32 digits."""
@@ -56,15 +57,15 @@ class Doorkeeper:
         """Which secret the hashes were made with; tells nothing of the secret itself."""
         return hashlib.sha256(b"secret-id:" + self._secret).hexdigest()[:8]
 
-    def _learn(self, key: bytes) -> Caller:
-        caller = self._keys.get(_digest(key))
+    def _learn(self, key: bytes, digest: bytes) -> Caller:
+        caller = self._keys.get(digest)
         if caller is None and self._mode == "keys":
             raise Unauthorized("the API key is not one of this proxy's keys; check the key or ask its administrator.")
         if caller is None:
             caller = Caller(id="key:" + self.keyed_hash(key.decode("latin-1")))
         if len(self._seen) >= REMEMBERED_KEYS:
             self._seen.clear()
-        self._seen[key] = caller
+        self._seen[digest] = caller
         return caller
 
 

@@ -25,11 +25,11 @@ async def list_models(rooms: Rooms, scope: Scope, receive: Receive, send: Send) 
     settings = rooms.settings
     name = scope["path"][len(PATH) + 1 :]
     rows = _rows(rooms, Caller(id=""))
-    if not settings.models and (settings.upstream is not None or (name and name not in rows)):
-        await pass_through(rooms, scope, receive, send)
-        return
     try:
         caller = rooms.doorkeeper.identify(scope["headers"])
+        if not settings.models and caller.models is None and (settings.upstream is not None or (name and name not in rows)):
+            await pass_through(rooms, scope, receive, send)
+            return
         mine = _rows(rooms, caller)
         if name:
             await send_whole(send, 200, [JSON_TYPE], json.dumps(_one(mine, name)).encode())
@@ -43,7 +43,10 @@ async def list_models(rooms: Rooms, scope: Scope, receive: Receive, send: Send) 
 
 def _rows(rooms: Rooms, caller: Caller) -> dict[str, dict[str, object]]:
     pairs = listed_models(rooms.candidates, rooms.tables.catalogue)
-    return {name: {"id": name, "object": "model", "created": 0, "owned_by": owner} for name, owner in pairs if may_use(caller, name)}
+    bound = [(name, "grammage") for name in sorted(caller.models or ()) if not name.endswith("*") and rooms.candidates.of(name)]
+    return {
+        name: {"id": name, "object": "model", "created": 0, "owned_by": owner} for name, owner in (*pairs, *bound) if may_use(caller, name)
+    }
 
 
 def _one(rows: dict[str, dict[str, object]], name: str) -> dict[str, object]:
@@ -55,6 +58,8 @@ def _one(rows: dict[str, dict[str, object]], name: str) -> dict[str, object]:
 async def _with_providers(rooms: Rooms, scope: Scope, caller: Caller, mine: dict[str, dict[str, object]], send: Send) -> None:
     """The provider's list, as it wrote it, with our simulated models added at its end."""
     target = rooms.unmatched
+    if target is None:
+        raise NotFound(f"{PATH} cannot be asked of a provider: none is named for it.", code="unknown_path")
     headers = outgoing(scope["headers"], api_key=target.api_key, own_key_goes=caller.forwards_own_key)
     request = UpstreamRequest(
         method="GET", url=upstream_url(target.base_url, PATH, scope["query_string"]), path=PATH, headers=headers, body=None

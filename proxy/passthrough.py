@@ -4,18 +4,21 @@ Paths that generate are recorded as `unmetered` calls; known paths that do not a
 """
 
 import asyncio
+from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
 
 from proxy.admit import KIB, MIB
-from proxy.asgi import ClientGone, refuse_large, refuse_large_headers, send_error, stream_body
+from proxy.asgi import NO_BODY, ClientGone, Upload, refuse_large, refuse_large_headers, send_error
 from proxy.call import AttemptRecord, Caller, CallRecord, Outcome
 from proxy.clock import uuid7
-from proxy.errors import Forbidden, GrammageError, LoopDetected
+from proxy.errors import Forbidden, GrammageError, LoopDetected, NotFound
 from proxy.headers import is_loop, outgoing, returned, value_of
 from proxy.outgoing import upstream_url
+from proxy.policy.candidates import Candidate
+from proxy.policy.decide import refuse_reader
 from proxy.rooms import Rooms
-from proxy.upstream.base import UpstreamReply, UpstreamRequest
+from proxy.upstream.base import Headers, UpstreamReply, UpstreamRequest
 
 NOT_GENERATIVE = frozenset(
     [
@@ -53,105 +56,151 @@ def kind_of(method: str, path: str) -> str:
 
 async def pass_through(rooms: Rooms, scope: Scope, receive: Receive, send: Send) -> None:
     """Carries one call of any other path to the provider of unmatched models and back."""
-    entered, started_ms = rooms.clock.perf(), rooms.clock.now_ms()
-    kind = kind_of(scope["method"], scope["path"])
-    status, size = 0, 0
-    outcome: Outcome = "ok"
-    caller = Caller(id="unknown")
-    reply: UpstreamReply | None = None
-    begun = False
+    transit = Transit(rooms=rooms, scope=scope, send=send, kind=kind_of(scope["method"], scope["path"]), entered=rooms.clock.perf())
+    upload = Upload(receive, int(rooms.settings.server.limits.upload_mb * MIB))
     try:
-        caller, request = _request(rooms, scope, receive)
-        watch = rooms.watch(receive)
-        # The client is watched only once its request is through: until then `receive` belongs to the body.
-        reply = await rooms.door_of(rooms.unmatched).send(request)
-        status = reply.status
-        async with watch:
-            await send({"type": "http.response.start", "status": status, "headers": _with_length(reply)})
-            begun = True
-            async for chunk in reply.chunks():
-                size += len(chunk)
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-        reply.close()
-        outcome = "ok" if status < 400 else "client_error" if status < 500 else "upstream_error"
+        request = transit.admit(upload)
+        async with rooms.watch(receive, upload.done):
+            await transit.carry(request)
     except GrammageError as error:
-        status, outcome = (status if begun else error.status), "upstream_cut" if begun else "upstream_error"
-        _drop(reply)
-        if not begun:
-            await send_error(send, error)
-    except ClientGone:
-        outcome = "client_left"
-        _drop(reply)
+        await transit.break_off(upload.trouble or error)
     except asyncio.CancelledError:
-        outcome = "client_left"
-        _drop(reply)
-        if not watch.fired:
+        transit.outcome = "client_left"
+        transit.drop()
+        if (task := asyncio.current_task()) is not None and task.cancelling():
             raise
     finally:
-        rooms.observer.observe_passthrough(kind, status)
-        if kind == UNMETERED and (reply is not None or outcome == "client_left"):
-            _record(rooms, scope, caller, started_ms, entered, status, outcome, size)
+        transit.close(upload.size)
 
 
-def _request(rooms: Rooms, scope: Scope, receive: Receive) -> tuple[Caller, UpstreamRequest]:
-    headers = scope["headers"]
-    limits = rooms.settings.server.limits
-    refuse_large_headers(scope, int(limits.header_kb * KIB))
-    if is_loop(headers):
-        raise LoopDetected("this call already came through this proxy; an upstream points back at it: check api_base and --upstream.")
-    caller = rooms.doorkeeper.identify(headers)
-    target = rooms.unmatched
-    if not caller.forwards_own_key and target.api_key is None:
-        raise Forbidden(
-            f"{scope['path']} is not served here: no deployment with an api_key takes such paths; add one for provider {target.provider}."
+@dataclass(slots=True, kw_only=True)
+class Transit:
+    """One unmetered call under way."""
+
+    rooms: Rooms
+    scope: Scope
+    send: Send
+    kind: str
+    entered: float
+    target: Candidate | None = None
+    caller: Caller | None = None
+    reply: UpstreamReply | None = None
+    begun: bool = False
+    status: int = 0
+    outcome: Outcome = "ok"
+    response_bytes: int = 0
+
+    def admit(self, upload: Upload) -> UpstreamRequest:
+        """The request that leaves. Raises the GrammageError that refuses it."""
+        rooms, scope = self.rooms, self.scope
+        headers = scope["headers"]
+        limits = rooms.settings.server.limits
+        refuse_large_headers(scope, int(limits.header_kb * KIB))
+        if is_loop(headers):
+            raise LoopDetected("this call already came through this proxy; an upstream points back at it: check api_base and --upstream.")
+        raw_path = _raw_path(scope)
+        caller = self.caller = rooms.doorkeeper.identify(headers)
+        target = self.target = _target(rooms, caller, self.kind, scope["path"])
+        refuse_large(headers, int(limits.upload_mb * MIB))
+        known = dict(headers)
+        kept = outgoing(headers, api_key=target.api_key, own_key_goes=caller.forwards_own_key, encoding=known.get(b"accept-encoding", b""))
+        length = known.get(b"content-length")
+        has_body = length not in (None, b"0") or b"transfer-encoding" in known
+        if has_body and length is not None:
+            kept.append((b"content-length", length))
+        if not has_body:
+            upload.done.set()
+        return UpstreamRequest(
+            method=scope["method"],
+            url=upstream_url(target.base_url, raw_path, scope["query_string"]),
+            path=scope["path"],
+            headers=kept,
+            body=upload.chunks() if has_body else None,
         )
-    limit = int(limits.upload_mb * MIB)
-    refuse_large(headers, limit)
-    kept = outgoing(
-        headers, api_key=target.api_key, own_key_goes=caller.forwards_own_key, encoding=value_of(headers, b"accept-encoding") or b""
-    )
-    has_body = value_of(headers, b"content-length") not in (None, b"0") or value_of(headers, b"transfer-encoding") is not None
-    length = value_of(headers, b"content-length")
-    if has_body and length is not None:
-        kept.append((b"content-length", length))
-    path = (scope.get("raw_path") or scope["path"].encode()).split(b"?", 1)[0].decode("latin-1")
-    return caller, UpstreamRequest(
-        method=scope["method"],
-        url=upstream_url(target.base_url, path, scope["query_string"]),
-        path=scope["path"],
-        headers=kept,
-        body=stream_body(receive, limit) if has_body else None,
-    )
+
+    async def carry(self, request: UpstreamRequest) -> None:
+        """Both ways, chunk by chunk. Raises what the door raises."""
+        assert self.target is not None  # admit set it
+        reply = self.reply = await self.rooms.door_of(self.target).send(request)
+        self.status = reply.status
+        await self.send({"type": "http.response.start", "status": reply.status, "headers": _with_length(reply)})
+        self.begun = True
+        async for chunk in reply.chunks():
+            self.response_bytes += len(chunk)
+            await self.send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await self.send({"type": "http.response.body", "body": b""})
+        reply.close()
+        self.outcome = "ok" if reply.status < 400 else "client_error" if reply.status < 500 else "upstream_error"
+
+    async def break_off(self, error: GrammageError | ClientGone) -> None:
+        """The provider, the client or a rule ended it: said in the envelope while nothing has been sent, else by an unclean end."""
+        self.drop()
+        if isinstance(error, ClientGone):
+            self.outcome = "client_left"
+            return
+        self.outcome = "upstream_cut" if self.begun else "upstream_error"
+        if not self.begun:
+            self.status = error.status
+            await send_error(self.send, error)
+
+    def drop(self) -> None:
+        """Lets the provider's connection go."""
+        if self.reply is not None:
+            self.reply.close(broken=True)
+
+    def close(self, request_bytes: int) -> None:
+        """Counts the call, and records it when something may have been generated."""
+        self.rooms.observer.observe_passthrough(self.kind, self.status)
+        if self.kind == UNMETERED and self.target is not None and self.caller is not None:
+            entry = _record(self, self.target, self.caller, request_bytes)
+            self.rooms.recorder.append(entry)
+            self.rooms.observer.observe(entry)
+            self.rooms.call_log.write(entry)
 
 
-def _with_length(reply: UpstreamReply) -> list[tuple[bytes, bytes]]:
-    """The provider's headers, its content-length included: the body leaves as it came."""
+def _target(rooms: Rooms, caller: Caller, kind: str, path: str) -> Candidate:
+    """Who takes the call. Raises Forbidden when this caller may not send it, or when nobody can be told to take it."""
+    refuse_reader(caller)
+    if kind == UNMETERED and caller.models is not None:
+        raise Forbidden(f"key {caller.id!r} is bound to models, and the model of {path[:80]} is not read here; use a metered endpoint.")
+    target = rooms.unmatched
+    if target is None:
+        raise Forbidden(f"{path[:80]} is not served here: several providers are configured and none is named `*`; add that alias.")
+    if not caller.forwards_own_key and target.api_key is None:
+        raise Forbidden(f"{path[:80]} is not served here: provider {target.provider} has no api_key; add one to its deployment.")
+    return target
+
+
+def _raw_path(scope: Scope) -> str:
+    """The path as the caller wrote it. Raises NotFound when it does not stay below /v1."""
+    raw = (scope.get("raw_path") or scope["path"].encode()).split(b"?", 1)[0].decode("latin-1")
+    if not raw.startswith("/v1/") or any(part in (".", "..") for part in scope["path"].split("/")):
+        raise NotFound(f"{raw[:80]!r} does not name a path below /v1; write it plainly.", code="unknown_path")
+    return str(raw)
+
+
+def _with_length(reply: UpstreamReply) -> Headers:
+    """The provider's headers, its content-length included where a body follows: it leaves as it came."""
     headers = returned(reply.headers)
-    length = value_of(reply.headers, b"content-length")
+    length = None if reply.status in NO_BODY else value_of(reply.headers, b"content-length")
     return headers if length is None else [*headers, (b"content-length", length)]
 
 
-def _drop(reply: UpstreamReply | None) -> None:
-    if reply is not None:
-        reply.close(broken=True)
-
-
-def _record(rooms: Rooms, scope: Scope, caller: Caller, started_ms: int, entered: float, status: int, outcome: Outcome, size: int) -> None:
+def _record(transit: Transit, target: Candidate, caller: Caller, request_bytes: int) -> CallRecord:
     """An unmetered call's facts: no usage, no estimate, and that is said."""
-    target, latency_s = rooms.unmatched, rooms.clock.perf() - entered
+    clock = transit.rooms.clock
+    latency_s = clock.perf() - transit.entered
+    started_ms = clock.now_ms() - int(latency_s * 1000)
+    status, outcome = transit.status, transit.outcome
     attempt = AttemptRecord(
         attempt_id=uuid7(started_ms), ordinal=0, provider=target.provider, model=UNMETERED, served_model=UNMETERED,
-        region=target.place.region, zone=target.place.zone, place_assumed=target.place.assumed, simulated=False, status=status,
-        outcome=outcome, upstream_request_id=None, usage=None, estimate=None, unweighed_reason=UNMETERED, request_bytes=0,
-        response_bytes=size, latency_s=latency_s,
+        region=target.place.region, zone=target.place.zone, place_assumed=target.place.assumed, simulated=target.is_simulated,
+        status=status, outcome=outcome, upstream_request_id=None, usage=None, estimate=None, unweighed_reason=UNMETERED,
+        request_bytes=request_bytes, response_bytes=transit.response_bytes, latency_s=latency_s,
     )  # fmt: skip
-    entry = CallRecord(
-        call_id=uuid7(started_ms), started_ms=started_ms, operation=UNMETERED, path=scope["path"][:256], alias=UNMETERED,
+    return CallRecord(
+        call_id=uuid7(started_ms), started_ms=started_ms, operation=UNMETERED, path=transit.scope["path"][:256], alias=UNMETERED,
         caller_id=caller.id, tags=caller.tags, user_hash=None, user_hash_key_id=None, status=status, outcome=outcome, stream=False,
         stream_complete=outcome == "ok", latency_s=latency_s, time_to_first_token_s=None, overhead_s=0.0, policy="none", altered="",
         retry_count=0, idempotency_key_hash=None, attempts=(attempt,),
     )  # fmt: skip
-    rooms.recorder.append(entry)
-    rooms.observer.observe(entry)
-    rooms.call_log.write(entry)

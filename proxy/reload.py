@@ -2,21 +2,25 @@
 
 import asyncio
 import logging
-import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
-from config.check import start_refusals
-from config.load import load_settings
 from config.problem import ConfigError
+from config.settings import Settings
 from proxy.app import App
+from proxy.errors import StartError
 
 _log = logging.getLogger("grammage.reload")
 LOOK_EVERY_S = 2.0
 Stamp = tuple[int, int, int]
 
 
-async def watch_config(app: App, path: Path | None) -> None:
+Load = Callable[[], Settings]
+"""Reads the settings again, command-line options on top. Raises ConfigError, StartError."""
+
+
+async def watch_config(app: App, path: Path | None, load: Load) -> None:
     """Reloads `path` into `app` until cancelled; a bad file is reported and the old settings stay."""
     if path is None:
         return
@@ -33,25 +37,19 @@ async def watch_config(app: App, path: Path | None) -> None:
                     continue
             hung_up.clear()
             seen = stamp(path)
-            await reload_once(app, path)
+            await reload_once(app, path, load)
     finally:
         asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
 
 
-async def reload_once(app: App, path: Path) -> bool:
+async def reload_once(app: App, path: Path, load: Load) -> bool:
     """Validates the file, then swaps; True when it was taken over."""
     try:
-        settings = await asyncio.to_thread(load_settings, path, os.environ)
-        refusals = start_refusals(settings)
-    except ConfigError as error:
+        app.reload(await asyncio.to_thread(load))
+    except (ConfigError, StartError, OSError) as error:
         _log.error("configuration not reloaded, the old one stays: %s", error)
         app.metrics.config_reloaded(ok=False)
         return False
-    if refusals:
-        _log.error("configuration not reloaded, the old one stays: %s", " ".join(refusals))
-        app.metrics.config_reloaded(ok=False)
-        return False
-    app.reload(settings)
     app.metrics.config_reloaded(ok=True)
     _log.info("configuration reloaded from %s", path)
     return True

@@ -1,6 +1,6 @@
 """The rooms a call walks through, gathered once at start. It must never build any of them."""
 
-from asyncio import Future
+from asyncio import Event, Future
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -54,7 +54,7 @@ class Rooms:
     clock: Clock
     doorkeeper: Doorkeeper
     candidates: Candidates
-    unmatched: Candidate
+    unmatched: Candidate | None
     scales: Scales
     doors: Mapping[str, Upstream]
     recorder: Recorder
@@ -63,9 +63,9 @@ class Rooms:
     metadata_tags: tuple[str, ...]
     refuse_forced_usage: set[Candidate] = field(default_factory=set)
 
-    def watch(self, receive: Receive) -> ClientWatch:
-        """A watch on the client behind `receive`."""
-        return ClientWatch(receive)
+    def watch(self, receive: Receive, after: Event | None = None) -> ClientWatch:
+        """A watch on the client behind `receive`, which is free once `after` is set."""
+        return ClientWatch(receive, after)
 
     def door_of(self, candidate: Candidate) -> Upstream:
         """The door that speaks to `candidate`."""

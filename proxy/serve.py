@@ -18,7 +18,7 @@ from proxy.app import App
 from proxy.clock import Clock
 from proxy.errors import StartError
 from proxy.log import LineWriter, configure_logging
-from proxy.reload import watch_config
+from proxy.reload import Load, watch_config
 from proxy.web import create_web
 
 _log = logging.getLogger("grammage.serve")
@@ -31,8 +31,18 @@ YOUNG_OBJECTS = 20_000
 class Serving:
     """One running proxy: its address, and how to end it."""
 
-    def __init__(self, settings: Settings, *, version: str, tls: tuple[str, str] | None, config_file: Path | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        version: str,
+        tls: tuple[str, str] | None = None,
+        config_file: Path | None = None,
+        load: Load | None = None,
+    ) -> None:
+        """load: reads `config_file` again with the command line's options on top; None: the same settings stay."""
         self.settings = settings
+        self._load = load or (lambda: settings)
         self._tls = tls
         self._config_file = config_file
         self._log_writer = LineWriter()
@@ -72,7 +82,7 @@ class Serving:
         _log.info("listening on %s", self.base_url)
         try:
             async with asyncio.TaskGroup() as tasks:
-                reloading = tasks.create_task(watch_config(self.app, self._config_file))
+                reloading = tasks.create_task(watch_config(self.app, self._config_file, self._load))
                 running = [tasks.create_task(server.serve(sockets=[at])) for server, at in zip(servers, self._sockets, strict=True)]
                 company = tasks.create_task(_along(beside)) if beside is not None else None
                 await running[0]

@@ -13,10 +13,12 @@ PATIENCE_S = 0.05
 class ClientWatch:
     """While open, cancels the task it was opened in when the client disconnects; `fired` tells such a cancellation from others."""
 
-    __slots__ = ("_receive", "_task", "_timer", "_watcher", "fired")
+    __slots__ = ("_after", "_receive", "_task", "_timer", "_watcher", "fired")
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, after: asyncio.Event | None = None) -> None:
+        """after: set once the request's body has been read; until then `receive` belongs to who reads it."""
         self._receive = receive
+        self._after = after
         self._watcher: asyncio.Task[None] | None = None
         self.fired = False
 
@@ -46,6 +48,8 @@ class ClientWatch:
         self._watcher = asyncio.get_running_loop().create_task(self._watch())
 
     async def _watch(self) -> None:
+        if self._after is not None:
+            await self._after.wait()
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":

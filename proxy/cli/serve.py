@@ -1,6 +1,7 @@
 """The `serve` command: settings from file and options, then the server. It must never start on settings that were refused."""
 
 import os
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,8 +26,11 @@ def serve(
     from config.load import config_path  # the server's imports wait until a server is wanted
 
     file = config_path(config, os.environ)
-    settings = settings_from(file, upstream=upstream, upstream_provider=upstream_provider, host=host, port=port, ledger=ledger)
-    serving = open_serving(settings, tls=_tls(ssl_certfile, ssl_keyfile), config_file=file)
+
+    def load() -> Settings:
+        return settings_from(file, upstream=upstream, upstream_provider=upstream_provider, host=host, port=port, ledger=ledger)
+
+    serving = open_serving(load(), tls=_tls(ssl_certfile, ssl_keyfile), config_file=file, load=load)
     typer.echo(f"grammage listens on {serving.base_url}", err=True)
     serving.run(log_level)
 
@@ -58,11 +62,11 @@ def settings_from(
     return changed
 
 
-def open_serving(settings: Settings, *, tls: tuple[str, str] | None, config_file: Path | None) -> Any:
+def open_serving(settings: Settings, *, tls: tuple[str, str] | None, config_file: Path | None, load: Callable[[], Settings]) -> Any:
     """A server bound to its address, not yet running. Raises StartError."""
     from proxy.serve import Serving
 
-    return Serving(settings, version=version("grammage"), tls=tls, config_file=config_file)
+    return Serving(settings, version=version("grammage"), tls=tls, config_file=config_file, load=load)
 
 
 def _tls(certificate: str | None, key: str | None) -> tuple[str, str] | None:

@@ -113,16 +113,12 @@ class Relay:
             self.served_model = match.group(1).decode("utf-8", "replace")
         if self.forced:
             block = self._without_null_usage(block)
-        at = _interesting(block)
-        if at < 0:
-            if self._pending and block.strip():
-                return self._release() + block
-            return block
-        return self._by_event(block, _event_start(block, at))
+        at = 0 if self._pending else _interesting(block)
+        return block if at < 0 else self._by_event(block, _event_start(block, at))
 
     def _by_event(self, block: bytes, start: int) -> bytes:
         """Walks the events from `start` on; those before it have nothing of interest."""
-        out = [self._release() + block[:start]] if start and block[:start].strip() else [block[:start]]
+        out = [block[:start]]
         for match in _EVENT.finditer(block, start):
             event = match.group()
             if not event:
@@ -139,7 +135,10 @@ class Relay:
             self.finished = True
             self._held = event
             return b""
-        before = self._release() if payload else b""
+        if not payload and self._pending:
+            self._pending += event  # a comment or a blank line after what may be the last event
+            return b""
+        before = self._release()
         if b'"usage"' in payload and self._carries_usage(payload):
             self._pending = event
             return before

@@ -31,7 +31,7 @@ class _WireUsage(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_WireUsage)
 _NO_DETAILS = _Details()
 _DETAILS = tuple(name for name in _WireUsage.__struct_fields__ if name.endswith("_details"))
-MOST_TOKENS = 1e12
+MOST_TOKENS = 1e15
 
 
 def read_usage(raw: bytes) -> Usage | None:
@@ -60,7 +60,10 @@ def _read(raw: bytes) -> _WireUsage | None:
 
 def _without_odd_details(raw: bytes) -> _WireUsage | None:
     """The usage of a provider whose details are of another shape: those are left out, the totals count."""
-    found = json.loads(raw)
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
     if not isinstance(found, dict):
         return None
     kept = {name: found[name] for name in _WireUsage.__struct_fields__ if name in found and name not in _DETAILS}
@@ -87,9 +90,7 @@ def _usage(wire: _WireUsage, input_tokens: int, completion: int) -> Usage:
 
 
 def _count(number: Any) -> int | None:
-    """A token count >= 0 from a number or its text; None when it is neither."""
-    if isinstance(number, str):
-        number = int(number) if number.isdecimal() and len(number) < 13 else None
-    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < MOST_TOKENS:
+    """A token count >= 0, 0 for a number that cannot be one; None when it is not a number."""
+    if isinstance(number, bool) or not isinstance(number, int | float):
         return None
-    return int(number)
+    return int(number) if 0 <= number < MOST_TOKENS else 0

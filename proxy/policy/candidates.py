@@ -88,12 +88,22 @@ def default_candidate(settings: Settings, places: Places) -> Candidate:
     return _candidate(ANY, Deployment(provider=provider, api_base=base), places)
 
 
-def unmatched_candidate(settings: Settings, candidates: Candidates, places: Places) -> Candidate:
-    """Who takes the paths that are not metered: the `*` alias, else the configured deployment at the default address, else that address."""
+def unmatched_candidate(settings: Settings, candidates: Candidates, places: Places) -> Candidate | None:
+    """Who takes the paths that are not metered; None when that cannot be told without sending a caller's key to a stranger.
+
+    The `*` alias, else the configured deployment at the default address, else that address if it was configured or nothing was,
+    else the only provider that there is.
+    """
     default = default_candidate(settings, places)
-    rows = [row for prefix, row in candidates.patterns if not prefix]
-    rows += [row for row in candidates.exact.values() if row[0].base_url == default.base_url]
-    return rows[0][0] if rows and not rows[0][0].is_simulated else default
+    rows = [row[0] for prefix, row in candidates.patterns if not prefix and not row[0].is_simulated]
+    deployed = [candidate for row in (*candidates.exact.values(), *(row for _, row in candidates.patterns)) for candidate in row]
+    outside = [candidate for candidate in deployed if not candidate.is_simulated]
+    rows += [candidate for candidate in outside if candidate.base_url == default.base_url]
+    if rows:
+        return rows[0]
+    if settings.upstream is not None or not settings.models:
+        return default
+    return outside[0] if len({candidate.base_url for candidate in outside}) == 1 else None
 
 
 def _provider_of_unknown(host: str) -> str:

@@ -26,6 +26,7 @@ def decide(alias: str, caller: Caller, candidates: Candidates, *, asked_policy: 
     A caller's own provider key goes only to the provider it was meant for: that of the alias's first keyless deployment.
     Raises NotFound (unknown_model), Forbidden (model_not_allowed), Unauthorized when no candidate has a key for this caller.
     """
+    refuse_reader(caller)
     if not may_use(caller, alias):
         allowed = _shown(sorted(caller.models or ()))
         raise Forbidden(f"key {caller.id!r} may not use model {alias!r}; allowed: {allowed}.", code="model_not_allowed")
@@ -40,6 +41,12 @@ def decide(alias: str, caller: Caller, candidates: Candidates, *, asked_policy: 
     if not usable:
         raise Unauthorized(f"no deployment of {alias!r} has an api_key, and the caller's key is not a provider key; set api_key for it.")
     return Decision(attempts=usable[:1], policy=policy, reasons=tuple(f"{c.provider}: no_key" for c in row if c not in usable))
+
+
+def refuse_reader(caller: Caller) -> None:
+    """Raises Forbidden for a key that reads figures and spends nothing."""
+    if caller.role == "viewer":
+        raise Forbidden(f"key {caller.id!r} has the role viewer, which reads reports and makes no calls; use a caller's key.")
 
 
 def may_use(caller: Caller, alias: str) -> bool:
