@@ -1,13 +1,15 @@
 """Every error of ours, drawn once and mapped once.
 
 GrammageError
-├── BadRequest            400  malformed_json, invalid_type, missing_model, invalid_tag
+├── InternalError         500  internal_error
+├── BadRequest            400  malformed_json, invalid_type, missing_model, missing_input, invalid_tag, invalid_header
 ├── Unauthorized          401  invalid_api_key
 ├── Forbidden             403  not_allowed, admin_only, model_not_allowed
 ├── NotFound              404  unknown_model, unknown_call, unknown_path
 ├── MethodNotAllowed      405  method_not_allowed
 ├── TooLarge              413  body_too_large
 ├── UnsupportedMediaType  415  unsupported_content_encoding
+├── CarbonLimitExceeded   422  carbon_limit_exceeded
 ├── HeadersTooLarge       431  headers_too_large
 ├── UpstreamUnreachable   502  upstream_unreachable, upstream_broke
 ├── LedgerDown            503  ledger_unavailable
@@ -37,6 +39,11 @@ class GrammageError(Exception):
         """The JSON body in OpenAI's error shape."""
         error = {"message": self.message, "type": "grammage_error", "param": self.param, "code": self.code}
         return json.dumps({"error": error}).encode()
+
+
+class InternalError(GrammageError):
+    status = 500
+    code = "internal_error"
 
 
 class BadRequest(GrammageError):
@@ -72,6 +79,11 @@ class TooLarge(GrammageError):
 class UnsupportedMediaType(GrammageError):
     status = 415
     code = "unsupported_content_encoding"
+
+
+class CarbonLimitExceeded(GrammageError):
+    status = 422
+    code = "carbon_limit_exceeded"
 
 
 class HeadersTooLarge(GrammageError):

@@ -35,6 +35,7 @@ class Passage:
     received: float = 0.0
     first_byte: float | None = None
     recorded: bool = False
+    head_sent: bool = False
     status: int = 0
     outcome: Outcome = "ok"
     forced_usage: bool = False

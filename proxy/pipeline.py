@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from starlette.types import Receive, Scope, Send
 
 from proxy.admit import admit
-from proxy.asgi import ClientGone, send_error, send_whole
+from proxy.asgi import JSON_TYPE, ClientGone, send_error, send_whole
 from proxy.call import Outcome
 from proxy.endpoints.base import Endpoint
-from proxy.errors import GrammageError
+from proxy.errors import GrammageError, InternalError
+from proxy.foresee import foresee
 from proxy.headers import returned, value_of
-from proxy.meter.inflate import inflater_for
+from proxy.meter.inflate import inflate_whole
 from proxy.meter.reply import read_reply
 from proxy.outgoing import forces_usage, request_for
 from proxy.passage import CLIENT_CLOSED_REQUEST, Passage
@@ -27,29 +28,45 @@ _log = logging.getLogger("grammage.pipeline")
 
 SUCCESS = range(200, 300)
 REFUSED = 400
+MAY_HAVE_GENERATED = ("upstream_broke", "upstream_timeout")
 
 
 async def carry(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
     """Carries one call of a metered endpoint from its first byte to its record."""
     try:
         passage = await admit(rooms, endpoint, scope, receive)  # 1 receive, 2 identify, 3 parse, 4 decide
+        foreseen = await foresee(rooms, passage)
     except GrammageError as error:
         await send_error(send, error)
         return
     except ClientGone:
         return
-    stream = EventStream(rooms, passage, send)
-    got = await _fetch(rooms, passage, stream, scope["query_string"], receive)  # 5 send
-    try:  # 6 meter, 7 weigh, 8 tag, 9 record: whatever happened
-        if stream.begun and got.reply is not None:
-            await stream.finish(got.reply)
-        elif got.trouble is not None:
-            await _unanswered(rooms, passage, got.trouble, send)
-        elif got.reply is not None:
-            await _answer(rooms, passage, got.reply, got.body, send)
+    if foreseen is not None:
+        await send_whole(send, 200, [JSON_TYPE], foreseen)
+        return
+    try:
+        await _serve(rooms, passage, scope, receive, send)
+    except Exception:  # noqa: BLE001  # the edge: a fault of ours is one call's, and is said in the envelope
+        _log.exception("call %s failed in the proxy", passage.call_id)
+        if not passage.head_sent:
+            await send_error(
+                send, InternalError("the proxy failed on this call; its log holds the reason."), [call_header(passage.call_id)]
+            )
     finally:
         if not passage.recorded:
             record(rooms, passage)
+
+
+async def _serve(rooms: Rooms, passage: Passage, scope: Scope, receive: Receive, send: Send) -> None:
+    """Steps 5 to 9 of an admitted call."""
+    stream = EventStream(rooms, passage, send)
+    got = await _fetch(rooms, passage, stream, scope["query_string"], receive)  # 5 send
+    if passage.head_sent and got.reply is not None:  # 6 meter, 7 weigh, 8 tag, 9 record: whatever happened
+        await stream.finish(got.reply)
+    elif got.trouble is not None:
+        await _unanswered(rooms, passage, got.trouble, send)
+    elif got.reply is not None:
+        await _answer(rooms, passage, got.reply, got.body, send)
     if got.cancelled is not None:
         raise got.cancelled
 
@@ -96,10 +113,11 @@ async def _send(rooms: Rooms, passage: Passage, query: bytes) -> UpstreamReply:
         whole = WholeReply(reply.status, reply.headers, await reply.read())
         reply.close()
         reply = whole
-        if b"stream_options" in whole.body or b"include_usage" in whole.body:
+        if not bytes(passage.ask.head.stream_options) and (b"stream_options" in whole.body or b"include_usage" in whole.body):
             passage.forced_usage = False
-            rooms.refuse_forced_usage.add(passage.candidate)
             reply = await door.send(request_for(rooms, passage, query=query))
+            if reply.status != REFUSED:
+                rooms.refuse_forced_usage.add(passage.candidate)
     passage.status = reply.status
     request_id = value_of(reply.headers, b"x-request-id")
     passage.upstream_request_id = request_id[:128].decode("latin-1") if request_id else None
@@ -122,18 +140,19 @@ async def _answer(rooms: Rooms, passage: Passage, reply: UpstreamReply, body: by
     durable = record(rooms, passage)
     if durable is not None:
         await durable
+    passage.head_sent = True
     await send_whole(send, reply.status, headers + tags if rooms.settings.tagging.headers else headers, body)
 
 
 async def _weighed(rooms: Rooms, passage: Passage, headers: Headers, body: bytes) -> tuple[Headers, Headers, bytes]:
     """The answer's headers, those that we add, and its body with the footprint in it."""
-    encoded = inflater_for(value_of(headers, b"content-encoding"))
-    if encoded is not None:
-        body = encoded.decompress(body)
-        headers = [pair for pair in headers if pair[0] != b"content-encoding"]
+    encoding = value_of(headers, b"content-encoding")
+    plain = inflate_whole(encoding, body) if encoding else None
+    if plain is not None:
+        body, headers = plain, [pair for pair in headers if pair[0] != b"content-encoding"]
     head = read_reply(body)
     passage.served_model = head.served_model
-    await meter_whole(passage, body, head.usage_raw)
+    await meter_whole(rooms, passage, body, head)
     tags = [call_header(passage.call_id)]
     estimate = await weigh(rooms, passage)
     if estimate is None:
@@ -149,7 +168,7 @@ async def _weighed(rooms: Rooms, passage: Passage, headers: Headers, body: bytes
 
 async def _unanswered(rooms: Rooms, passage: Passage, trouble: GrammageError | asyncio.CancelledError, send: Send) -> None:
     """No answer reached the client: it left, or the provider broke. Tokens may have been spent all the same."""
-    if isinstance(trouble, asyncio.CancelledError) or trouble.code == "upstream_broke":
+    if isinstance(trouble, asyncio.CancelledError) or trouble.code in MAY_HAVE_GENERATED:
         await meter_nothing_seen(passage)
         await weigh(rooms, passage)
     durable = record(rooms, passage)

@@ -1,12 +1,16 @@
 """One streamed answer on its way to the client, event by event. It must never end cleanly a stream that the provider cut."""
 
+import asyncio
 import logging
+import zlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from starlette.types import Send
 
+from proxy.errors import GrammageError, UpstreamUnreachable
 from proxy.headers import returned, value_of
-from proxy.meter.inflate import inflater_for
+from proxy.meter.inflate import Inflater, inflater_for
 from proxy.meter.sse import Relay
 from proxy.passage import Passage
 from proxy.rooms import Rooms
@@ -15,6 +19,7 @@ from proxy.tag import call_header, deployment_headers, footprint_headers, footpr
 from proxy.upstream.base import Headers, UpstreamReply
 
 _log = logging.getLogger("grammage.relay")
+REST_S = 1.0
 EVENT_STREAM = b"text/event-stream"
 
 
@@ -27,7 +32,7 @@ def is_event_stream(reply: UpstreamReply) -> bool:
 class EventStream:
     """Passes a stream on: the head with a forecast, events as they come, the end once the call is recorded."""
 
-    __slots__ = ("_chunks", "_passage", "_relay", "_rooms", "_send", "begun")
+    __slots__ = ("_chunks", "_passage", "_relay", "_rooms", "_send")
 
     def __init__(self, rooms: Rooms, passage: Passage, send: Send) -> None:
         self._rooms = rooms
@@ -35,7 +40,6 @@ class EventStream:
         self._send = send
         self._relay: Relay | None = None
         self._chunks: AsyncIterator[bytes] | None = None
-        self.begun = False
 
     async def relay(self, reply: UpstreamReply) -> None:
         """Head, then events until the end mark or the end of the body. Raises what the upstream door raises."""
@@ -44,7 +48,7 @@ class EventStream:
         relay = self._relay = Relay(forced=passage.forced_usage)
         headers = await self._head(reply)
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        self.begun = True
+        passage.head_sent = True
         chunks = self._chunks = _plain(reply)
         async for chunk in chunks:
             if passage.first_byte is None:
@@ -74,10 +78,16 @@ class EventStream:
             return
         await self._send({"type": "http.response.body", "body": relay.terminal(member), "more_body": not reply.ended})
         if not reply.ended and self._chunks is not None:
-            async for chunk in self._chunks:
-                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await self._send({"type": "http.response.body", "body": b""})
+            await self._rest(self._chunks)
         reply.close()
+
+    async def _rest(self, chunks: AsyncIterator[bytes]) -> None:
+        """What a provider sends after the end mark, if it comes soon; the answer is whole without it."""
+        with suppress(TimeoutError, GrammageError):
+            async with asyncio.timeout(REST_S):
+                async for chunk in chunks:
+                    await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await self._send({"type": "http.response.body", "body": b""})
 
     async def _weighed(self, relay: Relay) -> bytes | None:
         """The footprint as a member of the usage object, None when there is none to write."""
@@ -111,6 +121,16 @@ async def _plain(reply: UpstreamReply) -> AsyncIterator[bytes]:
     """The body's chunks, without a content encoding."""
     inflater = inflater_for(value_of(reply.headers, b"content-encoding"))
     async for chunk in reply.chunks():
-        plain = inflater.decompress(chunk) if inflater is not None else chunk
-        if plain:
+        if inflater is None:
+            yield chunk
+        elif plain := _inflated(inflater, chunk):
             yield plain
+
+
+def _inflated(inflater: Inflater, chunk: bytes) -> bytes:
+    try:
+        return inflater.decompress(chunk)
+    except zlib.error as error:
+        raise UpstreamUnreachable(
+            "the provider's compressed stream is broken; the call can be tried again.", code="upstream_broke"
+        ) from error

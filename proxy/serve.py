@@ -61,6 +61,7 @@ class Serving:
     def run(self, level: str = "INFO", beside: Callable[[], Awaitable[None]] | None = None) -> None:
         """Serves until SIGINT or SIGTERM; `beside` runs along once the proxy is ready. Raises StartError."""
         configure_logging(level, self._log_writer)
+        logging.getLogger("uvicorn.error").addFilter(_is_news)
         try:
             uvloop_run(self._serve(beside))
         finally:
@@ -130,6 +131,11 @@ def _end_on_signals(server: uvicorn.Server) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.handle_exit, number, None)
+
+
+def _is_news(entry: logging.LogRecord) -> bool:
+    """False for the server's word that an answer was left without its end: we do that when a provider cuts, and the call's line says so."""
+    return "without completing response" not in entry.getMessage()
 
 
 async def _along(beside: Callable[[], Awaitable[None]] | None) -> None:

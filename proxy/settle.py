@@ -8,7 +8,8 @@ from estimators.estimate import Estimate
 from estimators.prepared import Prepared
 from estimators.usage import Usage
 from proxy.clock import uuid7
-from proxy.meter.fallback import count_prompt, count_stream, count_whole
+from proxy.meter.fallback import count_prompt, count_stream, count_whole, guess_input_tokens
+from proxy.meter.reply import ReplyHead
 from proxy.meter.usage import read_usage
 from proxy.passage import Passage, record_of
 from proxy.rooms import Rooms
@@ -18,11 +19,18 @@ NOT_GENERATED = "not_generated"
 WEIGHING_TROUBLE = (ArithmeticError, ValueError, LookupError, TypeError, AttributeError)
 
 
-async def meter_whole(passage: Passage, body: bytes, usage_raw: bytes | None) -> None:
-    """Usage of a whole answer: the provider's, else counted in a thread."""
-    passage.usage = read_usage(usage_raw) if usage_raw else None
-    if passage.usage is None:
-        passage.usage = await asyncio.to_thread(count_whole, passage.ask, body)
+async def meter_whole(rooms: Rooms, passage: Passage, body: bytes, head: ReplyHead) -> None:
+    """Usage of a whole answer: the provider's, else counted in a thread, else guessed for an answer that cannot be read.
+
+    An answer that is nothing but an error generated nothing.
+    """
+    usage = read_usage(head.usage_raw) if head.usage_raw else None
+    if usage is None and head.is_error:
+        return
+    if usage is None and not head.readable:
+        likely = rooms.scales.likely_output_tokens(passage.ask)
+        usage = Usage(input_tokens=guess_input_tokens(passage.ask), output_tokens=likely, source="estimated")
+    passage.usage = usage if usage is not None else await asyncio.to_thread(count_whole, passage.ask, body)
 
 
 async def meter_stream(passage: Passage, usage_raw: bytes | None, kept: Sequence[bytes], seen_bytes: int) -> None:

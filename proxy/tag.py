@@ -6,24 +6,9 @@ from estimators.estimate import Estimate
 from proxy.policy.candidates import Candidate
 from proxy.upstream.base import Headers
 
-OUR_HEADERS = tuple(
-    f"x-grammage-{name}"
-    for name in [
-        "call-id",
-        "gco2e",
-        "gco2e-low",
-        "gco2e-high",
-        "energy-wh",
-        "basis",
-        "quality",
-        "method",
-        "model",
-        "region",
-        "zone",
-        "policy",
-        "altered",
-    ]
-)
+_FIGURES = ("gco2e", "gco2e-low", "gco2e-high", "energy-wh", "basis", "quality", "method")
+_SERVED = ("model", "region", "zone", "policy", "altered")
+OUR_HEADERS = tuple(f"x-grammage-{name}" for name in ("call-id", *_FIGURES, *_SERVED))
 """Every header that an answer may carry of ours."""
 
 _NOT_HEADER_SAFE = dict.fromkeys((*range(32), 127), "?")

@@ -1,0 +1,77 @@
+"""What a caller asks to know or to bound before a call: a dry run, a limit in grams. It must never send anything upstream."""
+
+import msgspec
+
+from estimators.estimate import Estimate
+from proxy.errors import BadRequest, CarbonLimitExceeded
+from proxy.passage import Passage
+from proxy.rooms import Rooms
+from proxy.settle import prepared_for
+from proxy.tag import plain
+
+DRY_RUN = b"x-grammage-dry-run"
+LIMIT = b"x-grammage-max-gco2e"
+
+
+async def foresee(rooms: Rooms, passage: Passage) -> bytes | None:
+    """The JSON answer of a dry run, None when the call is to go on.
+
+    Raises CarbonLimitExceeded when the forecast is above the caller's limit, BadRequest (invalid_header) for a limit that is no number.
+    """
+    known = dict(passage.headers)
+    if DRY_RUN not in known and LIMIT not in known:
+        return None
+    limit_gco2e = _limit(known.get(LIMIT))
+    prepared = await prepared_for(rooms, passage)
+    forecast = None if prepared is None else rooms.scales.forecast(prepared, passage.ask)
+    if limit_gco2e is not None and forecast is not None and forecast.gco2e.mean > limit_gco2e:
+        raise CarbonLimitExceeded(
+            f"the call is forecast at {plain(forecast.gco2e.mean)} gCO2e, above the limit of {plain(limit_gco2e)} in {LIMIT.decode()}; "
+            "ask for less, name a smaller model, or raise the limit."
+        )
+    return _dry_run(passage, forecast) if _is_on(known.get(DRY_RUN)) else None
+
+
+def _limit(value: bytes | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        grams = float(value)
+    except ValueError:
+        grams = -1.0
+    if not 0 <= grams < float("inf"):
+        shown = value[:20].decode("latin-1")
+        raise BadRequest(f"{LIMIT.decode()} must be a number of grams >= 0, got {shown!r}.", code="invalid_header", param=LIMIT.decode())
+    return grams
+
+
+def _is_on(value: bytes | None) -> bool:
+    if value is None or value.lower() in (b"false", b"0", b"off"):
+        return False
+    if value.lower() in (b"true", b"1", b"on"):
+        return True
+    raise BadRequest(f"{DRY_RUN.decode()} must be true or false.", code="invalid_header", param=DRY_RUN.decode())
+
+
+def _dry_run(passage: Passage, forecast: Estimate | None) -> bytes:
+    candidate, decision = passage.candidate, passage.decision
+    weights = None
+    if forecast is not None:
+        weights = {
+            "gco2e": forecast.gco2e.mean,
+            "gco2e_low": forecast.gco2e.p5,
+            "gco2e_high": forecast.gco2e.p95,
+            "energy_wh": forecast.facility_energy_wh.mean,
+            "quality": forecast.quality,
+            "method": f"{forecast.method}@{forecast.method_version}",
+        }
+    decided = {
+        "provider": candidate.provider,
+        "model": passage.model,
+        "region": candidate.place.region,
+        "zone": candidate.place.zone,
+        "place_assumed": candidate.place.assumed,
+        "policy": decision.policy,
+        "reasons": decision.reasons,
+    }
+    return msgspec.json.encode({"object": "footprint.dry_run", "alias": passage.ask.alias, "decision": decided, "forecast": weights})
