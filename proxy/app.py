@@ -198,7 +198,7 @@ def _below(scope: Scope, base: str) -> Scope:
 def _endpoint(path: str) -> Endpoint | None:
     """The metered endpoint that `path` means; doubled or trailing slashes are no way around the scales."""
     endpoint = ENDPOINT_BY_PATH.get(path)
-    if endpoint is None and ("//" in path or path.endswith("/")):
+    if endpoint is None and path.startswith("/v1/") and ("//" in path or path.endswith("/")):
         endpoint = ENDPOINT_BY_PATH.get("/" + "/".join(part for part in path.split("/") if part))
     return endpoint
 

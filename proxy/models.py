@@ -14,6 +14,7 @@ from proxy.passthrough import pass_through
 from proxy.policy.candidates import listed_models
 from proxy.policy.decide import may_use
 from proxy.rooms import Rooms
+from proxy.simulate.endpoints.sampling import MODELS as SIMULATED_MODELS
 from proxy.splice import find_member
 from proxy.upstream.base import UpstreamRequest
 
@@ -42,7 +43,7 @@ async def list_models(rooms: Rooms, scope: Scope, receive: Receive, send: Send) 
 
 
 def _rows(rooms: Rooms, caller: Caller) -> dict[str, dict[str, object]]:
-    pairs = listed_models(rooms.candidates, rooms.tables.catalogue)
+    pairs = listed_models(rooms.candidates, rooms.tables.catalogue, SIMULATED_MODELS)
     bound = [(name, "grammage") for name in sorted(caller.models or ()) if not name.endswith("*") and rooms.candidates.of(name)]
     return {
         name: {"id": name, "object": "model", "created": 0, "owned_by": owner} for name, owner in (*pairs, *bound) if may_use(caller, name)

@@ -12,7 +12,7 @@ from proxy.admit import KIB, MIB
 from proxy.asgi import NO_BODY, ClientGone, Upload, refuse_large, refuse_large_headers, send_error
 from proxy.call import AttemptRecord, Caller, CallRecord, Outcome
 from proxy.clock import uuid7
-from proxy.errors import Forbidden, GrammageError, LoopDetected, NotFound
+from proxy.errors import Forbidden, GrammageError, LoopDetected, NotFound, TooLarge
 from proxy.headers import is_loop, outgoing, returned, value_of
 from proxy.outgoing import upstream_url
 from proxy.policy.candidates import Candidate
@@ -85,6 +85,7 @@ class Transit:
     target: Candidate | None = None
     caller: Caller | None = None
     reply: UpstreamReply | None = None
+    sent: bool = False
     begun: bool = False
     status: int = 0
     outcome: Outcome = "ok"
@@ -121,6 +122,7 @@ class Transit:
     async def carry(self, request: UpstreamRequest) -> None:
         """Both ways, chunk by chunk. Raises what the door raises."""
         assert self.target is not None  # admit set it
+        self.sent = True
         reply = self.reply = await self.rooms.door_of(self.target).send(request)
         self.status = reply.status
         await self.send({"type": "http.response.start", "status": reply.status, "headers": _with_length(reply)})
@@ -138,6 +140,7 @@ class Transit:
         if isinstance(error, ClientGone):
             self.outcome = "client_left"
             return
+        self.sent = self.sent and not isinstance(error, TooLarge)
         self.outcome = "upstream_cut" if self.begun else "upstream_error"
         if not self.begun:
             self.status = error.status
@@ -150,8 +153,8 @@ class Transit:
 
     def close(self, request_bytes: int) -> None:
         """Counts the call, and records it when something may have been generated."""
-        self.rooms.observer.observe_passthrough(self.kind, self.status)
-        if self.kind == UNMETERED and self.target is not None and self.caller is not None:
+        self.rooms.observer.observe_passthrough(self.scope["path"], self.status)
+        if self.kind == UNMETERED and self.sent and self.target is not None and self.caller is not None:
             entry = _record(self, self.target, self.caller, request_bytes)
             self.rooms.recorder.append(entry)
             self.rooms.observer.observe(entry)

@@ -14,7 +14,7 @@ from proxy.errors import GrammageError, InternalError
 from proxy.foresee import foresee
 from proxy.headers import returned, value_of
 from proxy.meter.inflate import inflate_whole
-from proxy.meter.reply import read_reply
+from proxy.meter.reply import UNREADABLE, read_reply
 from proxy.outgoing import forces_usage, request_for
 from proxy.passage import CLIENT_CLOSED_REQUEST, Passage
 from proxy.relay import EventStream, is_event_stream
@@ -33,28 +33,33 @@ MAY_HAVE_GENERATED = ("upstream_broke", "upstream_timeout")
 
 async def carry(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
     """Carries one call of a metered endpoint from its first byte to its record."""
+    passage: Passage | None = None
     try:
         passage = await admit(rooms, endpoint, scope, receive)  # 1 receive, 2 identify, 3 parse, 4 decide
         foreseen = await foresee(rooms, passage)
+        if foreseen is not None:
+            passage.recorded = True  # a dry run is no call
+            await send_whole(send, 200, [JSON_TYPE], foreseen)
+            return
+        await _serve(rooms, passage, scope, receive, send)
     except GrammageError as error:
-        await send_error(send, error)
-        return
+        await _refuse(passage, error, send)
     except ClientGone:
         return
-    if foreseen is not None:
-        await send_whole(send, 200, [JSON_TYPE], foreseen)
-        return
-    try:
-        await _serve(rooms, passage, scope, receive, send)
     except Exception:  # noqa: BLE001  # the edge: a fault of ours is one call's, and is said in the envelope
-        _log.exception("call %s failed in the proxy", passage.call_id)
-        if not passage.head_sent:
-            await send_error(
-                send, InternalError("the proxy failed on this call; its log holds the reason."), [call_header(passage.call_id)]
-            )
+        _log.exception("call %s failed in the proxy", passage.call_id if passage else "not admitted")
+        if passage is None or not passage.head_sent:
+            await send_error(send, InternalError("the proxy failed on this call; its log holds the reason."))
     finally:
-        if not passage.recorded:
+        if passage is not None and not passage.recorded:
             record(rooms, passage)
+
+
+async def _refuse(passage: Passage | None, error: GrammageError, send: Send) -> None:
+    """The call was refused before anything was sent: that is no call."""
+    if passage is not None:
+        passage.recorded = True
+    await send_error(send, error)
 
 
 async def _serve(rooms: Rooms, passage: Passage, scope: Scope, receive: Receive, send: Send) -> None:
@@ -147,10 +152,10 @@ async def _answer(rooms: Rooms, passage: Passage, reply: UpstreamReply, body: by
 async def _weighed(rooms: Rooms, passage: Passage, headers: Headers, body: bytes) -> tuple[Headers, Headers, bytes]:
     """The answer's headers, those that we add, and its body with the footprint in it."""
     encoding = value_of(headers, b"content-encoding")
-    plain = inflate_whole(encoding, body) if encoding else None
-    if plain is not None:
-        body, headers = plain, [pair for pair in headers if pair[0] != b"content-encoding"]
-    head = read_reply(body)
+    plain = inflate_whole(encoding, body) if encoding else body
+    if plain is not None and encoding:
+        headers = [pair for pair in headers if pair[0] != b"content-encoding"]
+    head, body = (UNREADABLE, body) if plain is None else (read_reply(plain), plain)
     passage.served_model = head.served_model
     await meter_whole(rooms, passage, body, head)
     tags = [call_header(passage.call_id)]

@@ -34,7 +34,7 @@ class Observer(Protocol):
     def observe(self, record: CallRecord) -> None:
         """Counts a finished call."""
 
-    def observe_passthrough(self, kind: str, status: int) -> None:
+    def observe_passthrough(self, path: str, status: int) -> None:
         """Counts a call that went through unmetered."""
 
 

@@ -4,11 +4,12 @@ Three things are done to a stream, all at event borders: a usage chunk the clien
 `"usage":null` that forcing it brings is cut out, and what ends the stream is held back until the call is recorded.
 """
 
+import json
 import re
 
 import msgspec
 
-from proxy.splice import append_member, replace_exact
+from proxy.splice import append_member, find_member, replace_exact
 
 KEEP_BYTES = 256 * 1024
 """Passing bytes kept for counting, should no usage come."""
@@ -46,6 +47,7 @@ class Relay:
         "_null_form",
         "_pending",
         "_rest",
+        "_trailing",
         "finished",
         "forced",
         "kept",
@@ -64,6 +66,7 @@ class Relay:
         self._kept_bytes = 0
         self._rest = b""
         self._pending = b""
+        self._trailing = b""
         self._held = b""
         self._null_form: bytes | None = None
 
@@ -103,7 +106,8 @@ class Relay:
             event = b""
         elif event and footprint and self.usage_raw:
             event = replace_exact(event, "usage", self.usage_raw, append_member(self.usage_raw, footprint))
-        return event + held
+        trailing, self._trailing = self._trailing, b""
+        return event + trailing + held
 
     def _pass(self, block: bytes) -> bytes:
         if self._kept_bytes < KEEP_BYTES:
@@ -136,7 +140,7 @@ class Relay:
             self._held = event
             return b""
         if not payload and self._pending:
-            self._pending += event  # a comment or a blank line after what may be the last event
+            self._trailing += event  # a comment or a blank line after what may be the last event
             return b""
         before = self._release()
         if b'"usage"' in payload and self._carries_usage(payload):
@@ -146,10 +150,7 @@ class Relay:
 
     def _carries_usage(self, payload: bytes) -> bool:
         """Notes the usage in `payload`; True when it may be the last event that carries one, so that it is held until the next."""
-        try:
-            chunk = _CHUNK.decode(payload)
-        except (msgspec.MsgspecError, RecursionError):
-            return False
+        chunk = _read(payload)
         usage = bytes(chunk.usage)
         if not usage.startswith(b"{"):
             return False
@@ -160,7 +161,8 @@ class Relay:
     def _release(self) -> bytes:
         """A usage event that was not the last one leaves as it came, or not at all."""
         event, self._pending = self._pending, b""
-        return b"" if self.forced else event
+        trailing, self._trailing = self._trailing, b""
+        return trailing if self.forced else event + trailing
 
     def _without_null_usage(self, block: bytes) -> bytes:
         if b'"usage"' not in block:
@@ -169,6 +171,27 @@ class Relay:
             self._null_form = _null_form(block)
         form = self._null_form
         return block.replace(form, b"") if form else block
+
+
+def _read(payload: bytes) -> _Chunk:
+    """The two members that matter; an empty chunk when the payload is not a JSON object."""
+    try:
+        return _CHUNK.decode(payload)
+    except msgspec.ValidationError:
+        return _Chunk()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _read_leniently(payload)
+
+
+def _read_leniently(payload: bytes) -> _Chunk:
+    """As `_read`, for JSON with lone surrogates in its text."""
+    try:
+        if not isinstance(json.loads(payload), dict):
+            return _Chunk()
+    except (ValueError, RecursionError):
+        return _Chunk()
+    found = {name: find_member(payload, name) for name in ("choices", "usage")}
+    return _Chunk(**{name: msgspec.Raw(payload[at.value : at.end]) for name, at in found.items() if at is not None})
 
 
 def _last_border(data: bytes) -> int:
@@ -203,10 +226,7 @@ def _null_form(block: bytes) -> bytes | None:
         data = _DATA.search(match.group())
         if data is None:
             continue
-        try:
-            chunk = _CHUNK.decode(data.group(1))
-        except (msgspec.MsgspecError, RecursionError):
-            continue
+        chunk = _read(data.group(1))
         if bytes(chunk.usage) == _NULL and (found := _NULL_USAGE.search(data.group(1))):
             return found.group()
     return None

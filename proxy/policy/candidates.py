@@ -125,11 +125,12 @@ def _candidate(pattern: str, deployment: Deployment, places: Places) -> Candidat
     )
 
 
-def listed_models(candidates: Candidates, catalogue: Catalogue) -> tuple[tuple[str, str], ...]:
-    """(model, owner) pairs to list: every alias, and for a pattern the catalogue's models that it matches."""
+def listed_models(candidates: Candidates, catalogue: Catalogue, simulated: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """(model, owner) pairs to list: every alias, and for a pattern the models that it matches: the catalogue's, or the simulated ones."""
     rows = {alias: row[0].provider for alias, row in candidates.exact.items()}
     for prefix, row in candidates.patterns:
-        for card in catalogue.cards():
-            if card.id.startswith(prefix):
-                rows.setdefault(card.id, row[0].provider)
+        names = simulated if row[0].is_simulated else tuple(card.id for card in catalogue.cards())
+        for name in names:
+            if name.startswith(prefix):
+                rows.setdefault(name, row[0].provider)
     return tuple(sorted(rows.items()))

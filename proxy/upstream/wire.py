@@ -13,6 +13,8 @@ from proxy.http_client import egress_proxy
 from proxy.upstream.base import Headers, UpstreamRequest
 
 KNOWN_URLS = 4096
+AT_ONCE_BYTES = 1024 * 1024
+SLICE_BYTES = 256 * 1024
 
 
 class WireReply:
@@ -74,11 +76,13 @@ class WireUpstream:
         options: dict[str, Any] = {}
         if proxy := self._proxies[origin]:
             options["proxy"] = proxy
-        headers: CIMultiDict[str] = CIMultiDict([(name.decode("latin-1"), _text(value)) for name, value in request.headers])
+        body = request.body
+        length = []
+        if isinstance(body, bytes) and len(body) > AT_ONCE_BYTES:
+            length, body = [(b"content-length", b"%d" % len(body))], _slices(body)
+        headers: CIMultiDict[str] = CIMultiDict([(name.decode("latin-1"), _text(value)) for name, value in request.headers + length])
         try:
-            response = await self._session.request(
-                request.method, url, headers=headers, data=request.body, allow_redirects=False, **options
-            )
+            response = await self._session.request(request.method, url, headers=headers, data=body, allow_redirects=False, **options)
         except aiohttp.ConnectionTimeoutError as error:
             raise _unreachable(origin, error) from error
         except aiohttp.ServerTimeoutError as error:
@@ -97,6 +101,12 @@ class WireUpstream:
         if url.raw_authority not in self._proxies:
             self._proxies[url.raw_authority] = egress_proxy(text)
         return url
+
+
+async def _slices(body: bytes) -> AsyncIterator[bytes]:
+    """A large body in pieces, so that other calls go on between them."""
+    for at in range(0, len(body), SLICE_BYTES):
+        yield body[at : at + SLICE_BYTES]
 
 
 def _text(value: bytes) -> str:
