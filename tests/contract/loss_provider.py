@@ -1,6 +1,7 @@
 """A provider that answers, waits or breaks as the header `x-behave` says, and notices who leaves. It must never sleep.
 
-`x-behave: events=N` streams N events; `hold=K` waits after K of them, and before a whole answer, until released; `cut=K` breaks there.
+`x-behave: events=N` streams N events; `hold=K` waits after K of them, and before a whole answer, until released; `cut=K` breaks there;
+`hold-end=1` and `cut-end=1` do so between [DONE] and the end of the body.
 """
 
 import asyncio
@@ -64,7 +65,13 @@ class Provider:
             writer.write(_chunk(_event(f" word{number}")))
             await writer.drain()
             await asyncio.sleep(0)  # others come in between, as on a real wire
-        writer.write(_chunk(_usage_event(behaviour.get("events", EVENTS))) + _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+        writer.write(_chunk(_usage_event(behaviour.get("events", EVENTS))) + _chunk(b"data: [DONE]\n\n"))
+        await writer.drain()
+        if "hold-end" in behaviour:
+            await self._hold("end", reader)
+        if "cut-end" in behaviour:
+            raise ConnectionAbortedError
+        writer.write(b"0\r\n\r\n")
         await writer.drain()
 
     async def _hold(self, kind: str, reader: asyncio.StreamReader) -> None:

@@ -119,10 +119,8 @@ class Proxy:
                 sent["transfer-encoding"] = "chunked"
             for name, value in sent.items():
                 connection.putheader(name, value)
-            try:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before its end; the answer says why
                 connection.endheaders(body, encode_chunked="transfer-encoding" in sent)
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # refused before its end; the answer says why
             return _answer(connection)
 
     def post(self, path: str, body: Any, **headers: str) -> Answer:
@@ -268,9 +266,13 @@ def serve_command(folder: Path, *arguments: str, **environ: str) -> Iterator[Chi
     """`grammage serve` with these arguments, in `folder`; ended with the test."""
     inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith(_DIVERTING)}
     process = subprocess.Popen(
-        [*GRAMMAGE, "serve", *arguments], cwd=folder, env={**inherited, **environ},
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [*GRAMMAGE, "serve", *arguments],
+        cwd=folder,
+        env={**inherited, **environ},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
     said: list[str] = []
     reading = threading.Thread(target=_collect, args=(process, said), daemon=True)
     reading.start()

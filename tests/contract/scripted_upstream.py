@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 WAIT_S = 15
+CLOSE = (b"connection", b"close")
 RESET = object()
 """A part of a script: the connection is reset here, without an end."""
 
@@ -66,12 +67,12 @@ class ScriptedUpstream:
 
 def whole(body: bytes, *headers: tuple[bytes, bytes], status: bytes = b"200 OK", kind: bytes = b"application/json") -> list[bytes]:
     """A reply of known length."""
-    return [head(status, [(b"content-type", kind), *headers, (b"content-length", b"%d" % len(body))]) + body]
+    return [head(status, [(b"content-type", kind), *headers, (b"content-length", b"%d" % len(body)), CLOSE]) + body]
 
 
 def streamed(*chunks: bytes, headers: Headers | None = None, kind: bytes = b"text/event-stream", end: bool = True) -> list[bytes]:
     """A chunked reply, a chunk a part; without its end it is a cut one."""
-    start = head(b"200 OK", [(b"content-type", kind), *(headers or []), (b"transfer-encoding", b"chunked")])
+    start = head(b"200 OK", [(b"content-type", kind), *(headers or []), (b"transfer-encoding", b"chunked"), CLOSE])
     return [start, *(framed(chunk) for chunk in chunks), *([b"0\r\n\r\n"] if end else [])]
 
 

@@ -3,7 +3,6 @@
 import gzip
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -81,8 +80,19 @@ def test_with_tagging_on_only_headers_and_the_footprint_are_added(upstream: Scri
         assert without_footprint(answer.body) == REPLY
         assert answer.theirs == [(b"content-type", b"application/json"), *lowered(HEADERS)]
         assert set(answer.ours) == {
-            "call-id", "gco2e", "gco2e-low", "gco2e-high", "energy-wh", "basis", "quality", "method", "model", "region", "zone", "policy",
-        }  # fmt: skip
+            "call-id",
+            "gco2e",
+            "gco2e-low",
+            "gco2e-high",
+            "energy-wh",
+            "basis",
+            "quality",
+            "method",
+            "model",
+            "region",
+            "zone",
+            "policy",
+        }
         assert answer.ours["basis"] == "final"
         assert answer.value("content-length") == str(len(answer.body))
 
@@ -105,9 +115,10 @@ def test_an_answer_without_usage_gets_headers_and_keeps_its_body(upstream: Scrip
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"not json", b"[1, 2]", b'"text"', b'{"usage": 7}', b'{"model": 3, "usage": {}}', b"\xff\xfe", b'{"model":"m","usage":{"a":'],
+    "body",
+    [b"", b"not json", b"[1, 2]", b'"text"', b'{"usage": 7}', b'{"model": 3, "usage": {}}', b"\xff\xfe", b'{"model":"m","usage":{"a":'],
     ids=["empty", "text", "list", "string", "number", "empty-usage", "not-utf8", "torn"],
-)  # fmt: skip
+)
 def test_an_answer_that_cannot_be_read_passes_as_it_is(upstream: ScriptedUpstream, tagging: Proxy, body: bytes) -> None:
     upstream.answers(*whole(body, kind=b"application/x-whatever"))
     answer = tagging.chat()
@@ -137,13 +148,25 @@ def test_an_answer_compressed_although_asked_not_to_arrives_readable(upstream: S
 def test_an_answer_that_only_claims_to_be_compressed_is_no_error_of_ours(upstream: ScriptedUpstream, tagging: Proxy) -> None:
     upstream.answers(*whole(REPLY, (b"content-encoding", b"gzip")))
     answer = tagging.chat()
-    assert answer.status in (200, 502)
-    assert answer.body == REPLY or answer.error["code"] == "upstream_broke"
+    assert (answer.status, answer.value("content-encoding")) == (200, "gzip")
+    assert without_footprint(answer.body) == REPLY
 
 
-@pytest.mark.parametrize("status", [b"400 Bad Request", b"401 Unauthorized", b"403 Forbidden", b"404 Not Found", b"409 Conflict",
-                                    b"422 Unprocessable Entity", b"429 Too Many Requests", b"500 Internal Server Error",
-                                    b"503 Service Unavailable", b"529 Overloaded"])  # fmt: skip
+@pytest.mark.parametrize(
+    "status",
+    [
+        b"400 Bad Request",
+        b"401 Unauthorized",
+        b"403 Forbidden",
+        b"404 Not Found",
+        b"409 Conflict",
+        b"422 Unprocessable Entity",
+        b"429 Too Many Requests",
+        b"500 Internal Server Error",
+        b"503 Service Unavailable",
+        b"529 Overloaded",
+    ],
+)
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_error_of_the_providers_keeps_status_body_and_headers(
     upstream: ScriptedUpstream, tagging: Proxy, status: bytes, stream: bool
