@@ -21,7 +21,7 @@ SERIES_PER_TAGGED_PLACE = 7
 SERIES_PER_HISTOGRAM = 16
 """13 buckets, the one without end, sum and count; one histogram for the whole call, one for its first bytes."""
 
-OUTCOMES = 5
+OUTCOMES = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

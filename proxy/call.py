@@ -9,7 +9,8 @@ from estimators.estimate import Estimate
 from estimators.usage import Usage
 
 Role = Literal["caller", "viewer", "admin"]
-Outcome = Literal["ok", "client_error", "upstream_error", "client_left", "upstream_cut"]
+Outcome = Literal["ok", "client_error", "upstream_error", "client_left", "upstream_cut", "given_up"]
+"""given_up: the proxy itself ended while the call was open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ GrammageError
 ├── HeadersTooLarge       431  headers_too_large
 ├── UpstreamUnreachable   502  upstream_unreachable, upstream_broke
 ├── LedgerDown            503  ledger_unavailable
+├── Ending                503  ending
 ├── UpstreamTimeout       504  upstream_timeout
 └── LoopDetected          508  loop_detected
 
@@ -99,6 +100,11 @@ class UpstreamUnreachable(GrammageError):
 class LedgerDown(GrammageError):
     status = 503
     code = "ledger_unavailable"
+
+
+class Ending(GrammageError):
+    status = 503
+    code = "ending"
 
 
 class UpstreamTimeout(GrammageError):

@@ -24,6 +24,7 @@ def outgoing(headers: Headers, *, api_key: str | None, own_key_goes: bool, encod
     if api_key is not None:
         kept.append((b"authorization", b"Bearer " + api_key.encode()))
     known = dict(headers)
+    kept = _without_named_hops(kept, known)
     if b"baggage" in known and (rest := _foreign_baggage([value for name, value in headers if name == b"baggage"])):
         kept.append((b"baggage", rest))
     marks = [value for name, value in headers if name == b"via"] if b"via" in known else []
@@ -36,7 +37,12 @@ def outgoing(headers: Headers, *, api_key: str | None, own_key_goes: bool, encod
 def returned(headers: Headers) -> Headers:
     """Response headers for the caller: the provider's, in its order, without hop-by-hop ones and the length (framed anew)."""
     kept = [pair for pair in headers if pair[0] not in _NOT_RETURNED and not pair[0].startswith(_OURS)]
-    named = dict(headers).get(b"connection", b"").lower()
+    return _without_named_hops(kept, dict(headers))
+
+
+def _without_named_hops(kept: Headers, known: dict[bytes, bytes]) -> Headers:
+    """`kept` without what the connection header names as belonging to its hop only."""
+    named = known.get(b"connection", b"").lower()
     if named in _USUAL_CONNECTION:
         return kept
     hops = {name.strip() for name in named.split(b",")}

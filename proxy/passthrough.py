@@ -12,9 +12,10 @@ from proxy.admit import KIB, MIB
 from proxy.asgi import NO_BODY, ClientGone, Upload, refuse_large, refuse_large_headers, send_error
 from proxy.call import AttemptRecord, Caller, CallRecord, Outcome
 from proxy.clock import uuid7
-from proxy.errors import Forbidden, GrammageError, LoopDetected, NotFound, TooLarge
+from proxy.errors import Ending, Forbidden, GrammageError, LoopDetected, NotFound, TooLarge
 from proxy.headers import is_loop, outgoing, returned, value_of
 from proxy.outgoing import upstream_url
+from proxy.passage import CLIENT_CLOSED_REQUEST
 from proxy.policy.candidates import Candidate
 from proxy.policy.decide import refuse_reader
 from proxy.rooms import Rooms
@@ -61,16 +62,13 @@ async def pass_through(rooms: Rooms, scope: Scope, receive: Receive, send: Send)
     try:
         request = transit.admit(upload)
         async with rooms.watch(receive, upload.done):
-            await transit.carry(request)
+            await transit.carry(request, upload)
     except GrammageError as error:
         await transit.break_off(upload.trouble or error)
     except asyncio.CancelledError:
-        transit.outcome = "client_left"
-        transit.drop()
-        if (task := asyncio.current_task()) is not None and task.cancelling():
-            raise
+        await transit.leave(ending=(task := asyncio.current_task()) is not None and task.cancelling() > 0)
     finally:
-        transit.close(upload.size)
+        transit.keep(request_bytes=upload.size)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,6 +84,7 @@ class Transit:
     caller: Caller | None = None
     reply: UpstreamReply | None = None
     sent: bool = False
+    kept: bool = False
     begun: bool = False
     status: int = 0
     outcome: Outcome = "ok"
@@ -119,7 +118,7 @@ class Transit:
             body=upload.chunks() if has_body else None,
         )
 
-    async def carry(self, request: UpstreamRequest) -> None:
+    async def carry(self, request: UpstreamRequest, upload: Upload) -> None:
         """Both ways, chunk by chunk. Raises what the door raises."""
         assert self.target is not None  # admit set it
         self.sent = True
@@ -130,15 +129,19 @@ class Transit:
         async for chunk in reply.chunks():
             self.response_bytes += len(chunk)
             await self.send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await self.send({"type": "http.response.body", "body": b""})
         reply.close()
         self.outcome = "ok" if reply.status < 400 else "client_error" if reply.status < 500 else "upstream_error"
+        durable = self.keep(request_bytes=upload.size)
+        if durable is not None:
+            await durable
+        await self.send({"type": "http.response.body", "body": b""})
 
     async def break_off(self, error: GrammageError | ClientGone) -> None:
         """The provider, the client or a rule ended it: said in the envelope while nothing has been sent, else by an unclean end."""
         self.drop()
         if isinstance(error, ClientGone):
             self.outcome = "client_left"
+            self.status = self.status or CLIENT_CLOSED_REQUEST
             return
         self.sent = self.sent and not isinstance(error, TooLarge)
         self.outcome = "upstream_cut" if self.begun else "upstream_error"
@@ -146,19 +149,33 @@ class Transit:
             self.status = error.status
             await send_error(self.send, error)
 
+    async def leave(self, *, ending: bool) -> None:
+        """The client left, or the proxy itself is ending."""
+        self.drop()
+        self.outcome = "given_up" if ending else "client_left"
+        if not self.begun:
+            error = Ending("the proxy is shutting down; try again.")
+            self.status = error.status if ending else CLIENT_CLOSED_REQUEST
+            if ending:
+                await send_error(self.send, error)
+
     def drop(self) -> None:
         """Lets the provider's connection go."""
         if self.reply is not None:
             self.reply.close(broken=True)
 
-    def close(self, request_bytes: int) -> None:
-        """Counts the call, and records it when something may have been generated."""
+    def keep(self, *, request_bytes: int) -> "asyncio.Future[None] | None":
+        """Counts the call once, and records it when something may have been generated; the future, if any, ends when it is kept."""
+        if self.kept:
+            return None
+        self.kept = True
         self.rooms.observer.observe_passthrough(self.scope["path"], self.status)
         if self.kind == UNMETERED and self.sent and self.target is not None and self.caller is not None:
             entry = _record(self, self.target, self.caller, request_bytes)
-            self.rooms.recorder.append(entry)
             self.rooms.observer.observe(entry)
             self.rooms.call_log.write(entry)
+            return self.rooms.recorder.append(entry)
+        return None
 
 
 def _target(rooms: Rooms, caller: Caller, kind: str, path: str) -> Candidate:

@@ -10,7 +10,7 @@ from proxy.admit import admit
 from proxy.asgi import JSON_TYPE, ClientGone, send_error, send_whole
 from proxy.call import Outcome
 from proxy.endpoints.base import Endpoint
-from proxy.errors import GrammageError, InternalError
+from proxy.errors import Ending, GrammageError, InternalError
 from proxy.foresee import foresee
 from proxy.headers import returned, value_of
 from proxy.meter.inflate import inflate_whole
@@ -28,7 +28,7 @@ _log = logging.getLogger("grammage.pipeline")
 
 SUCCESS = range(200, 300)
 REFUSED = 400
-MAY_HAVE_GENERATED = ("upstream_broke", "upstream_timeout")
+MAY_HAVE_GENERATED = ("upstream_broke", "upstream_timeout", "ending")
 
 
 async def carry(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,18 +72,15 @@ async def _serve(rooms: Rooms, passage: Passage, scope: Scope, receive: Receive,
         await _unanswered(rooms, passage, got.trouble, send)
     elif got.reply is not None:
         await _answer(rooms, passage, got.reply, got.body, send)
-    if got.cancelled is not None:
-        raise got.cancelled
 
 
 @dataclass(slots=True)
 class _Got:
-    """What came of asking the provider. `trouble`: it broke, or the client left. `cancelled`: the server itself is ending."""
+    """What came of asking the provider. `trouble`: it broke, the client left, or the proxy itself is ending."""
 
     reply: UpstreamReply | None = None
     body: bytes = b""
     trouble: GrammageError | asyncio.CancelledError | None = None
-    cancelled: asyncio.CancelledError | None = None
 
 
 async def _fetch(rooms: Rooms, passage: Passage, stream: EventStream, query: bytes, receive: Receive) -> _Got:
@@ -98,12 +95,11 @@ async def _fetch(rooms: Rooms, passage: Passage, stream: EventStream, query: byt
             else:
                 got.body = await reply.read()
     except (GrammageError, asyncio.CancelledError) as error:
-        got.trouble = error
-        _note(passage, error)
+        ending = isinstance(error, asyncio.CancelledError) and not watch.fired
+        got.trouble = Ending("the proxy is shutting down; try again.") if ending else error
+        _note(passage, got.trouble)
         if got.reply is not None:
             got.reply.close(broken=True)
-        if isinstance(error, asyncio.CancelledError) and not watch.fired:
-            got.cancelled = error
     passage.received = passage.received or rooms.clock.perf()
     return got
 
@@ -186,8 +182,8 @@ async def _unanswered(rooms: Rooms, passage: Passage, trouble: GrammageError | a
 def _note(passage: Passage, trouble: GrammageError | asyncio.CancelledError) -> None:
     """Status and outcome of a call that did not come to its end."""
     left = isinstance(trouble, asyncio.CancelledError)
-    outcome: Outcome = "client_left" if left else "upstream_error" if not passage.streamed else "upstream_cut"
-    passage.outcome = outcome
+    outcome: Outcome = "client_left" if left else "upstream_cut" if passage.streamed else "upstream_error"
+    passage.outcome = "given_up" if isinstance(trouble, Ending) else outcome
     if left:
         passage.status = CLIENT_CLOSED_REQUEST if not passage.streamed else passage.status
     elif isinstance(trouble, GrammageError) and not passage.streamed:

@@ -5,7 +5,7 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from proxy.web import create_web
 _log = logging.getLogger("grammage.serve")
 BACKLOG = 2048
 KEEP_ALIVE_S = 75
+SETTLE_S = 2.0
+"""What calls that are given up get to meter and record themselves."""
 YOUNG_OBJECTS = 20_000
 """Collections of the youngest generation come this rarely: a call leaves no cycles."""
 
@@ -58,18 +60,18 @@ class Serving:
         shown = f"[{host}]" if ":" in host else {"0.0.0.0": "127.0.0.1"}.get(host, host)
         return f"{'https' if self._tls else 'http'}://{shown}:{port}{self.settings.server.base_path}/v1"
 
-    def run(self, level: str = "INFO", beside: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Serves until SIGINT or SIGTERM; `beside` runs along once the proxy is ready. Raises StartError."""
+    def run(self, level: str = "INFO", announce: Callable[[str], None] | None = None) -> None:
+        """Serves until SIGINT or SIGTERM; `announce` is told the base URL once it may end by them. Raises StartError."""
         configure_logging(level, self._log_writer)
         logging.getLogger("uvicorn.error").addFilter(_is_news)
         try:
-            uvloop_run(self._serve(beside))
+            uvloop_run(self._serve(announce))
         finally:
             self._log_writer.flush()
             for listening in self._sockets:
                 listening.close()
 
-    async def _serve(self, beside: Callable[[], Awaitable[None]] | None) -> None:
+    async def _serve(self, announce: Callable[[str], None] | None) -> None:
         await self.app.start()
         servers = [self._server(self.app)]
         if self.settings.admin.listen is not None:
@@ -81,21 +83,21 @@ class Serving:
         gc.freeze()
         gc.set_threshold(YOUNG_OBJECTS, 20, 20)
         _log.info("listening on %s", self.base_url)
+        if announce is not None:
+            announce(self.base_url)
         try:
             async with asyncio.TaskGroup() as tasks:
                 reloading = tasks.create_task(watch_config(self.app, self._config_file, self._load))
                 running = [tasks.create_task(server.serve(sockets=[at])) for server, at in zip(servers, self._sockets, strict=True)]
-                company = tasks.create_task(_along(beside)) if beside is not None else None
                 await running[0]
                 for other in servers[1:]:
                     other.should_exit = True
                 reloading.cancel()
-                if company is not None:
-                    company.cancel()
         finally:
+            await _settled(servers)
             await self.app.stop()
 
-    def _server(self, app: object) -> uvicorn.Server:
+    def _server(self, app: object) -> "_Server":
         certificate, key = self._tls or (None, None)
         config = uvicorn.Config(
             app,  # type: ignore[arg-type]  # our ASGI callables are typed by starlette, uvicorn's by itself
@@ -125,22 +127,31 @@ class _Server(uvicorn.Server):
         """Nothing is captured."""
         yield
 
+    def end(self) -> None:
+        """Drains; asked again, gives up the calls that are still open."""
+        if self.should_exit:
+            for task in self.server_state.tasks:
+                task.cancel()
+        self.should_exit = True
 
-def _end_on_signals(server: uvicorn.Server) -> None:
+
+def _end_on_signals(server: _Server) -> None:
     """SIGINT and SIGTERM drain the server; a second one gives up waiting."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, server.handle_exit, number, None)
+        loop.add_signal_handler(number, server.end)
+
+
+async def _settled(servers: list[_Server]) -> None:
+    """Returns when calls that were given up have recorded themselves, or after `SETTLE_S`."""
+    tasks = {task for server in servers for task in server.server_state.tasks}
+    if tasks:
+        await asyncio.wait(tasks, timeout=SETTLE_S)
 
 
 def _is_news(entry: logging.LogRecord) -> bool:
     """False for the server's word that an answer was left without its end: we do that when a provider cuts, and the call's line says so."""
     return "without completing response" not in entry.getMessage()
-
-
-async def _along(beside: Callable[[], Awaitable[None]] | None) -> None:
-    if beside is not None:
-        await beside()
 
 
 def uvloop_run(main: Coroutine[object, object, None]) -> None:

@@ -31,8 +31,7 @@ def serve(
         return settings_from(file, upstream=upstream, upstream_provider=upstream_provider, host=host, port=port, ledger=ledger)
 
     serving = open_serving(load(), tls=_tls(ssl_certfile, ssl_keyfile), config_file=file, load=load)
-    typer.echo(f"grammage listens on {serving.base_url}", err=True)
-    serving.run(log_level)
+    serving.run(log_level, announce=lambda base_url: typer.echo(f"grammage listens on {base_url}", err=True))
 
 
 def settings_from(

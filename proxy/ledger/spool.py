@@ -7,12 +7,16 @@ import resource
 import struct
 import zlib
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from proxy.call import CallRecord
+from estimators.estimate import Estimate
+from estimators.quantity import LogVariance, Quantity
+from estimators.usage import Usage
+from proxy.call import AttemptRecord, CallRecord
 
 MAGIC: Final = b"grmspool"
 _HEADER: Final = struct.Struct("<8sQ")  # magic, generation
@@ -22,6 +26,9 @@ MOST_FILES: Final = 64
 
 log = logging.getLogger("grammage.ledger")
 _encode = msgspec.msgpack.encode
+_KEPT = (CallRecord.__struct_fields__, AttemptRecord.__struct_fields__, Estimate._fields, Quantity._fields, LogVariance._fields)
+SHAPE = zlib.crc32(repr((_KEPT, Usage.__slots__)).encode())
+"""Tells records of another version apart: their fields stand by position."""
 
 
 class SpoolFull(Exception):
@@ -35,6 +42,12 @@ class SpoolTaken(Exception):
 def spool_path(ledger_file: Path | None) -> Path:
     """Where the spool of a ledger stands: beside its file, or in the working folder for a database server."""
     return Path("grammage.spool") if ledger_file is None else ledger_file.with_name(f"{ledger_file.name}.spool")
+
+
+def _free_name(path: Path) -> Path:
+    """Where an unreadable file is kept: the first `.unreadable-N` that nothing has yet."""
+    names = (path.with_name(f"{path.name}.unreadable-{number}") for number in count(1))
+    return next(name for name in names if not name.exists())
 
 
 class SpoolFile:
@@ -96,7 +109,10 @@ class SpoolFile:
         """The records of the oldest frame not yet skipped; none for a frame this version cannot read, which is kept aside."""
         payload = self._frame_at(self._read_at)
         try:
-            return msgspec.msgpack.decode(zlib.decompress(payload or b""), type=tuple[CallRecord, ...])
+            shape, records = msgspec.msgpack.decode(zlib.decompress(payload or b""), type=tuple[int, msgspec.Raw])
+            if shape != SHAPE:
+                raise msgspec.ValidationError("they were written by another version")
+            return msgspec.msgpack.decode(records, type=tuple[CallRecord, ...])
         except (zlib.error, msgspec.MsgspecError) as error:
             log.error("the spool %s holds calls this version cannot read (%s); the file is kept", self.path, error)
             self._unreadable = True
@@ -114,7 +130,7 @@ class SpoolFile:
     def close(self, *, delete: bool = False) -> None:
         """Let go of the file, which is deleted if asked, unless it holds what could not be read."""
         if self._unreadable:
-            os.replace(self.path, self.path.with_name(f"{self.path.name}.unreadable-{self._generation}"))
+            os.replace(self.path, _free_name(self.path))
         elif delete:
             os.unlink(self.path)
         os.close(self._fd)
@@ -206,7 +222,7 @@ class Spool:
 
     def append(self, records: Sequence[CallRecord], *, sync: bool) -> None:
         """Keep the records in one frame. Raises SpoolFull (nothing of them is kept) and UnicodeError for text that is none."""
-        payload = zlib.compress(_encode(tuple(records)), 1)
+        payload = zlib.compress(_encode((SHAPE, tuple(records))), 1)
         if not self._files:
             raise SpoolFull(f"the spool {self._path} is not open")
         own = self._files[0]

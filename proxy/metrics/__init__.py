@@ -20,7 +20,7 @@ __all__ = ["DropCount", "LedgerGauges", "Metrics"]
 
 JOULES_PER_WH = 3600.0
 PREPARED_SERIES = 1_000
-OUTCOMES = ("ok", "client_error", "upstream_error", "client_left", "upstream_cut")
+OUTCOMES = ("ok", "client_error", "upstream_error", "client_left", "upstream_cut", "given_up")
 NOT_GENERATED = "not_generated"
 MOST_INTENSITIES = 500
 NO_COUNTS = (0, 0, 0, 0)

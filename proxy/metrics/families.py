@@ -100,7 +100,9 @@ class LedgerCollector(Collector):
         if ledger.last_commit_s is not None:
             yield GaugeMetricFamily("grammage_ledger_commit_seconds", "Time of the last group commit.", value=ledger.last_commit_s)
         yield CounterMetricFamily("grammage_ledger_spooled", "Calls written to the spool.", value=ledger.spooled_total)
-        yield CounterMetricFamily("grammage_ledger_failures", "Group commits that failed.", value=ledger.failures_total)
+        yield CounterMetricFamily(
+            "grammage_ledger_failures", "Calls that could not be kept anywhere: lost to the ledger.", value=ledger.failures_total
+        )
 
 
 class LogCollector(Collector):

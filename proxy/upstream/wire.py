@@ -37,7 +37,13 @@ class WireReply:
         except aiohttp.ServerTimeoutError as error:
             raise _too_slow(self._origin) from error
         except (aiohttp.ClientError, OSError) as error:
+            if arrived := self._arrived():
+                yield arrived
             raise _broke(self._origin, error) from error
+
+    def _arrived(self) -> bytes:
+        """What came before a break and was not handed out: the client's all the same, and metered. aiohttp has no public way to it."""
+        return self._response.content._read_nowait(-1)
 
     async def read(self) -> bytes:
         """The whole body."""

@@ -131,11 +131,11 @@ class Answer:
 
 @dataclass(slots=True)
 class Clients:
-    """SDK-like clients of one proxy. `on_progress` is called whenever a piece of an answer arrives."""
+    """SDK-like clients of one proxy. `on_progress` hears, whenever a piece of an answer arrives, how many events of it there are."""
 
     session: aiohttp.ClientSession
     url: str
-    on_progress: Callable[[], None] = lambda: None
+    on_progress: Callable[[int], None] = lambda events: None
 
     async def ask(self, *, stream: bool = False, behave: str = "", leave_after: int | None = None, max_tokens: int = 400) -> Answer:
         """One call; with `leave_after` the client closes its socket after so many events."""
@@ -155,7 +155,7 @@ class Clients:
         while piece := await reply.content.readany():
             seen += piece
             answer.events = seen.count(b"data: {")
-            self.on_progress()
+            self.on_progress(answer.events)
             if leave_after is not None and answer.events >= leave_after:
                 reply.close()
                 return
@@ -163,7 +163,7 @@ class Clients:
 
 
 @contextlib.asynccontextmanager
-async def clients(url: str, on_progress: Callable[[], None] = lambda: None) -> AsyncIterator[Clients]:
+async def clients(url: str, on_progress: Callable[[int], None] = lambda events: None) -> AsyncIterator[Clients]:
     """Clients with connections of their own."""
     timeout = aiohttp.ClientTimeout(total=ANSWER_S)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
@@ -190,7 +190,7 @@ async def crowd_until_killed(folder: Path, upstream: str, *, pieces: int, concur
     arrived = 0
     async with running(folder, upstream) as proxy:
 
-        def count() -> None:
+        def count(_events: int) -> None:
             nonlocal arrived
             arrived += 1
             if arrived == pieces:

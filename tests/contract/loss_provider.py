@@ -58,10 +58,10 @@ class Provider:
             return
         writer.write(_STREAM_HEAD)
         for number in range(behaviour.get("events", EVENTS)):
-            if number == behaviour.get("cut"):
-                raise ConnectionAbortedError
             if number == behaviour.get("hold"):
                 await self._hold("stream", reader)
+            if number == behaviour.get("cut"):
+                raise ConnectionAbortedError
             writer.write(_chunk(_event(f" word{number}")))
             await writer.drain()
             await asyncio.sleep(0)  # others come in between, as on a real wire

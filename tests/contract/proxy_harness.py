@@ -41,7 +41,7 @@ _CALLS = """
            a.output_tokens, a.reasoning_output_tokens, a.input_images, a.usage_source, a.partial, a.status AS attempt_status,
            a.outcome AS attempt_outcome, e.gco2e, e.quality, e.facility_energy_wh, e.warnings
     FROM calls c LEFT JOIN attempts a ON a.call_id = c.call_id LEFT JOIN estimates e ON e.attempt_id = a.attempt_id
-    ORDER BY c.started_ms, c.call_id
+    ORDER BY c.rowid
 """
 
 
@@ -138,7 +138,7 @@ class Proxy:
         return self.send("GET", target, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
     def calls(self) -> list[dict[str, Any]]:
-        """Every call in the ledger with its attempt and estimate, oldest first."""
+        """Every call in the ledger with its attempt and estimate, in the order of recording."""
         with contextlib.closing(sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True)) as database:
             database.row_factory = sqlite3.Row
             return [dict(row) for row in database.execute(_CALLS)]

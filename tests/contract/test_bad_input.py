@@ -1,6 +1,7 @@
 """What can be wrong with a call: each thing has one clear error, in the right shape, and nothing is spent on it."""
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -256,6 +257,32 @@ def test_a_served_models_name_cannot_inject_headers(made: Proxy, upstream: Scrip
     assert answer.value("x-evil") is None
     assert answer.ours["model"].isprintable()
     assert len(made.calls()[-1]["served_model"]) <= 256
+
+
+def test_a_connection_stays_usable_after_a_refusal(made: Proxy) -> None:
+    bad, good = b"{", json.dumps(ask()).encode()
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n%b\r\n"
+    raw = exchange(made.address, head % (len(bad), b"") + bad + head % (len(good), b"connection: close\r\n") + good)
+    assert [part[:3] for part in raw.split(b"HTTP/1.1 ")[1:]] == [b"400", b"200"]
+
+
+def test_a_client_that_waits_for_100_continue_is_told_to_go_on(made: Proxy, upstream: ScriptedUpstream) -> None:
+    body = json.dumps(ask()).encode()
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+    with socket.create_connection(made.address, timeout=10) as connection:
+        connection.sendall(head % len(body))
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(body)
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+    assert upstream.last.value("expect") is None
+
+
+def test_a_request_that_never_becomes_whole_is_not_a_call(made: Proxy, upstream: ScriptedUpstream) -> None:
+    before, sent = len(made.calls()), len(upstream.received)
+    with socket.create_connection(made.address, timeout=10) as connection:
+        connection.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+    assert made.chat().status == 200
+    assert (len(made.calls()), len(upstream.received)) == (before + 1, sent + 1)
 
 
 def test_bytes_that_are_no_http_are_refused(made: Proxy) -> None:

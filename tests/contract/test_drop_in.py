@@ -1,5 +1,6 @@
 """The official SDK through the proxy, over a socket: nothing it relies on changes, and the footprint is there to read."""
 
+import asyncio
 import base64
 import json
 import struct
@@ -314,6 +315,28 @@ def test_an_unknown_model_is_weighed_as_tier_e_and_never_as_nothing(client: open
 def test_unknown_request_fields_reach_the_provider(client: openai.OpenAI, seen: list[Asked]) -> None:
     client.chat.completions.create(model="gpt-4o-mini", messages=MESSAGES, extra_body={"x_new": {"a": [1, None]}}, extra_query={"v": "2"})
     assert json.loads(seen[-1].body)["x_new"] == {"a": [1, None]}
+
+
+async def test_many_calls_at_once_are_recorded_exactly_once_with_their_own_usage(made: Proxy) -> None:
+    before = {row["call_id"] for row in made.calls()}
+    async with openai.AsyncOpenAI(base_url=made.v1, api_key=KEY, max_retries=0) as client:
+
+        async def one(number: int) -> tuple[str, int, int]:
+            messages: Any = [{"role": "user", "content": "word " * (number + 1)}]
+            if number % 2:
+                reply = await client.chat.completions.create(model="gpt-4o-mini", messages=messages, max_tokens=number + 1)
+                usage: Any = reply.usage
+            else:
+                stream = await client.chat.completions.create(
+                    model="gpt-4o-mini", messages=messages, max_tokens=number + 1, stream=True, stream_options={"include_usage": True}
+                )
+                usage = [part async for part in stream][-1].usage
+            return usage.footprint["call_id"], usage.prompt_tokens, usage.completion_tokens
+
+        told = await asyncio.gather(*(one(number) for number in range(24)))
+    kept = [(row["call_id"], row["input_tokens"], row["output_tokens"]) for row in made.calls() if row["call_id"] not in before]
+    assert sorted(kept) == sorted(told)
+    assert len({tokens for _, tokens, _ in told}) == 24
 
 
 def test_many_calls_are_recorded_exactly_once(made: Proxy, client: openai.OpenAI) -> None:

@@ -113,7 +113,8 @@ async def test_many_clients_that_leave_are_each_recorded_once(tmp_path: Path, up
 
 async def test_a_stream_the_provider_cuts_ends_uncleanly_and_is_recorded_as_cut(tmp_path: Path, upstream: Provider) -> None:
     async with running(tmp_path, upstream.url) as proxy, clients(proxy.url) as asking:
-        answer = await asking.ask(stream=True, behave="cut=5")
+        asking.on_progress = lambda events: upstream.release.set() if events == 5 else None
+        answer = await asking.ask(stream=True, behave="hold=5,cut=5")
         assert await proxy.stop() == 0
     assert (answer.status, answer.events, answer.complete) == (200, 5, False)
     row = only_row(tmp_path)

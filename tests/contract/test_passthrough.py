@@ -183,7 +183,7 @@ def test_what_only_stores_or_lists_is_counted_and_not_recorded(made: Proxy, upst
     assert len(made.recorded(before + 1)) == before + 1
     shown = made.get("/metrics").body.decode()
     counted = [line for line in shown.splitlines() if line.startswith("grammage_passthrough_requests_total{")]
-    for kind in ("files", "polling", "vector_stores"):
+    for kind in ("files", "responses", "vector_stores"):
         assert any(f'kind="{kind}"' in line and 'status="2' in line for line in counted)
 
 

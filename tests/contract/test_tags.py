@@ -9,7 +9,7 @@ import pytest
 from tests.contract.proxy_harness import Proxy, ask, proxy
 from tests.contract.scripted_upstream import ScriptedUpstream, scripted_upstream, whole
 
-BOUND = "gk-bound-key-1"
+BOUND, ADMIN = "gk-bound-key-1", "gk-admin-key-1"
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def upstream() -> Iterator[ScriptedUpstream]:
 @pytest.fixture(scope="module")
 def made(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     models = {"*": {"deployments": [{"provider": "openai", "api_base": f"{upstream.url}/v1", "api_key": "sk-provider-1"}]}}
-    keys = [{"key": BOUND, "name": "team", "tags": {"brand": "acme"}}]
+    keys = [{"key": BOUND, "name": "team", "tags": {"brand": "acme"}}, {"key": ADMIN, "name": "boss", "role": "admin"}]
     with proxy(
         tmp_path_factory.mktemp("tags"),
         auth="passthrough",
@@ -160,10 +160,14 @@ def test_sixteen_tags_are_kept_sorted_by_name(made: Proxy) -> None:
 
 
 def test_declared_values_are_metric_labels_and_free_ones_are_other(made: Proxy) -> None:
-    made.chat(x_grammage_tag_campaign="soldes-27", authorization=f"Bearer {BOUND}")
-    made.chat(x_grammage_tag_campaign="never-declared", authorization=f"Bearer {BOUND}")
-    with_admin = made.get("/metrics")
-    assert with_admin.status == 403 or with_admin.status == 401
+    made.chat(x_grammage_tag_campaign="soldes-27")
+    made.chat(x_grammage_tag_campaign="never-declared", x_grammage_tag_asset="free-asset")
+    shown = made.get("/metrics", authorization=f"Bearer {ADMIN}").body.decode()
+    weighed = [line for line in shown.splitlines() if line.startswith("grammage_emissions_co2e_grams_total{")]
+    for value in ("soldes-27", "other"):
+        assert any(f'campaign="{value}"' in line and not line.endswith(" 0.0") for line in weighed)
+    assert "never-declared" not in shown
+    assert "free-asset" not in shown
 
 
 def test_tags_are_shown_in_the_footprint(made: Proxy) -> None:

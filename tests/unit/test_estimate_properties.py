@@ -25,6 +25,9 @@ places = st.sampled_from((US, PARIS))
 priors = st.sampled_from(PRIORS)
 operations = st.sampled_from(("chat", "completions", "embeddings"))
 
+MIXTURE_SLACK = 0.01
+"""A wider prior moves the nodes of the mixture, whose spread then follows its width to within this share."""
+
 
 @st.composite
 def usages(draw: st.DrawFn) -> Usage:
@@ -181,7 +184,7 @@ def compare_widths(card: ModelCard, place: Place, usage: Usage, other_place: Pla
     before = lines(prepare(card, place, shipped_factors()).estimate(usage))
     after = lines(prepare(card, other_place, other_factors).estimate(usage))
     for narrow, wide in zip(before, after, strict=True):
-        assert wide.p95 / wide.p5 >= narrow.p95 / narrow.p5 * (1 - 1e-6)
+        assert wide.p95 / wide.p5 >= narrow.p95 / narrow.p5 * (1 - MIXTURE_SLACK)
 
 
 @settings(deadline=None)
