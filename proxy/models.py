@@ -1,13 +1,14 @@
 """Lists the models a caller may use, in OpenAI's shape. It must never list what the configuration does not serve."""
 
 import json
+import logging
 
 from starlette.types import Receive, Scope, Send
 
 from proxy.asgi import JSON_TYPE, send_error, send_whole
 from proxy.auth import presented_key
 from proxy.call import Caller
-from proxy.errors import GrammageError, NotFound
+from proxy.errors import GrammageError, NotFound, UpstreamTimeout, UpstreamUnreachable
 from proxy.headers import outgoing, returned
 from proxy.outgoing import upstream_url
 from proxy.passthrough import pass_through
@@ -19,6 +20,8 @@ from proxy.splice import find_member
 from proxy.upstream.base import UpstreamRequest
 
 PATH = "/v1/models"
+OK = 200
+_log = logging.getLogger("grammage.models")
 
 
 async def list_models(rooms: Rooms, scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,9 +36,9 @@ async def list_models(rooms: Rooms, scope: Scope, receive: Receive, send: Send) 
             return
         mine = _rows(rooms, caller)
         if name:
-            await send_whole(send, 200, [JSON_TYPE], json.dumps(_one(mine, name)).encode())
+            await send_whole(send, OK, [JSON_TYPE], json.dumps(_one(mine, name)).encode())
         elif settings.models or presented_key(scope["headers"]) is None:
-            await send_whole(send, 200, [JSON_TYPE], json.dumps({"object": "list", "data": list(mine.values())}).encode())
+            await _send_list(mine, send)
         else:
             await _with_providers(rooms, scope, caller, mine, send)
     except GrammageError as error:
@@ -57,7 +60,7 @@ def _one(rows: dict[str, dict[str, object]], name: str) -> dict[str, object]:
 
 
 async def _with_providers(rooms: Rooms, scope: Scope, caller: Caller, mine: dict[str, dict[str, object]], send: Send) -> None:
-    """The provider's list, as it wrote it, with our simulated models added at its end."""
+    """The provider's list, as it wrote it, with our simulated models added at its end; those alone when it gives this caller none."""
     target = rooms.unmatched
     if target is None:
         raise NotFound(f"{PATH} cannot be asked of a provider: none is named for it.", code="unknown_path")
@@ -65,10 +68,22 @@ async def _with_providers(rooms: Rooms, scope: Scope, caller: Caller, mine: dict
     request = UpstreamRequest(
         method="GET", url=upstream_url(target.base_url, PATH, scope["query_string"]), path=PATH, headers=headers, body=None
     )
-    reply = await rooms.door_of(target).send(request)
-    body = await reply.read()
-    reply.close()
-    await send_whole(send, reply.status, returned(reply.headers), _extended(body, mine) if reply.status == 200 else body)
+    try:
+        reply = await rooms.door_of(target).send(request)
+        body = await reply.read()
+        reply.close()
+    except (UpstreamUnreachable, UpstreamTimeout) as error:
+        _log.warning("the provider's models are not listed: %s", error.message)
+        await _send_list(mine, send)
+        return
+    if reply.status != OK:
+        await _send_list(mine, send)
+        return
+    await send_whole(send, reply.status, returned(reply.headers), _extended(body, mine))
+
+
+async def _send_list(rows: dict[str, dict[str, object]], send: Send) -> None:
+    await send_whole(send, OK, [JSON_TYPE], json.dumps({"object": "list", "data": list(rows.values())}).encode())
 
 
 def _extended(body: bytes, mine: dict[str, dict[str, object]]) -> bytes:
