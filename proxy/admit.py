@@ -25,13 +25,13 @@ async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
     known = dict(headers)
     limits = rooms.settings.server.limits
     refuse_large_headers(scope, int(limits.header_kb * KIB))
-    if is_loop(headers):
+    if b"via" in known and is_loop(headers):
         raise LoopDetected("this call already came through this proxy; an upstream points back at it: check api_base and --upstream.")
     if rooms.recorder.is_denying():
         raise LedgerDown(
             "calls cannot be recorded now (database, spool and memory are full) and ledger.on_failure is deny; try again later."
         )
-    caller = rooms.doorkeeper.identify(headers)
+    caller = rooms.doorkeeper.identify_known(known)
     if b"content-encoding" in known:
         _refuse_encoding(known[b"content-encoding"])
     body = await read_body(receive, headers, int(limits.json_body_mb * MIB))
@@ -46,12 +46,13 @@ async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
         ask=ask,
         caller=caller,
         headers=headers,
+        known=known,
         tags=tags,
         decision=decision,
         candidate=decision.attempts[0],
         request_bytes=len(body),
     )
-    _note_origin(rooms, passage, ask, known)
+    _note_origin(rooms, passage, ask)
     return passage
 
 
@@ -62,10 +63,10 @@ def _refuse_encoding(encoding: bytes) -> None:
         )
 
 
-def _note_origin(rooms: Rooms, passage: Passage, ask: Ask, known: dict[bytes, bytes]) -> None:
+def _note_origin(rooms: Rooms, passage: Passage, ask: Ask) -> None:
     """End user, SDK retry and idempotency key: kept as keyed hashes and counts, never as they came."""
-    user = ask.text("safety_identifier") or ask.text("user")
-    if user:
+    known, head = passage.known, ask.head
+    if (bytes(head.safety_identifier) or bytes(head.user)) and (user := ask.text("safety_identifier") or ask.text("user")):
         passage.user_hash = rooms.doorkeeper.keyed_hash(user)
         passage.user_hash_key_id = rooms.doorkeeper.secret_id
     retries = known.get(b"x-stainless-retry-count", b"")

@@ -15,7 +15,10 @@ _BEARER = b"bearer "
 
 def presented_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     """The key in `authorization: Bearer`, `x-api-key` or `api-key`, or None."""
-    known = dict(headers)
+    return _key_of(dict(headers))
+
+
+def _key_of(known: Mapping[bytes, bytes]) -> bytes | None:
     value = known.get(b"authorization")
     if value is not None:
         return value[7:].strip() if value[:7].lower() == _BEARER else value.strip()
@@ -39,14 +42,18 @@ class Doorkeeper:
 
     def identify(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
         """The caller. Raises Unauthorized when keys of ours are required and none, or an unknown one, is presented."""
-        key = presented_key(headers)
+        return self.identify_known(dict(headers))
+
+    def identify_known(self, known: Mapping[bytes, bytes]) -> Caller:
+        """As `identify`, for headers by name."""
+        key = _key_of(known)
         if key is None:
             if self._mode == "keys":
                 raise Unauthorized("no API key was sent; send `Authorization: Bearer <key>` with a key of this proxy.")
             return Caller(id=ANONYMOUS)
         digest = _digest(key)
-        known = self._seen.get(digest)
-        return known if known is not None else self._learn(key, digest)
+        seen = self._seen.get(digest)
+        return seen if seen is not None else self._learn(key, digest)
 
     def keyed_hash(self, text: str) -> str:
         """A keyed hash of a client's identifier, hex, 32 digits."""

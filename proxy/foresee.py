@@ -13,14 +13,17 @@ DRY_RUN = b"x-grammage-dry-run"
 LIMIT = b"x-grammage-max-gco2e"
 
 
+def is_asked(passage: Passage) -> bool:
+    """True when the caller asks for a dry run or sets a limit."""
+    return DRY_RUN in passage.known or LIMIT in passage.known
+
+
 async def foresee(rooms: Rooms, passage: Passage) -> bytes | None:
     """The JSON answer of a dry run, None when the call is to go on.
 
     Raises CarbonLimitExceeded when the forecast is above the caller's limit, BadRequest (invalid_header) for a limit that is no number.
     """
-    known = dict(passage.headers)
-    if DRY_RUN not in known and LIMIT not in known:
-        return None
+    known = passage.known
     limit_gco2e = _limit(known.get(LIMIT))
     prepared = await prepared_for(rooms, passage)
     forecast = None if prepared is None else rooms.scales.forecast(prepared, passage.ask)

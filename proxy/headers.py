@@ -17,13 +17,17 @@ _USUAL_CONNECTION = (b"", b"keep-alive", b"close")
 _NOT_RETURNED = _HOP_BY_HOP | {b"content-length"}
 
 
-def outgoing(headers: Headers, *, api_key: str | None, own_key_goes: bool, encoding: bytes = b"identity") -> Headers:
-    """Request headers for the provider: the caller's, less what is not its business, with the deployment's key when it has one."""
+def outgoing(
+    headers: Headers, known: dict[bytes, bytes], *, api_key: str | None, own_key_goes: bool, encoding: bytes = b"identity"
+) -> Headers:
+    """Request headers for the provider: the caller's, less what is not its business, with the deployment's key when it has one.
+
+    known: the same headers by name.
+    """
     dropped = _NOT_FORWARDED if own_key_goes and api_key is None else _NOT_FORWARDED_NOR_KEYS
     kept = [pair for pair in headers if pair[0] not in dropped and not pair[0].startswith(_OURS)]
     if api_key is not None:
         kept.append((b"authorization", b"Bearer " + api_key.encode()))
-    known = dict(headers)
     kept = _without_named_hops(kept, known)
     if b"baggage" in known and (rest := _foreign_baggage([value for name, value in headers if name == b"baggage"])):
         kept.append((b"baggage", rest))
@@ -59,7 +63,7 @@ def value_of(headers: Headers, wanted: bytes) -> bytes | None:
 
 def is_loop(headers: Headers) -> bool:
     """True when the call has been through a proxy of this kind already."""
-    return any(HOP_MARK in value for name, value in headers if name == b"via") if b"via" in dict(headers) else False
+    return any(HOP_MARK in value for name, value in headers if name == b"via")
 
 
 def _foreign_baggage(values: list[bytes]) -> bytes:

@@ -64,7 +64,7 @@ async def _with_providers(rooms: Rooms, scope: Scope, caller: Caller, mine: dict
     target = rooms.unmatched
     if target is None:
         raise NotFound(f"{PATH} cannot be asked of a provider: none is named for it.", code="unknown_path")
-    headers = outgoing(scope["headers"], api_key=target.api_key, own_key_goes=caller.forwards_own_key)
+    headers = outgoing(scope["headers"], dict(scope["headers"]), api_key=target.api_key, own_key_goes=caller.forwards_own_key)
     request = UpstreamRequest(
         method="GET", url=upstream_url(target.base_url, PATH, scope["query_string"]), path=PATH, headers=headers, body=None
     )

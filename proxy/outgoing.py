@@ -33,7 +33,10 @@ def request_for(rooms: Rooms, passage: Passage, *, query: bytes) -> UpstreamRequ
         url=upstream_url(candidate.base_url, ask.endpoint.path, query),
         path=ask.endpoint.path,
         headers=outgoing(
-            passage.headers, api_key=candidate.api_key, own_key_goes=passage.caller.forwards_own_key and not candidate.is_simulated
+            passage.headers,
+            passage.known,
+            api_key=candidate.api_key,
+            own_key_goes=passage.caller.forwards_own_key and not candidate.is_simulated,
         ),
         body=body,
     )

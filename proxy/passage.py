@@ -17,7 +17,7 @@ CLIENT_CLOSED_REQUEST = 499
 
 @dataclass(slots=True, kw_only=True)
 class Passage:
-    """A call under way. Times are monotonic seconds; `sent` to `received` is the provider's time."""
+    """A call under way. `known`: its headers by name. Times are monotonic seconds; `sent` to `received` is the provider's time."""
 
     call_id: str
     started_ms: int
@@ -25,6 +25,7 @@ class Passage:
     ask: Ask
     caller: Caller
     headers: Headers
+    known: dict[bytes, bytes]
     tags: tuple[tuple[str, str], ...]
     decision: Decision
     candidate: Candidate

@@ -103,7 +103,9 @@ class Transit:
         target = self.target = _target(rooms, caller, self.kind, scope["path"])
         refuse_large(headers, int(limits.upload_mb * MIB))
         known = dict(headers)
-        kept = outgoing(headers, api_key=target.api_key, own_key_goes=caller.forwards_own_key, encoding=known.get(b"accept-encoding", b""))
+        kept = outgoing(
+            headers, known, api_key=target.api_key, own_key_goes=caller.forwards_own_key, encoding=known.get(b"accept-encoding", b"")
+        )
         length = known.get(b"content-length")
         has_body = length not in (None, b"0") or b"transfer-encoding" in known
         if has_body and length is not None:

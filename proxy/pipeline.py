@@ -11,17 +11,18 @@ from proxy.asgi import JSON_TYPE, ClientGone, send_error, send_whole
 from proxy.call import Outcome
 from proxy.endpoints.base import Endpoint
 from proxy.errors import Ending, GrammageError, InternalError
-from proxy.foresee import foresee
+from proxy.foresee import foresee, is_asked
 from proxy.headers import returned, value_of
 from proxy.meter.inflate import inflate_whole
 from proxy.meter.reply import UNREADABLE, read_reply
+from proxy.meter.usage import read_usage
 from proxy.outgoing import forces_usage, request_for
 from proxy.passage import CLIENT_CLOSED_REQUEST, Passage
 from proxy.relay import EventStream, is_event_stream
 from proxy.rooms import Rooms
 from proxy.settle import meter_nothing_seen, meter_whole, record, weigh
 from proxy.splice import append_member, replace_exact
-from proxy.tag import call_header, deployment_headers, footprint_headers, footprint_member
+from proxy.tag import call_header, deployment_headers, figures_of, footprint_headers, footprint_member
 from proxy.upstream.base import Headers, UpstreamReply, WholeReply
 
 _log = logging.getLogger("grammage.pipeline")
@@ -36,8 +37,7 @@ async def carry(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
     passage: Passage | None = None
     try:
         passage = await admit(rooms, endpoint, scope, receive)  # 1 receive, 2 identify, 3 parse, 4 decide
-        foreseen = await foresee(rooms, passage)
-        if foreseen is not None:
+        if is_asked(passage) and (foreseen := await foresee(rooms, passage)) is not None:
             passage.recorded = True  # a dry run is no call
             await send_whole(send, 200, [JSON_TYPE], foreseen)
             return
@@ -153,16 +153,19 @@ async def _weighed(rooms: Rooms, passage: Passage, headers: Headers, body: bytes
         headers = [pair for pair in headers if pair[0] != b"content-encoding"]
     head, body = (UNREADABLE, body) if plain is None else (read_reply(plain), plain)
     passage.served_model = head.served_model
-    await meter_whole(rooms, passage, body, head)
+    passage.usage = read_usage(head.usage_raw) if head.usage_raw is not None else None
+    if passage.usage is None:
+        await meter_whole(rooms, passage, body, head)
     tags = [call_header(passage.call_id)]
     estimate = await weigh(rooms, passage)
     if estimate is None:
         return headers, tags, body
     decision, tagging = passage.decision, rooms.settings.tagging
-    tags += footprint_headers(estimate, b"final")
+    figures = figures_of(estimate)
+    tags += footprint_headers(estimate, figures, b"final")
     tags += deployment_headers(passage.candidate, passage.weighed_model, head.served_model is None, decision.policy, decision.altered)
     if tagging.body and head.usage_raw is not None:
-        member = footprint_member(estimate, passage.call_id, tuple(tagging.compat))
+        member = footprint_member(estimate, figures, passage.call_id, tuple(tagging.compat))
         body = replace_exact(body, "usage", head.usage_raw, append_member(head.usage_raw, member))
     return headers, tags, body
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from starlette.types import Send
 
+from estimators.estimate import Estimate
 from proxy.errors import GrammageError, UpstreamUnreachable
 from proxy.headers import returned, value_of
 from proxy.meter.inflate import Inflater, inflater_for
@@ -15,7 +16,7 @@ from proxy.meter.sse import Relay
 from proxy.passage import Passage
 from proxy.rooms import Rooms
 from proxy.settle import meter_stream, prepared_for, record, weigh
-from proxy.tag import call_header, deployment_headers, footprint_headers, footprint_member
+from proxy.tag import call_header, deployment_headers, figures_of, footprint_headers, footprint_member
 from proxy.upstream.base import Headers, UpstreamReply
 
 _log = logging.getLogger("grammage.relay")
@@ -100,7 +101,11 @@ class EventStream:
             passage.unweighed_reason = "internal_error"
             return None
         tagging = rooms.settings.tagging
-        return footprint_member(estimate, passage.call_id, tuple(tagging.compat)) if estimate is not None and tagging.body else None
+        return (
+            None
+            if estimate is None or not tagging.body
+            else footprint_member(estimate, figures_of(estimate), passage.call_id, tuple(tagging.compat))
+        )
 
     async def _head(self, reply: UpstreamReply) -> Headers:
         passage, rooms = self._passage, self._rooms
@@ -112,9 +117,13 @@ class EventStream:
         headers.append(call_header(passage.call_id))
         prepared = await prepared_for(rooms, passage)
         if prepared is not None:
-            headers += footprint_headers(rooms.scales.forecast(prepared, passage.ask), b"forecast")
+            headers += _forecast_headers(rooms.scales.forecast(prepared, passage.ask))
         headers += deployment_headers(passage.candidate, passage.model, True, passage.decision.policy, passage.decision.altered)
         return headers
+
+
+def _forecast_headers(forecast: Estimate) -> Headers:
+    return footprint_headers(forecast, figures_of(forecast), b"forecast")
 
 
 async def _plain(reply: UpstreamReply) -> AsyncIterator[bytes]:

@@ -20,17 +20,17 @@ WEIGHING_TROUBLE = (ArithmeticError, ValueError, LookupError, TypeError, Attribu
 
 
 async def meter_whole(rooms: Rooms, passage: Passage, body: bytes, head: ReplyHead) -> None:
-    """Usage of a whole answer: the provider's, else counted in a thread, else guessed for an answer that cannot be read.
+    """Usage of a whole answer without one: counted in a thread, or guessed for an answer that cannot be read.
 
     An answer that is nothing but an error generated nothing.
     """
-    usage = read_usage(head.usage_raw) if head.usage_raw else None
-    if usage is None and head.is_error:
+    if head.is_error:
         return
-    if usage is None and not head.readable:
-        likely = rooms.scales.likely_output_tokens(passage.ask)
-        usage = Usage(input_tokens=guess_input_tokens(passage.ask), output_tokens=likely, source="estimated")
-    passage.usage = usage if usage is not None else await asyncio.to_thread(count_whole, passage.ask, body)
+    if head.readable:
+        passage.usage = await asyncio.to_thread(count_whole, passage.ask, body)
+        return
+    likely = rooms.scales.likely_output_tokens(passage.ask)
+    passage.usage = Usage(input_tokens=guess_input_tokens(passage.ask), output_tokens=likely, source="estimated")
 
 
 async def meter_stream(passage: Passage, usage_raw: bytes | None, kept: Sequence[bytes], seen_bytes: int) -> None:
@@ -81,7 +81,9 @@ async def weigh(rooms: Rooms, passage: Passage) -> Estimate | None:
     usage = passage.usage
     if usage is None:
         return None
-    prepared = await prepared_for(rooms, passage)
+    prepared = rooms.scales.known(passage.candidate, passage.weighed_model, passage.ask.endpoint.operation)
+    if prepared is None:
+        prepared = await prepared_for(rooms, passage)
     if prepared is None:
         return None
     try:

@@ -1,8 +1,11 @@
 """Writes what a call weighed onto its answer: headers and usage.footprint. It must never change a figure of the provider's."""
 
+import math
 from functools import lru_cache
+from typing import NamedTuple
 
 from estimators.estimate import Estimate
+from estimators.quantity import Z95
 from proxy.policy.candidates import Candidate
 from proxy.upstream.base import Headers
 
@@ -30,14 +33,30 @@ def call_header(call_id: str) -> tuple[bytes, bytes]:
     return (b"x-grammage-call-id", call_id.encode())
 
 
-def footprint_headers(estimate: Estimate, basis: bytes) -> Headers:
+class Figures(NamedTuple):
+    """What is written of an estimate, as plain decimals: gCO2e expected, p5, p95, and facility energy in Wh."""
+
+    gco2e: str
+    low: str
+    high: str
+    energy_wh: str
+
+
+def figures_of(estimate: Estimate) -> Figures:
+    """The figures of `estimate`, worked out once for headers and body."""
+    p50, variance = estimate.gco2e
+    total = variance.total
+    spread = math.exp(Z95 * math.sqrt(total))
+    return Figures(plain(p50 * math.exp(total / 2)), plain(p50 / spread), plain(p50 * spread), plain(estimate.facility_energy_wh.mean))
+
+
+def footprint_headers(estimate: Estimate, figures: Figures, basis: bytes) -> Headers:
     """The figures: expected value with p5 and p95 in gCO2e, facility energy in Wh, tier, method; `basis` is final or forecast."""
-    grams = estimate.gco2e
     return [
-        (b"x-grammage-gco2e", plain(grams.mean).encode()),
-        (b"x-grammage-gco2e-low", plain(grams.p5).encode()),
-        (b"x-grammage-gco2e-high", plain(grams.p95).encode()),
-        (b"x-grammage-energy-wh", plain(estimate.facility_energy_wh.mean).encode()),
+        (b"x-grammage-gco2e", figures.gco2e.encode()),
+        (b"x-grammage-gco2e-low", figures.low.encode()),
+        (b"x-grammage-gco2e-high", figures.high.encode()),
+        (b"x-grammage-energy-wh", figures.energy_wh.encode()),
         (b"x-grammage-basis", basis),
         (b"x-grammage-quality", estimate.quality.encode()),
         (b"x-grammage-method", _method(estimate.method, estimate.method_version)),
@@ -62,19 +81,18 @@ def deployment_headers(
     return tuple(rows)
 
 
-def footprint_member(estimate: Estimate, call_id: str, compat: tuple[str, ...] = ()) -> bytes:
+def footprint_member(estimate: Estimate, figures: Figures, call_id: str, compat: tuple[str, ...] = ()) -> bytes:
     """`"footprint": {...}` as JSON bytes, ready to be a member of `usage`; OpenGateLLM's `impacts` follows when asked for."""
-    grams = estimate.gco2e
-    energy_wh = estimate.facility_energy_wh.mean
     text = (
-        f'"footprint":{{"gco2e":{plain(grams.mean)},"gco2e_low":{plain(grams.p5)},"gco2e_high":{plain(grams.p95)},'
-        f'"energy_wh":{plain(energy_wh)},"operational_gco2e":{plain(estimate.operational_gco2e.mean)},'
+        f'"footprint":{{"gco2e":{figures.gco2e},"gco2e_low":{figures.low},"gco2e_high":{figures.high},'
+        f'"energy_wh":{figures.energy_wh},"operational_gco2e":{plain(estimate.operational_gco2e.mean)},'
         f'"embodied_gco2e":{plain(estimate.embodied_gco2e.mean)},"water_ml":{plain(estimate.water_ml.mean)},'
         f'"quality":"{estimate.quality}","method":"{estimate.method}@{estimate.method_version}","zone":"{estimate.zone}",'
         f'"call_id":"{call_id}"}}'
     )
     if "opengatellm" in compat:
-        text += f',"impacts":{{"kWh":{plain(energy_wh / 1000)},"kgCO2eq":{plain(grams.mean / 1000)}}}'
+        kwh, kg = estimate.facility_energy_wh.mean / 1000, estimate.gco2e.mean / 1000
+        text += f',"impacts":{{"kWh":{plain(kwh)},"kgCO2eq":{plain(kg)}}}'
     return text.encode()
 
 

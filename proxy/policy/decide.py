@@ -1,6 +1,7 @@
 """Picks who serves a call. It must never act: it returns a plan and the reasons."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from proxy.call import Caller
 from proxy.errors import Forbidden, NotFound, Unauthorized
@@ -37,10 +38,18 @@ def decide(alias: str, caller: Caller, candidates: Candidates, *, asked_policy: 
             f"model {alias!r} is not configured; known: {known}. Add it under models: or fix the name.", code="unknown_model", param="model"
         )
     policy = "off" if asked_policy == "off" else NO_POLICY
+    if len(row) == 1 and (caller.forwards_own_key or row[0].api_key is not None):
+        return _to_one(row, policy)
     usable = tuple(candidate for candidate in row if _may_spend(candidate, row, caller))
     if not usable:
         raise Unauthorized(f"no deployment of {alias!r} has an api_key, and the caller's key is not a provider key; set api_key for it.")
     return Decision(attempts=usable[:1], policy=policy, reasons=tuple(f"{c.provider}: no_key" for c in row if c not in usable))
+
+
+@lru_cache(maxsize=4096)
+def _to_one(row: tuple[Candidate, ...], policy: str) -> Decision:
+    """The decision where there is nothing to decide; the same one for every call."""
+    return Decision(attempts=row, policy=policy)
 
 
 def refuse_reader(caller: Caller) -> None:

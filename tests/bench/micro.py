@@ -13,7 +13,7 @@ from proxy.metrics import Metrics
 from proxy.policy.candidates import candidates_from
 from proxy.splice import append_member, replace_exact
 from proxy.tag import deployment_headers as deployed
-from proxy.tag import footprint_headers, footprint_member
+from proxy.tag import figures_of, footprint_headers, footprint_member
 from proxy.weigh import Scales, WeighingRules
 from tests.bench.bodies import unary_answer
 from tests.sample_records import CALL_ID, call
@@ -36,9 +36,10 @@ def meter_weigh_tag(calls: int) -> float:
         usage = read_usage(head.usage_raw)
         assert usage is not None
         estimate = prepared.estimate(usage)
-        headers = footprint_headers(estimate, b"final")
+        figures = figures_of(estimate)
+        headers = footprint_headers(estimate, figures, b"final")
         headers += deployed(candidate, head.served_model, False, "none", "")
-        replace_exact(body, "usage", head.usage_raw, append_member(head.usage_raw, footprint_member(estimate, CALL_ID)))
+        replace_exact(body, "usage", head.usage_raw, append_member(head.usage_raw, footprint_member(estimate, figures, CALL_ID)))
 
     return _best(once, calls)
 

@@ -229,6 +229,15 @@ def test_lone_surrogates_are_the_providers_to_judge(upstream: ScriptedUpstream, 
     assert upstream.last.body == body
 
 
+@pytest.mark.timeout(30)
+def test_a_lone_surrogate_in_a_large_request_does_not_hold_up_the_proxy(upstream: ScriptedUpstream, plain: Proxy) -> None:
+    upstream.answers(*whole(REPLY))
+    turns = [b'{"role":"user","content":"hello there \\n how are you"}'] * 200_000
+    body = b'{"model":"gpt-4o-mini","messages":[' + b",".join(turns) + b',{"content":"\\ud83d"}]}'
+    assert plain.chat(body).status == 200
+    assert upstream.last.body == body
+
+
 def test_a_streamed_request_gets_only_the_usage_option(upstream: ScriptedUpstream, plain: Proxy) -> None:
     upstream.answers(*streamed(b"data: [DONE]\n\n"))
     body = b'{ "model":"gpt-4o-mini","stream" : true ,"messages":[] }'

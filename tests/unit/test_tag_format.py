@@ -14,7 +14,7 @@ from config.tables import Tables, load_tables
 from estimators.estimate import Estimate
 from estimators.usage import Usage
 from proxy.policy.candidates import Candidate, candidates_from
-from proxy.tag import call_header, deployment_headers, footprint_headers, footprint_member, plain
+from proxy.tag import call_header, deployment_headers, figures_of, footprint_headers, footprint_member, plain
 
 PLAIN = re.compile(r"[0-9]+(\.[0-9]+)?")
 CALL_ID = "0190c1d2-0000-7000-8000-000000000000"
@@ -73,7 +73,7 @@ def test_any_figure_is_near_itself_and_never_in_exponent_form(number: float) -> 
 
 
 def test_the_member_is_one_member_of_json_with_these_names(estimate: Estimate) -> None:
-    (name, found), *rest = json.loads(b"{" + footprint_member(estimate, CALL_ID) + b"}").items()
+    (name, found), *rest = json.loads(b"{" + footprint_member(estimate, figures_of(estimate), CALL_ID) + b"}").items()
     assert (name, rest) == ("footprint", [])
     assert list(found) == [
         "gco2e",
@@ -94,7 +94,7 @@ def test_the_member_is_one_member_of_json_with_these_names(estimate: Estimate) -
 
 
 def test_the_compatible_shape_holds_the_same_figures_in_kilograms(estimate: Estimate) -> None:
-    found = json.loads(b"{" + footprint_member(estimate, CALL_ID, ("opengatellm",)) + b"}")
+    found = json.loads(b"{" + footprint_member(estimate, figures_of(estimate), CALL_ID, ("opengatellm",)) + b"}")
     assert set(found) == {"footprint", "impacts"}
     assert found["impacts"]["kgCO2eq"] * 1000 == pytest.approx(found["footprint"]["gco2e"], rel=1e-3)
     assert found["impacts"]["kWh"] * 1000 == pytest.approx(found["footprint"]["energy_wh"], rel=1e-3)
@@ -102,8 +102,8 @@ def test_the_compatible_shape_holds_the_same_figures_in_kilograms(estimate: Esti
 
 @pytest.mark.parametrize("basis", [b"final", b"forecast"])
 def test_headers_and_body_show_the_same_figures(estimate: Estimate, basis: bytes) -> None:
-    headers = dict(footprint_headers(estimate, basis))
-    found = json.loads(b"{" + footprint_member(estimate, CALL_ID) + b"}")["footprint"]
+    headers = dict(footprint_headers(estimate, figures_of(estimate), basis))
+    found = json.loads(b"{" + footprint_member(estimate, figures_of(estimate), CALL_ID) + b"}")["footprint"]
     assert set(headers) == {
         b"x-grammage-gco2e",
         b"x-grammage-gco2e-low",
