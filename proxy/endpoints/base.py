@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from proxy.errors import BadRequest
-from proxy.splice import find_member
+from proxy.splice import find_member, without_surrogates
 
 _EMPTY = msgspec.Raw(b"")
 LONGEST_ALIAS = 256
+LONGEST_LENIENT_BYTES = 64 * 1024
 DEEPEST_CONTENT = 16
 NOT_AN_OBJECT = 'the request body is JSON but not an object; send {"model": ..., ...}.'
 
@@ -106,7 +107,7 @@ def parse(endpoint: Endpoint, body: bytes) -> Ask:
     except msgspec.ValidationError as error:
         raise BadRequest(NOT_AN_OBJECT, code="invalid_type") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        head = _lenient_head(body)
+        head = _readable_head(body)
     alias = text_of(head.model)
     if not alias or len(alias) > LONGEST_ALIAS or not alias.isprintable():
         raise _bad_model(head)
@@ -122,6 +123,16 @@ def parse(endpoint: Endpoint, body: bytes) -> Ask:
         head=head,
         content_bytes=_bytes_without_pictures(bytes(content)),
     )
+
+
+def _readable_head(body: bytes) -> Head:
+    """The head of a body with lone surrogates, read from a copy without; what else only a lenient reader takes, when it is short."""
+    try:
+        return _HEAD.decode(without_surrogates(body))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if len(body) > LONGEST_LENIENT_BYTES:
+            raise BadRequest(f"the request body is not valid JSON: {error}; send a JSON object.", code="malformed_json") from error
+    return _lenient_head(body)
 
 
 def _lenient_head(body: bytes) -> Head:
