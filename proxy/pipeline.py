@@ -19,6 +19,7 @@ from proxy.meter.usage import read_usage
 from proxy.outgoing import forces_usage, request_for
 from proxy.passage import CLIENT_CLOSED_REQUEST, Passage
 from proxy.relay import EventStream, is_event_stream
+from proxy.respond import respond_whole
 from proxy.rooms import Rooms
 from proxy.settle import meter_nothing_seen, meter_whole, record, weigh
 from proxy.splice import append_member, replace_exact
@@ -142,7 +143,7 @@ async def _answer(rooms: Rooms, passage: Passage, reply: UpstreamReply, body: by
     if durable is not None:
         await durable
     passage.head_sent = True
-    await send_whole(send, reply.status, headers + tags if rooms.settings.tagging.headers else headers, body)
+    await respond_whole(send, reply.status, headers + tags if rooms.settings.tagging.headers else headers, body)
 
 
 async def _weighed(rooms: Rooms, passage: Passage, headers: Headers, body: bytes) -> tuple[Headers, Headers, bytes]:

@@ -14,6 +14,7 @@ from proxy.headers import returned, value_of
 from proxy.meter.inflate import Inflater, inflater_for
 from proxy.meter.sse import Relay
 from proxy.passage import Passage
+from proxy.respond import respond_head
 from proxy.rooms import Rooms
 from proxy.settle import meter_stream, prepared_for, record, weigh
 from proxy.tag import call_header, deployment_headers, figures_of, footprint_headers, footprint_member
@@ -48,7 +49,7 @@ class EventStream:
         passage.streamed = True
         relay = self._relay = Relay(forced=passage.forced_usage)
         headers = await self._head(reply)
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await respond_head(send, reply.status, headers)
         passage.head_sent = True
         chunks = self._chunks = _plain(reply)
         async for chunk in chunks:

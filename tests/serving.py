@@ -25,10 +25,21 @@ class _Announcing(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def serve(app: Any, *, lifespan: Literal["auto", "on", "off"] = "auto", loop: Literal["asyncio", "uvloop"] = "asyncio") -> Iterator[str]:
-    """Serves `app` in a thread; gives its base URL without a path, such as http://127.0.0.1:40123."""
+def serve(
+    app: Any, *, lifespan: Literal["auto", "on", "off"] = "auto", loop: Literal["asyncio", "uvloop"] = "asyncio", bare: bool = False
+) -> Iterator[str]:
+    """Serves `app` in a thread; gives its base URL without a path, such as http://127.0.0.1:40123. bare: no date and server headers."""
     config = uvicorn.Config(
-        app, log_level="critical", access_log=False, lifespan=lifespan, loop=loop, ws="none", http="httptools", timeout_graceful_shutdown=2
+        app,
+        log_level="critical",
+        access_log=False,
+        lifespan=lifespan,
+        loop=loop,
+        ws="none",
+        http="httptools",
+        timeout_graceful_shutdown=2,
+        server_header=not bare,
+        date_header=not bare,
     )
     server = _Announcing(config)
     with socket.socket() as listening:

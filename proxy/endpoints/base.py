@@ -121,7 +121,7 @@ def parse(endpoint: Endpoint, body: bytes) -> Ask:
         stream=stream,
         wants_usage=options.get("include_usage") is True,
         head=head,
-        content_bytes=_bytes_without_pictures(bytes(content)),
+        content_bytes=memoryview(content).nbytes - _picture_bytes(body),
     )
 
 
@@ -178,16 +178,16 @@ def _object(raw: msgspec.Raw) -> dict[str, Any]:
         return {}
 
 
-def _bytes_without_pictures(content: bytes) -> int:
-    """Length of the prompt's JSON without base64 payloads, which say nothing of its token count."""
-    size = len(content)
-    at = content.find(b";base64,")
+def _picture_bytes(body: bytes) -> int:
+    """Bytes of base64 payloads, which say nothing of the token count; they stand in the prompt and nowhere else."""
+    size = 0
+    at = body.find(b";base64,")
     while at >= 0:
-        end = content.find(b'"', at)
+        end = body.find(b'"', at)
         if end < 0:
             break
-        size -= end - at
-        at = content.find(b";base64,", end)
+        size += end - at
+        at = body.find(b";base64,", end)
     return size
 
 

@@ -22,6 +22,7 @@ JOULES_PER_WH = 3600.0
 PREPARED_SERIES = 1_000
 OUTCOMES = ("ok", "client_error", "upstream_error", "client_left", "upstream_cut", "given_up")
 NOT_GENERATED = "not_generated"
+_POLICY = {"none": ("none", "none"), "off": ("off", "off")}
 MOST_INTENSITIES = 500
 NO_COUNTS = (0, 0, 0, 0)
 NO_WEIGHTS = (0.0,) * 7
@@ -54,12 +55,13 @@ class Metrics:
         attempts = record.attempts
         model = self._labels.model(record.alias)
         series = self._series.of_call(record.operation, attempts[-1].provider if attempts else UNSERVED, model, record.outcome)
-        series.requests.inc(1, {"call_id": record.call_id})
+        series.requests.total += 1
+        series.requests.exemplar = {"call_id": record.call_id}
         series.duration.observe(record.latency_s)
         if record.time_to_first_token_s is not None:
             series.first_token.observe(record.time_to_first_token_s)
-        self._families.overhead.observe(record.overhead_s)
-        self._policies(*_policy_labels(record.policy)).inc()
+        self._families.overhead.labels().observe(record.overhead_s)
+        self._policies(*_POLICY.get(record.policy) or _policy_labels(record.policy)).total += 1
         if attempts:
             tags = self._labels.tags(record.tags)
             for attempt in attempts:
@@ -92,7 +94,6 @@ class Metrics:
             encode, content_type = choose_encoder(accept)
         except (TypeError, ValueError):  # the library compares what it could not parse
             encode, content_type = choose_encoder("")
-        self._series.flush()
         return encode(self._families.registry), content_type
 
     def _observe_attempt(self, model: str, tags: tuple[str, ...], attempt: AttemptRecord) -> None:
@@ -104,7 +105,7 @@ class Metrics:
         counts: tuple[int, ...] = NO_COUNTS
         weights: tuple[float, ...] = NO_WEIGHTS
         if usage is not None:
-            self._usage_source(usage.source).inc()
+            self._usage_source(usage.source).total += 1
             counts = (usage.input_tokens, usage.output_tokens, usage.cached_input_tokens, usage.reasoning_output_tokens)
         if estimate is not None:
             self._note_opinion(attempt.zone, estimate)
@@ -113,7 +114,7 @@ class Metrics:
         self._series.of_footprint(model, attempt.zone, tags).add((*counts, *weights))
 
     def _note_opinion(self, zone: str, estimate: Estimate) -> None:
-        self._quality(estimate.quality).inc()
+        self._quality(estimate.quality).total += 1
         key = (zone, estimate.intensity_source)
         known = self._intensities.get(key)
         if known != estimate.gco2e_per_kwh and (known is not None or len(self._intensities) < MOST_INTENSITIES):
@@ -125,7 +126,7 @@ class Metrics:
             self._usage_source(source)
         for tier in "ABCDE":
             self._quality(tier)
-        self._policies(*_policy_labels("none"))
+        self._policies(*_POLICY["none"])
         for model, provider, zone in _configured(settings, tables):
             if self._series.count < PREPARED_SERIES:
                 for outcome in OUTCOMES:
@@ -145,8 +146,6 @@ def _configured(settings: Settings, tables: Tables) -> Iterator[tuple[str, str, 
 
 
 def _policy_labels(policy: str) -> tuple[str, str]:
-    if policy in ("none", "off"):
-        return policy, policy
     return (policy.removeprefix("shadow:"), "shadow") if policy.startswith("shadow:") else (policy, "enforce")
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from proxy.metrics.tally import CounterFamily, HistogramFamily
 
 CALL_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
 OVERHEAD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
@@ -37,7 +39,6 @@ class Families:
     """All families in one own registry, prefix `grammage_`. `tags` are the label names of the declared tags."""
 
     def __init__(self, tags: tuple[str, ...]) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has not typed it
         self.registry = CollectorRegistry(auto_describe=False)
         self._name_calls()
         self._name_footprint(tags)
@@ -76,14 +77,18 @@ class Families:
         self.overflow = self._counter("label_overflow_total", "Counts whose labels were folded into `other`, too many series.")
         self.reload = self._gauge("config_reload_success", "1 when the last load of the configuration was taken over, else 0.")
 
-    def _counter(self, name: str, meaning: str, labels: tuple[str, ...] = ()) -> Counter:
-        return Counter(f"grammage_{name}", meaning, labels, registry=self.registry)
+    def _counter(self, name: str, meaning: str, labels: tuple[str, ...] = ()) -> CounterFamily:
+        family = CounterFamily(f"grammage_{name}", meaning, labels)
+        self.registry.register(family)
+        return family
 
     def _gauge(self, name: str, meaning: str, labels: tuple[str, ...] = ()) -> Gauge:
         return Gauge(f"grammage_{name}", meaning, labels, registry=self.registry)
 
-    def _histogram(self, name: str, meaning: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(f"grammage_{name}", meaning, labels, buckets=buckets, registry=self.registry)
+    def _histogram(self, name: str, meaning: str, labels: tuple[str, ...], bounds: tuple[float, ...]) -> HistogramFamily:
+        family = HistogramFamily(f"grammage_{name}", meaning, labels, bounds)
+        self.registry.register(family)
+        return family
 
 
 class LedgerCollector(Collector):

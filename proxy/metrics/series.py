@@ -1,13 +1,11 @@
 """Keeps the label children of each combination at hand, and their number bounded. It must never grow with what clients send."""
 
-from threading import Lock
 from typing import NamedTuple
-
-from prometheus_client import Counter, Histogram
 
 from config.series import MOST_SERIES
 from proxy.metrics.families import CALL_BUCKETS, Families
 from proxy.metrics.labels import OTHER
+from proxy.metrics.tally import Buckets, CounterFamily, Tally
 
 MOST_CODES = 64
 HISTOGRAM_SERIES = len(CALL_BUCKETS) + 3
@@ -17,33 +15,23 @@ PHASES = ("operational", "embodied")
 class CallSeries(NamedTuple):
     """Children that one call touches."""
 
-    requests: Counter
-    duration: Histogram
-    first_token: Histogram
+    requests: Tally
+    duration: Buckets
+    first_token: Buckets
 
 
 class FootprintSeries:
-    """What attempts of one combination add up to since the last exposition, in plain floats: eleven locked counters a call are slow."""
+    """Children that an attempt touches: tokens in, out, cached, reasoning; joules; operational and embodied mean, low, high."""
 
-    __slots__ = ("_children", "_lock", "_pending")
+    __slots__ = ("_children",)
 
-    def __init__(self, children: tuple[Counter, ...]) -> None:
+    def __init__(self, children: tuple[Tally, ...]) -> None:
         self._children = children
-        self._pending = [0.0] * len(children)
-        self._lock = Lock()
 
     def add(self, amounts: tuple[float, ...]) -> None:
-        """Adds to the children, in their order: tokens in, out, cached, reasoning; joules; operational and embodied mean, low, high."""
-        with self._lock:
-            self._pending = [old + new for old, new in zip(self._pending, amounts, strict=True)]
-
-    def flush(self) -> None:
-        """Hands what is pending to the children."""
-        with self._lock:
-            pending, self._pending = self._pending, [0.0] * len(self._children)
-        for child, amount in zip(self._children, pending, strict=True):
-            if amount:
-                child.inc(amount)
+        """Adds to the children, in their order."""
+        for child, amount in zip(self._children, amounts, strict=True):
+            child.total += amount
 
 
 class Codes:
@@ -51,12 +39,12 @@ class Codes:
 
     __slots__ = ("_children", "_family", "_overflow")
 
-    def __init__(self, family: Counter, overflow: Counter) -> None:
+    def __init__(self, family: CounterFamily, overflow: CounterFamily) -> None:
         self._family = family
         self._overflow = overflow
-        self._children: dict[tuple[str, ...], Counter] = {}
+        self._children: dict[tuple[str, ...], Tally] = {}
 
-    def __call__(self, *values: str) -> Counter:
+    def __call__(self, *values: str) -> Tally:
         """The child of these label values."""
         found = self._children.get(values)
         if found is None:
@@ -118,11 +106,6 @@ class Series:
         )
         self._footprints[key] = made
         return made
-
-    def flush(self) -> None:
-        """Hands everything pending to the counters that are exposed."""
-        for series in tuple(self._footprints.values()):
-            series.flush()
 
     def _admit(self, parts: dict[tuple[str, ...], int], *, always: bool) -> bool:
         fresh = {part: size for part, size in parts.items() if part not in self._known}

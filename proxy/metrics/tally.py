@@ -1,0 +1,101 @@
+"""Counters and histograms that cost a call next to nothing: plain numbers, turned into families when asked. It must never lose a count.
+
+One thread counts, any thread reads: a reader sees each number as it was a moment ago, never half of one.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
+from prometheus_client.utils import floatToGoString
+
+
+class Tally:
+    """One child of a counter. `exemplar`: labels that point at the latest count."""
+
+    __slots__ = ("exemplar", "total")
+
+    def __init__(self) -> None:
+        self.total = 0.0
+        self.exemplar: Mapping[str, str] | None = None
+
+    def inc(self, amount: float = 1.0) -> None:
+        """Adds `amount`, >= 0."""
+        self.total += amount
+
+
+class CounterFamily(Collector):
+    """The children of one counter by label values; one without labels starts at 0."""
+
+    def __init__(self, name: str, meaning: str, labels: tuple[str, ...]) -> None:
+        self._name = name
+        self._meaning = meaning
+        self._labels = labels
+        self._children: dict[tuple[str, ...], Tally] = {} if labels else {(): Tally()}
+
+    def labels(self, *values: str) -> Tally:
+        """The child of these label values, made at its first use. Raises ValueError for a wrong number of them."""
+        found = self._children.get(values)
+        if found is None:
+            if len(values) != len(self._labels):
+                raise ValueError(f"{self._name} has the labels {self._labels}, got {values}")
+            found = self._children[values] = Tally()
+        return found
+
+    def inc(self) -> None:
+        """Adds one to the child without labels."""
+        self._children[()].inc()
+
+    def collect(self) -> Iterable[Metric]:
+        """The family as it stands now."""
+        family = CounterMetricFamily(self._name, self._meaning, labels=self._labels)
+        for values, child in list(self._children.items()):
+            pointer = None if child.exemplar is None else Exemplar(dict(child.exemplar), 1.0)
+            family.add_metric(values, child.total, exemplar=pointer)
+        yield family
+
+
+class Buckets:
+    """One child: how many observations fell up to each bound, and their sum. `observe` belongs to one thread."""
+
+    __slots__ = ("_bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Counts one observation."""
+        self.counts[bisect_left(self._bounds, value)] += 1
+        self.total += value
+
+
+class HistogramFamily(Collector):
+    """The children of one histogram by label values; one without labels starts at 0."""
+
+    def __init__(self, name: str, meaning: str, labels: tuple[str, ...], bounds: tuple[float, ...]) -> None:
+        self._name = name
+        self._meaning = meaning
+        self._labels = labels
+        self._bounds = bounds
+        self._edges = (*(str(floatToGoString(bound)) for bound in bounds), "+Inf")  # type: ignore[no-untyped-call]  # the library has not typed it
+        self._children: dict[tuple[str, ...], Buckets] = {} if labels else {(): Buckets(bounds)}
+
+    def labels(self, *values: str) -> Buckets:
+        """The child of these label values, made at its first use."""
+        found = self._children.get(values)
+        if found is None:
+            found = self._children[values] = Buckets(self._bounds)
+        return found
+
+    def collect(self) -> Iterable[Metric]:
+        """The family as it stands now."""
+        family = HistogramMetricFamily(self._name, self._meaning, labels=self._labels)
+        for values, child in list(self._children.items()):
+            counts, total = list(child.counts), child.total
+            cumulative = [sum(counts[: number + 1]) for number in range(len(counts))]
+            family.add_metric(values, list(zip(self._edges, cumulative, strict=True)), sum_value=total)
+        yield family
