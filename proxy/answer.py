@@ -1,0 +1,81 @@
+"""A whole answer on its way out: weighed before its head leaves, held until recorded. It must never change a provider's figure."""
+
+import asyncio
+import logging
+
+from starlette.types import Send
+
+from proxy.asgi import send_error
+from proxy.errors import GrammageError
+from proxy.headers import returned, value_of
+from proxy.meter.inflate import inflate_whole
+from proxy.meter.reply import UNREADABLE, read_reply
+from proxy.meter.usage import read_usage
+from proxy.passage import Passage
+from proxy.respond import respond_whole
+from proxy.rooms import Rooms
+from proxy.settle import meter_nothing_seen, meter_whole, record, weigh
+from proxy.splice import append_member, replace_exact
+from proxy.tag import call_header, deployment_headers, figures_of, footprint_headers, footprint_member
+from proxy.upstream.base import Headers, UpstreamReply
+
+_log = logging.getLogger("grammage.answer")
+SUCCESS = range(200, 300)
+MAY_HAVE_GENERATED = ("upstream_broke", "upstream_timeout", "ending")
+
+
+async def answer_whole(rooms: Rooms, passage: Passage, reply: UpstreamReply, body: bytes, send: Send) -> None:
+    """A whole answer: weighed before its head leaves, held until it is recorded."""
+    passage.response_bytes = len(body)
+    headers, tags = returned(reply.headers), [call_header(passage.call_id)]
+    if reply.status in SUCCESS:
+        try:
+            headers, tags, body = await _weighed(rooms, passage, headers, body)
+        except Exception:  # noqa: BLE001  # the edge: what we add may fail, the client's answer may not
+            _log.exception("call %s goes out unweighed", passage.call_id)
+            passage.unweighed_reason = "internal_error"
+    else:
+        passage.outcome = "client_error" if reply.status < 500 else "upstream_error"
+    reply.close()
+    durable = record(rooms, passage)
+    if durable is not None:
+        await durable
+    passage.head_sent = True
+    await respond_whole(send, reply.status, headers + tags if rooms.settings.tagging.headers else headers, body)
+
+
+async def _weighed(rooms: Rooms, passage: Passage, headers: Headers, body: bytes) -> tuple[Headers, Headers, bytes]:
+    """The answer's headers, those that we add, and its body with the footprint in it."""
+    encoding = value_of(headers, b"content-encoding")
+    plain = inflate_whole(encoding, body) if encoding else body
+    if plain is not None and encoding:
+        headers = [pair for pair in headers if pair[0] != b"content-encoding"]
+    head, body = (UNREADABLE, body) if plain is None else (read_reply(plain), plain)
+    passage.served_model = head.served_model
+    passage.usage = read_usage(head.usage_raw) if head.usage_raw is not None else None
+    if passage.usage is None:
+        await meter_whole(rooms, passage, body, head)
+    tags = [call_header(passage.call_id)]
+    estimate = await weigh(rooms, passage)
+    if estimate is None:
+        return headers, tags, body
+    decision, tagging = passage.decision, rooms.settings.tagging
+    figures = figures_of(estimate)
+    tags += footprint_headers(estimate, figures, b"final")
+    tags += deployment_headers(passage.candidate, passage.weighed_model, head.served_model is None, decision.policy, decision.altered)
+    if tagging.body and head.usage_raw is not None:
+        member = footprint_member(estimate, figures, passage.call_id, tuple(tagging.compat))
+        body = replace_exact(body, "usage", head.usage_raw, append_member(head.usage_raw, member))
+    return headers, tags, body
+
+
+async def leave_unanswered(rooms: Rooms, passage: Passage, trouble: GrammageError | asyncio.CancelledError, send: Send) -> None:
+    """No answer reached the client: it left, or the provider broke. Tokens may have been spent all the same."""
+    if isinstance(trouble, asyncio.CancelledError) or trouble.code in MAY_HAVE_GENERATED:
+        await meter_nothing_seen(passage)
+        await weigh(rooms, passage)
+    durable = record(rooms, passage)
+    if isinstance(trouble, GrammageError):
+        if durable is not None:
+            await durable
+        await send_error(send, trouble, [call_header(passage.call_id)])
