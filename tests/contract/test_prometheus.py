@@ -20,12 +20,21 @@ from tests.serving import free_port
 BINARY = shutil.which("prometheus")
 STOP_S = 20
 CALLS = 3
-CONFIG = """
-global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}
-scrape_configs:
-  - job_name: grammage
-    static_configs: [{{targets: ["{target}"]}}]
-"""
+SHIPPED = Path(__file__).parents[2] / "deploy" / "prometheus" / "prometheus.yml"
+
+
+def config_for(target: str) -> str:
+    """The configuration that ships, pointed at `target` and made quick."""
+    text = SHIPPED.read_text()
+    for old, new in (
+        ("127.0.0.1:8080", target),
+        ("scrape_interval: 15s", "scrape_interval: 200ms"),
+        ("scrape_timeout: 10s", "scrape_timeout: 200ms"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
 
 pytestmark = [pytest.mark.prom, pytest.mark.skipif(BINARY is None, reason="the prometheus binary is not installed")]
 
@@ -49,7 +58,7 @@ def prometheus(made: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @contextlib.contextmanager
 def running(folder: Path, target: str) -> Iterator[str]:
     """Prometheus on a port of its own, scraping `target`; its address."""
-    (folder / "prometheus.yml").write_text(CONFIG.format(target=target))
+    (folder / "prometheus.yml").write_text(config_for(target))
     address = f"127.0.0.1:{free_port()}"
     command = [
         str(BINARY),
