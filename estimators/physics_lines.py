@@ -13,6 +13,8 @@ WH_PER_J = 1 / 3600
 KWH_PER_WH = 1 / 1000
 SECONDS_PER_YEAR = 365.25 * 24 * 3600
 GRAMS_PER_KG = 1000
+HIGH_SLACK = 1.15
+"""How far p95 of a log-normal may pass the stated high end of a lopsided range, so as to cover more of its low side; a definition."""
 
 
 class Lines(NamedTuple):
@@ -73,11 +75,28 @@ def average(span: Range, scope: str) -> Quantity:
 
 
 def log_sd(span: Range) -> float:
-    """Standard deviation of the logarithm for a range of p5 to p95; a low of zero counts as far below as high is above."""
-    if span.value <= 0 or span.high <= 0:
+    """Standard deviation of the logarithm for a range of p5 to p95 around a MEAN.
+
+    Half the logarithmic width, or what brings p5 down to `low` if that is more; never so much that p95 passes `high` by more
+    than HIGH_SLACK. Widening either side never narrows.
+    """
+    if span.value <= 0:
         return 0.0
-    low = span.low if span.low > 0 else span.value**2 / span.high
-    return math.log(span.high / low) / (2 * Z95)
+    widest = _sd_of_p95(math.log(span.high / span.value * HIGH_SLACK)) if span.high > span.low else 0.0
+    if span.low <= 0:
+        return widest
+    below = math.log(span.value / span.low)
+    return min(max(math.log(span.high / span.low) / (2 * Z95), math.sqrt(Z95 * Z95 + 2 * below) - Z95), widest)
+
+
+def _sd_of_p95(above: float) -> float:
+    """The sd at which p95 is exp(above) times the mean; Z95, where p95 / mean peaks, if no log-normal gets there."""
+    return Z95 - math.sqrt(max(Z95 * Z95 - 2 * above, 0.0))
+
+
+def _inverse(span: Range) -> Range:
+    """1 / span, its ends changing places."""
+    return Range(1 / span.value, 1 / span.high, 1 / span.low)
 
 
 def _idle_hours(utilisation_ratio: float) -> float:
@@ -91,7 +110,7 @@ def _embodied_per_gpu_second(factors: FactorSet, utilisation: Range, unit: str) 
     whole = add(average(factors[f"embodied.gpu_{unit}"].range, "method"), server_share)
     lifetime_years = factors["embodied.lifetime_years"].range
     serving_s = lifetime_years.value * SECONDS_PER_YEAR * utilisation.value
-    doubt = LogVariance(provider=log_sd(lifetime_years) ** 2 + log_sd(utilisation) ** 2)
+    doubt = LogVariance(provider=log_sd(_inverse(lifetime_years)) ** 2 + log_sd(_inverse(utilisation)) ** 2)
     return multiply(whole, around(1 / serving_s, doubt))
 
 

@@ -91,6 +91,8 @@ def _usage(wire: _WireUsage, input_tokens: int, completion: int) -> Usage:
 
 def _count(number: Any) -> int | None:
     """A token count >= 0, 0 for a number that cannot be one; None when it is not a number."""
+    if number is None or (type(number) is int and 0 <= number < MOST_TOKENS):
+        return number
     if isinstance(number, bool) or not isinstance(number, int | float):
         return None
     return int(number) if 0 <= number < MOST_TOKENS else 0

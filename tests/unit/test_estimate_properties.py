@@ -11,10 +11,12 @@ from config.catalogue import ModelCard
 from config.factors import FactorSet
 from config.places import Place
 from config.ranges import Range
+from config.tables import load_tables
 from estimators import METHODS, Estimate, Usage, prepare
 from estimators.physics import energy_form
+from estimators.physics_lines import HIGH_SLACK, average, log_sd
 from estimators.physics_mixture import fleet
-from estimators.quantity import Quantity
+from estimators.quantity import Z95, Quantity
 from tests.weighing_samples import CLOSED_FRONTIER, OPEN_8B, OPEN_70B, OPEN_MOE, PARIS, UNKNOWN, US, shipped_factors, with_factor
 
 CARDS = (OPEN_8B, OPEN_70B, OPEN_MOE, CLOSED_FRONTIER, UNKNOWN)
@@ -217,3 +219,50 @@ def test_every_method_is_deterministic(method: str, usage: Usage) -> None:
     first, second = (prepare(CLOSED_FRONTIER, US, shipped_factors(), method=method).estimate(usage) for _ in range(2))
     assert first == second
     assert first.method == method
+
+
+HIGHEST_GRID_G_PER_KWH = 900
+"""No yearly average of a grid lies above; most are below 800."""
+
+WIDEST = math.exp(Z95 * Z95 / 2)
+"""p95 over mean of a log-normal is at most this, at sd = Z95."""
+
+
+@st.composite
+def spans(draw: st.DrawFn) -> Range:
+    value = draw(st.floats(1e-3, 1e4))
+    return Range(value, value * draw(st.just(0.0) | st.floats(1e-4, 1.0)), value * draw(st.floats(1.0, 50.0)))
+
+
+@given(spans())
+def test_a_range_keeps_its_mean_and_its_high_end(span: Range) -> None:
+    q = average(span, "zone")
+    assert q.mean == pytest.approx(span.value)
+    assert q.p95 <= span.high * HIGH_SLACK * (1 + 1e-9)
+    assert log_sd(span) <= Z95
+
+
+@given(spans())
+def test_a_range_covers_its_low_end_unless_its_high_end_forbids(span: Range) -> None:
+    q = average(span, "zone")
+    at_the_limit = min(span.high * HIGH_SLACK, span.value * WIDEST)
+    assert q.p5 <= span.low * (1 + 1e-9) or q.p95 == pytest.approx(at_the_limit, rel=1e-6)
+
+
+@given(spans(), st.floats(0.0, 1.0), st.floats(1.0, 20.0))
+def test_widening_either_end_of_a_range_never_narrows(span: Range, down: float, up: float) -> None:
+    start = log_sd(span)
+    assert log_sd(Range(span.value, span.low * down, span.high)) >= start * (1 - 1e-9)
+    assert log_sd(Range(span.value, span.low, span.high * up)) >= start * (1 - 1e-9)
+
+
+@given(st.floats(1e-3, 1e4), st.floats(1.0, 4.0))
+def test_a_range_that_is_even_in_the_logarithm_gets_half_its_width(value: float, times: float) -> None:
+    assert log_sd(Range(value, value / times, value * times)) == pytest.approx(math.log(times) / Z95, abs=1e-9)
+
+
+def test_no_place_reaches_beyond_any_grid_on_earth() -> None:
+    places = load_tables().places
+    providers = [row.provider for row in places.providers()]
+    found = {name: average(places.resolve(name).gco2e_per_kwh, "zone").p95 for name in [*providers, "nobody-knows"]}
+    assert {name: p95 for name, p95 in found.items() if p95 > HIGHEST_GRID_G_PER_KWH} == {}
