@@ -12,12 +12,14 @@ from proxy.upstream.base import UpstreamRequest
 
 _FORCED = b'"stream_options":{"include_usage":true}'
 V1 = "/v1"
+GIVES_USAGE_UNASKED = frozenset(("openrouter",))
+"""Providers that end every stream with its usage: asking in the client's name would make us hide what it was due to see."""
 
 
 def forces_usage(passage: Passage) -> bool:
     """True when usage must be asked for on the client's behalf."""
     ask = passage.ask
-    return ask.stream and ask.endpoint.streams and not ask.wants_usage
+    return ask.stream and ask.endpoint.streams and not ask.wants_usage and passage.candidate.provider not in GIVES_USAGE_UNASKED
 
 
 def request_for(rooms: Rooms, passage: Passage, *, query: bytes) -> UpstreamRequest:

@@ -24,6 +24,7 @@ from proxy.upstream.base import UpstreamReply, WholeReply
 _log = logging.getLogger("grammage.pipeline")
 
 REFUSED = 400
+MOST_REFUSALS = 4096
 
 
 async def carry(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,7 +102,8 @@ async def _fetch(rooms: Rooms, passage: Passage, stream: EventStream, query: byt
 async def _send(rooms: Rooms, passage: Passage, query: bytes) -> UpstreamReply:
     """The reply's head; a provider that refuses the usage we force is asked again without it."""
     door = rooms.door_of(passage.candidate)
-    passage.forced_usage = forces_usage(passage) and passage.candidate not in rooms.refuse_forced_usage
+    asked_of = (passage.candidate, passage.ask.alias)
+    passage.forced_usage = forces_usage(passage) and asked_of not in rooms.refuse_forced_usage
     passage.sent = rooms.clock.perf()
     reply = await door.send(request_for(rooms, passage, query=query))
     if passage.forced_usage and reply.status == REFUSED:
@@ -111,8 +113,8 @@ async def _send(rooms: Rooms, passage: Passage, query: bytes) -> UpstreamReply:
         if not bytes(passage.ask.head.stream_options) and (b"stream_options" in whole.body or b"include_usage" in whole.body):
             passage.forced_usage = False
             reply = await door.send(request_for(rooms, passage, query=query))
-            if reply.status != REFUSED:
-                rooms.refuse_forced_usage.add(passage.candidate)
+            if reply.status != REFUSED and len(rooms.refuse_forced_usage) < MOST_REFUSALS:
+                rooms.refuse_forced_usage.add(asked_of)
     passage.status = reply.status
     request_id = value_of(reply.headers, b"x-request-id")
     passage.upstream_request_id = request_id[:128].decode("latin-1") if request_id else None

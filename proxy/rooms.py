@@ -61,7 +61,7 @@ class Rooms:
     observer: Observer
     call_log: CallLogger
     metadata_tags: tuple[str, ...]
-    refuse_forced_usage: set[Candidate] = field(default_factory=set)
+    refuse_forced_usage: set[tuple[Candidate, str]] = field(default_factory=set)
 
     def watch(self, receive: Receive, after: Event | None = None) -> ClientWatch:
         """A watch on the client behind `receive`, which is free once `after` is set."""

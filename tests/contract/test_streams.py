@@ -326,3 +326,25 @@ def test_a_whole_answer_to_a_streamed_request_is_weighed_as_one(upstream: Script
     assert answer.ours["basis"] == "final"
     assert answer.json["usage"]["footprint"]["call_id"] == answer.ours["call-id"]
     assert (tagging.calls()[-1]["stream"], tagging.calls()[-1]["output_tokens"]) == (0, 6)
+
+
+def test_one_aliases_refusal_of_forced_usage_is_not_everybodys(upstream: ScriptedUpstream, tagging: Proxy) -> None:
+    refusal = b'{"error":{"message":"Unknown parameter: stream_options"}}'
+    upstream.answers(*whole(refusal, status=b"400 Bad Request"))
+    tagging.chat({**UNASKED, "model": "refuses"})
+    assert b"stream_options" not in upstream.last.body
+    upstream.answers(*streamed(FINAL, DONE))
+    tagging.chat({**UNASKED, "model": "refuses"})
+    first = upstream.last.body
+    tagging.chat({**UNASKED, "model": "takes"})
+    assert b"include_usage" in upstream.last.body
+    assert b"include_usage" in first  # refused twice in a row: nothing was learned of the alias
+
+
+def test_a_provider_that_always_sends_usage_is_not_asked_for_it(upstream: ScriptedUpstream, tmp_path: Path) -> None:
+    upstream.answers(*streamed(FINAL, DONE))
+    with proxy(tmp_path, upstream.url, upstream_provider="openrouter") as made:
+        answer = made.chat(UNASKED)
+        assert b"stream_options" not in upstream.last.body
+        assert without_footprint(answer.body) == FINAL + DONE
+        assert made.recorded(1)[0]["usage_source"] == "provider"
