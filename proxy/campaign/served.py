@@ -19,6 +19,8 @@ _DRAIN_S = 130.0
 _TAIL_LINES = 40
 _LONGEST_LINE = 1 << 20
 _LEDGER_VARIABLE = "GRAMMAGE_DEMO_LEDGER"
+_ANNOUNCED = "grammage listens on"
+"""How `serve` says that the address is its own."""
 
 
 class Served:
@@ -29,6 +31,7 @@ class Served:
         self.url = url
         self.forward = False
         self.tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._announced = False
 
     async def listen(self) -> None:
         """Reads what the child says until it ends."""
@@ -36,15 +39,16 @@ class Served:
         async for line in self.process.stdout:
             text = line.decode("utf-8", "replace").rstrip()
             self.tail.append(text)
+            self._announced = self._announced or text.startswith(_ANNOUNCED)
             if self.forward:
                 sys.stderr.write(text + "\n")
 
     async def until_ready(self) -> None:
-        """Waits until /readyz answers. Raises StartError with the child's own words when it ends or takes too long."""
+        """Waits until the child, not another proxy on its port, answers /readyz. Raises StartError with its words when it does not."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_READY_S):
                 while self.process.returncode is None:
-                    if await asyncio.to_thread(_answers, self.url + "/readyz"):
+                    if self._announced and await asyncio.to_thread(_answers, self.url + "/readyz"):
                         return
                     await asyncio.sleep(_ASK_EVERY_S)
         raise StartError("\n".join(["the proxy did not start; it said:", *self.tail]))

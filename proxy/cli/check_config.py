@@ -15,6 +15,7 @@ from config.series import MOST_SERIES, SeriesForecast, expected_series
 from config.settings import Deployment, Settings
 from config.tables import Tables, load_tables
 from proxy.cli.output import Cell, Format, message, show_rows
+from proxy.cli.place_hints import place_hints
 
 COLUMNS = ("alias", "provider", "model", "region", "zone", "place_assumed", "size_basis", "tier", "warnings")
 NAMED_BY_CALLER = "(the caller's)"
@@ -42,7 +43,7 @@ def check_config(
         _show_json(name, rows, forecast, refusals)
     elif rows or form is Format.CSV:
         show_rows(rows, COLUMNS, form)
-    for text in refusals:
+    for text in (*_hints(settings, tables), *refusals):
         message(f"{name}: {text}")
     if refusals:
         raise typer.Exit(1)
@@ -57,6 +58,14 @@ def _rows(settings: Settings, tables: Tables) -> Iterator[dict[str, Cell]]:
     for alias, entry in settings.models.items():
         for deployment in entry.deployments:
             yield _row(alias, deployment, tables)
+
+
+def _hints(settings: Settings, tables: Tables) -> Iterator[str]:
+    for alias, entry in settings.models.items():
+        for each in entry.deployments:
+            place = tables.places.resolve(each.provider, region=each.region, zone=each.zone, api_host=each.api_base)
+            hints = place_hints(tables.places, provider=each.provider, region=each.region, zone=each.zone, warnings=place.warnings)
+            yield from (f"models.{alias}: {hint}" for hint in hints)
 
 
 def _row(alias: str, deployment: Deployment, tables: Tables) -> dict[str, Cell]:

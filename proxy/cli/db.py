@@ -1,12 +1,11 @@
 """`grammage db`: the ledger's schema, checked or brought up to date. It must never change a row."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from config.load import load_settings
+from proxy.cli.ledger_url import ledger_url
 from proxy.cli.output import message
 from proxy.ledger.columns import REVISIONS
 from proxy.ledger.store import Store
@@ -20,7 +19,7 @@ Ledger = Annotated[str | None, typer.Option("--ledger", help="The ledger's URL, 
 @db.command()
 def upgrade(config: Config = None, ledger: Ledger = None) -> None:
     """Make the schema, or bring it to this version's; a ledger that is up to date stays as it is."""
-    url = ledger or load_settings(config, os.environ).ledger.url
+    url = ledger_url(ledger, config)
     store = Store(url)
     if store.revision() != REVISIONS[-1]:
         store.migrate()
@@ -31,7 +30,7 @@ def upgrade(config: Config = None, ledger: Ledger = None) -> None:
 @db.command()
 def check(config: Config = None, ledger: Ledger = None) -> None:
     """Say whether the schema is this version's: exit code 0 if so, 1 if not."""
-    url = ledger or load_settings(config, os.environ).ledger.url
+    url = ledger_url(ledger, config)
     revision = Store(url).revision()
     if revision == REVISIONS[-1]:
         message(f"the ledger's schema is {revision}, as this version needs it")

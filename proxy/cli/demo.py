@@ -85,7 +85,7 @@ def demo(
         languages=_languages_of(languages),
         campaign=campaign,
         api_key=_key_of(provider),
-        base_url=None if base_url is None else base_url.rstrip("/").removesuffix("/v1"),
+        base_url=_base_url_of(base_url),
         port=port,
         ledger=ledger,
         keep_serving=keep_serving,
@@ -113,6 +113,14 @@ def _languages_of(text: str) -> tuple[str, ...]:
             f"unknown language {', '.join(unknown) or '(none)'}; known: {', '.join(LANGUAGES)}.", param_hint="--languages"
         )
     return wanted
+
+
+def _base_url_of(text: str | None) -> str | None:
+    from config.listen import url_fault  # as above
+
+    if text is not None and (fault := url_fault(text)):
+        raise typer.BadParameter(f"{text!r}: {fault}", param_hint="--base-url")
+    return None if text is None else text.rstrip("/").removesuffix("/v1")
 
 
 def _key_of(provider: Provider) -> str:

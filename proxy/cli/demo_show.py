@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from proxy.campaign.products import MARKETS
 from proxy.campaign.run import WeighedCall
 from proxy.campaign.totals import Totals
-from proxy.cli.output import two_digits
+from proxy.cli.output import ANY_WIDTH, two_digits
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,7 +66,10 @@ def show_totals(console: "Console", title: str, totals: Sequence[Totals]) -> Non
         spread = f"{two_digits(total.gco2e_low)} to {two_digits(total.gco2e_high)}"
         counts = (calls, f"{total.input_tokens:,}", f"{total.output_tokens:,}")
         table.add_row(total.name, *counts, two_digits(total.energy_wh), two_digits(total.gco2e), spread)
-    console.print(table)
+    needed = console.measure(table, options=console.options.update(max_width=ANY_WIDTH)).maximum
+    if needed > console.width:  # a line that the terminal wraps is better than a figure cut short
+        console = type(console)(file=console.file, width=needed, highlight=False)
+    console.print(table, crop=False)
 
 
 def show_meaning(console: "Console", *, simulated: bool, coherent: bool) -> None:
@@ -74,7 +77,7 @@ def show_meaning(console: "Console", *, simulated: bool, coherent: bool) -> None
     if simulated:
         console.print(
             "The provider is simulated: no model ran. The figures are modelled as if the open model that each sim-* name stands for "
-            "had written these sheets; `grammage models` names it."
+            "had written these sheets; `grammage models --search sim-large` tells which."
         )
     console.print(
         "gCO2e is the expected value of a model, operational and embodied; low to high are its 5th and 95th percentiles under named "

@@ -11,6 +11,7 @@ from config.tables import Tables, load_tables
 from estimators import Estimate, Usage, prepare
 from estimators.quantity import LogVariance, Quantity
 from proxy.cli.output import Cell, Format, message, show_rows, two_digits
+from proxy.cli.place_hints import place_hints
 
 LINES = (
     ("gco2e", "gCO2e", "gco2e"),
@@ -25,7 +26,7 @@ SCOPES = {
     "method": "how the calculation itself fits servers in use",
     "provider": "how the provider runs its machines",
     "model": "how large the model is",
-    "zone": "how clean the electricity is where it runs",
+    "zone": "how much carbon the electricity carries where it runs",
     "call": "how many tokens the call will take",
 }
 TIERS = {
@@ -64,15 +65,21 @@ def estimate(
         output_tokens=output_tokens,
         source="provider" if exact else "estimated",
     )
-    weighed = _weigh(load_tables(), model, provider, region, zone, usage)
+    if not model.strip():
+        raise typer.BadParameter("is empty; name a model, such as gpt-4o-mini", param_hint="--model")
+    tables = load_tables()
+    weighed = _weigh(tables, model, provider, region, zone, usage)
     if form is Format.JSON:
         print(json.dumps(_as_json(model, weighed), indent=2, ensure_ascii=False))
     else:
-        show_rows(_rows(weighed.estimate), COLUMNS, form)
+        show_rows(_rows(weighed.estimate, indented=form is Format.TABLE), COLUMNS, form)
     if form is Format.TABLE:
         print("\n".join([*_facts(model, weighed), "", *_meaning(weighed.estimate)]))
     elif weighed.estimate.warnings:
         message(f"warnings: {', '.join(weighed.estimate.warnings)}")
+    served_by = provider or ("" if "provider-unknown" in weighed.place.warnings else weighed.place.provider)
+    for hint in place_hints(tables.places, provider=served_by, region=region, zone=zone, warnings=weighed.place.warnings):
+        message(hint)
 
 
 def _weigh(tables: Tables, model: str, provider: str | None, region: str | None, zone: str | None, usage: Usage) -> _Weighed:
@@ -85,9 +92,12 @@ def _weigh(tables: Tables, model: str, provider: str | None, region: str | None,
     return _Weighed(match, place, usage, prepared.estimate(usage))
 
 
-def _rows(weighed: Estimate) -> list[dict[str, Cell]]:
+def _rows(weighed: Estimate, *, indented: bool) -> list[dict[str, Cell]]:
     quantities: list[tuple[str, str, Quantity]] = [(name, unit, getattr(weighed, field)) for name, unit, field in LINES]
-    return [{"line": name, "unit": unit, "expected": each.mean, "p5": each.p5, "p95": each.p95} for name, unit, each in quantities]
+    return [
+        {"line": name if indented else name.strip(), "unit": unit, "expected": each.mean, "p5": each.p5, "p95": each.p95}
+        for name, unit, each in quantities
+    ]
 
 
 def _as_json(model: str, weighed: _Weighed) -> dict[str, object]:

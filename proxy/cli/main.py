@@ -1,6 +1,8 @@
 """The command line's table of contents: each command is imported when it is called. It must never import a server, a vendor or a table."""
 
+import errno
 import importlib
+import io
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple
@@ -90,10 +92,17 @@ def grammage(
 
 def main() -> None:
     """Runs the command line; a configuration or start problem becomes its text and exit code 1."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a console without UTF-8 gets an escape instead of ending the command
     try:
         app(prog_name="grammage")
     except (ConfigError, StartError) as error:
         print(error, file=sys.stderr)
+        sys.exit(PROBLEM)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"grammage: {error.strerror}; free some, then run it again.", file=sys.stderr)
         sys.exit(PROBLEM)
 
 

@@ -9,6 +9,9 @@ from config.tables import load_tables
 from proxy.cli.output import Cell, Format, message, show_rows
 
 COLUMNS = ("id", "vendor", "tier", "size_basis", "active_params_b", "total_params_b", "open_weights", "operations", "released")
+NAMES = ("alias", "dated")
+"""Matches of a name that is one of a card's others."""
+
 DETAILS = (
     "active_params_b_low",
     "active_params_b_high",
@@ -22,12 +25,21 @@ DETAILS = (
 
 
 def models(
-    search: Annotated[str, typer.Option("--search", "-s", help="Only models whose id, vendor or family contains this.")] = "",
+    search: Annotated[
+        str,
+        typer.Option("--search", "-s", help="Only models whose id, vendor or family contains this, or the one weighed under this name."),
+    ] = "",
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
 ) -> None:
     """List the models of the catalogue: size in billions of parameters, how it is known, and the tier of an estimate."""
     wanted = search.lower()
-    rows = [_row(card) for card in load_tables().catalogue.cards() if wanted in f"{card.id} {card.vendor} {card.family}".lower()]
+    catalogue = load_tables().catalogue
+    cards = [card for card in catalogue.cards() if wanted in f"{card.id} {card.vendor} {card.family}".lower()]
+    named = catalogue.resolve(search) if search.strip() else None
+    if named is not None and named.match in NAMES:
+        message(f"{search} is weighed as {named.card.id}")
+        cards = [named.card, *(card for card in cards if card.id != named.card.id)]
+    rows = [_row(card) for card in cards]
     if not rows:
         message(f"no model matches {search!r}; a name that is not listed is weighed as an unknown model (tier E).")
         raise typer.Exit(1)

@@ -5,12 +5,20 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Cell = str | int | float | bool | None
 Row = Mapping[str, Cell]
 
 PIPED_WIDTH = 200
 """Columns of a table that does not go to a terminal."""
+
+
+ANY_WIDTH = 10_000
+"""Columns to measure a table in."""
 
 
 class Format(StrEnum):
@@ -60,16 +68,35 @@ def _text(cell: Cell) -> str:
 
 
 def _show_table(rows: Sequence[Row], columns: Sequence[str], title: str | None) -> None:
-    from rich import box  # slow to import; only tables need it
-    from rich.console import Console
+    """A table; with headings of several lines where it is narrow, and a block for each row where a figure would be torn apart."""
+    from rich.console import Console  # slow to import; only tables need it
+
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+    unlimited = console.options.update(max_width=ANY_WIDTH)
+    table = _table(rows, columns, title, between=" ")
+    if console.measure(table, options=unlimited).maximum > console.width:
+        table = _table(rows, columns, title, between="\n")
+    if console.measure(table, options=unlimited).minimum <= console.width:
+        console.print(table)
+    else:
+        console.print("\n\n".join(_block(row, columns) for row in rows), markup=False, soft_wrap=True)
+
+
+def _table(rows: Sequence[Row], columns: Sequence[str], title: str | None, *, between: str) -> "Table":
+    from rich import box  # as above
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1 if between == " " else 0))
     for column in columns:
         numeric = any(isinstance(row.get(column), int | float) and not isinstance(row.get(column), bool) for row in rows)
-        table.add_column(column.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(column.replace("_", between), justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
     for row in rows:
         table.add_row(*(Text(_text(row.get(column))) for column in columns))
-    console.print(table)
+    return table
+
+
+def _block(row: Row, columns: Sequence[str]) -> str:
+    lead, *rest = columns
+    margin = max(map(len, columns))
+    return "\n".join((_text(row.get(lead)), *(f"  {column.replace('_', ' '):<{margin}}  {_text(row.get(column))}" for column in rest)))

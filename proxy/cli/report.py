@@ -1,6 +1,5 @@
 """`grammage report`: what the ledger sums up to. It must never print a total without its boundary, factors and range."""
 
-import os
 import sys
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -9,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from config.load import load_settings
+from proxy.cli.ledger_url import ledger_url
 from proxy.cli.output import Format, message, show_rows
 
 _DAY = timedelta(days=1)
@@ -39,20 +38,17 @@ def report(
     ledger: Annotated[str | None, typer.Option("--ledger", help="The ledger's URL, instead of the configuration's.")] = None,
 ) -> None:
     """Sum the ledger by model, tag or day: energy, gCO2e with its range, water, tiers, and what could not be weighed."""
-    from proxy.ledger.queries import Selection  # slow (SQLAlchemy); not for the help
+    from proxy.ledger.queries import UNASSIGNED, Selection  # slow (SQLAlchemy); not for the help
     from proxy.reports.render import TABLE_COLUMNS, basis, csv_document, json_document, table_rows  # as above
     from proxy.reports.summary import summarise  # as above
 
     if (by is By.TAG) != (tag_name is not None):
         raise typer.BadParameter("--by tag and --tag-name go together: --by tag --tag-name campaign")
-    selection = Selection(
-        by=by.value,
-        tag_name=tag_name,
-        since_ms=_instant_ms(since, "--since"),
-        until_ms=_instant_ms(until, "--until", whole_day=True),
-        method=method,
-    )
-    summary = summarise(ledger or load_settings(config, os.environ).ledger.url, selection)
+    since_ms, until_ms = _instant_ms(since, "--since"), _instant_ms(until, "--until", whole_day=True)
+    if since_ms is not None and until_ms is not None and since_ms >= until_ms:
+        raise typer.BadParameter(f"--since {since!r} is not before --until {until!r}: no call can lie between them")
+    selection = Selection(by=by.value, tag_name=tag_name, since_ms=since_ms, until_ms=until_ms, method=method)
+    summary = summarise(ledger_url(ledger, config), selection)
     if form is Format.JSON:
         print(json_document(summary))
     elif form is Format.CSV:
@@ -63,6 +59,8 @@ def report(
         show_rows(table_rows(summary), TABLE_COLUMNS, Format.TABLE)
     if not summary.whole.calls:
         message("the ledger holds no call of this period")
+    elif by is By.TAG and [line.key for line in summary.lines] == [UNASSIGNED]:
+        message(f"no call of this period has the tag {tag_name!r}")
 
 
 def _instant_ms(text: str | None, option: str, *, whole_day: bool = False) -> int | None:

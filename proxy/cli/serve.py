@@ -1,7 +1,9 @@
 """The `serve` command: settings from file and options, then the server. It must never start on settings that were refused."""
 
 import os
+import ssl
 from collections.abc import Callable
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +11,16 @@ from typing import Annotated, Any
 import typer
 
 from config.settings import Settings
+from proxy.errors import StartError
+
+
+class LogLevel(StrEnum):
+    """From which level on our own messages are logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 def serve(
@@ -20,7 +32,7 @@ def serve(
     ledger: Annotated[str | None, typer.Option(help="URL of the ledger, such as sqlite:///calls.db.")] = None,
     ssl_certfile: Annotated[str | None, typer.Option(help="Certificate chain, PEM.")] = None,
     ssl_keyfile: Annotated[str | None, typer.Option(help="Private key, PEM.")] = None,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[LogLevel, typer.Option(case_sensitive=False, help="Least level of what is logged.")] = LogLevel.INFO,
 ) -> None:
     """Start the proxy; Ctrl-C or SIGTERM drains open calls and ends it."""
     from config.load import config_path  # the server's imports wait until a server is wanted
@@ -31,7 +43,7 @@ def serve(
         return settings_from(file, upstream=upstream, upstream_provider=upstream_provider, host=host, port=port, ledger=ledger)
 
     serving = open_serving(load(), tls=_tls(ssl_certfile, ssl_keyfile), config_file=file, load=load)
-    serving.run(log_level, announce=lambda base_url: typer.echo(f"grammage listens on {base_url}", err=True))
+    serving.run(log_level.value, announce=lambda base_url: typer.echo(f"grammage listens on {base_url}", err=True))
 
 
 def settings_from(
@@ -41,7 +53,6 @@ def settings_from(
     from config.check import start_refusals
     from config.listen import parse_listen
     from config.load import load_settings
-    from proxy.errors import StartError
 
     settings = load_settings(file, os.environ)
     was_host, was_port = parse_listen(settings.server.listen)
@@ -73,4 +84,10 @@ def _tls(certificate: str | None, key: str | None) -> tuple[str, str] | None:
         return None
     if certificate is None or key is None:
         raise typer.BadParameter("TLS needs both --ssl-certfile and --ssl-keyfile")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except OSError as error:
+        raise StartError(
+            f"TLS cannot be set up from {certificate} and {key}: {error.strerror or error}. Name a PEM chain and its own private key."
+        ) from error
     return certificate, key

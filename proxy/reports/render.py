@@ -102,9 +102,9 @@ def _notes(whole: Line) -> Iterator[str]:
         yield f"{_percent(whole.simulated_share)} of the attempts were answered by the simulated provider: no model ran for them"
     if whole.unweighed:
         reasons = ", ".join(f"{reason} {count}" for reason, count in whole.unweighed.items())
-        yield f"{sum(whole.unweighed.values())} attempts could not be weighed and are in no figure: {reasons}"
+        yield f"attempts that could not be weighed and are in no figure: {sum(whole.unweighed.values())} ({reasons})"
     if whole.not_generated:
-        yield f"{whole.not_generated} attempts generated nothing and have no weight of their own"
+        yield f"attempts that generated nothing and have no weight of their own: {whole.not_generated}"
     if whole.estimated_usage_share:
         yield f"usage was estimated by rule of thumb for {_percent(whole.estimated_usage_share)} of the metered attempts"
     if whole.counted_usage_share:

@@ -14,6 +14,7 @@ from proxy.campaign.products import LANGUAGES, MARKETS, load_products
 from proxy.campaign.run import Unreachable, WeighedCall, plan_campaign, run_campaign
 from proxy.campaign.served import serve_child
 from proxy.campaign.totals import sum_outer
+from proxy.errors import StartError
 from proxy.simulate.wording import attributes_of, language_of
 from tests.serving import free_port
 
@@ -64,6 +65,14 @@ async def test_a_proxy_that_does_not_answer_is_unreachable() -> None:
     with pytest.raises(Unreachable, match="did not answer"):
         async for _ in run_campaign(sheets, base_url=f"{BASE}:{free_port()}/v1", api_key="any", campaign="test"):
             pass
+
+
+async def test_another_proxy_on_the_port_is_not_taken_for_the_one_that_was_started(tmp_path: Path) -> None:
+    port, ledgers = free_port(), [f"sqlite:///{tmp_path}/{name}.db" for name in ("first", "second")]
+    async with serve_child(host="127.0.0.1", port=port, ledger_url=ledgers[0], environ={}):
+        with pytest.raises(StartError, match="did not start; it said:\ncannot listen on"):
+            async with serve_child(host="127.0.0.1", port=port, ledger_url=ledgers[1], environ={}):
+                pass
 
 
 async def test_every_call_through_a_real_proxy_comes_back_weighed(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from config.settings import Alias, Deployment, Settings
 from config.tables import load_tables
 from proxy.cli import doctor as doctor_room
 from proxy.cli.main import COMMANDS, app
-from proxy.cli.output import two_digits
+from proxy.cli.output import Format, show_rows, two_digits
 from proxy.metrics import Metrics
 from tests.sample_records import call as call_record
 from tests.serving import serve
@@ -120,6 +120,51 @@ def test_init_writes_a_configuration_that_passes_the_check_and_is_not_overwritte
 
 def test_init_where_nothing_can_be_written_says_so(tmp_path: Path) -> None:
     assert "cannot be written" in call("init", str(tmp_path / "absent" / "c.yaml"), code=1).stderr
+
+
+def test_a_starter_configuration_sends_every_simulated_model_to_the_simulated_provider() -> None:
+    call("init")
+    listed = rows(call("check-config", "grammage.yaml", "--format", "csv").stdout)
+    assert {row["alias"]: row["provider"] for row in listed} == {"sim-*": "simulated", "*": "openai"}
+
+
+def test_a_region_that_is_not_known_is_named_with_a_suggestion(tmp_path: Path) -> None:
+    (tmp_path / "g.yaml").write_text(
+        "version: 1\nmodels: {a: {deployments: [{provider: azure, region: swedencentrl, api_base: 'https://a.b/v1'}]}}\n"
+    )
+    for said in (call("check-config", "g.yaml").stderr, call(*ESTIMATE, "--provider", "azure", "--region", "swedencentrl").stderr):
+        assert "region 'swedencentrl' of azure is not in the tables: it is left out; did you mean swedencentral?" in said
+    assert "azure has one of that name" in call(*ESTIMATE, "--region", "swedencentral").stderr
+    assert "did you mean FR?" in call(*ESTIMATE, "--zone", "FRA").stderr
+    assert "did you mean azure?" in call(*ESTIMATE, "--provider", "azur").stderr
+    assert not call(*ESTIMATE, "--provider", "azure", "--region", "swedencentral", "--zone", "FR").stderr
+
+
+def test_serve_refuses_what_it_cannot_use_before_it_listens() -> None:
+    for options, code, said in (
+        (("--ssl-certfile", "a.pem", "--ssl-keyfile", "b.pem"), 1, "TLS cannot be set up from a.pem and b.pem: No such file"),
+        (("--log-level", "loud"), 2, "'loud' is not one of"),
+    ):
+        ended = run("serve", "--port", "0", *options)
+        assert (ended.returncode, said in ended.stderr) == (code, True), ended.stderr
+        assert "listens on" not in ended.stderr
+        assert "Traceback" not in ended.stderr
+
+
+def test_a_console_without_utf_8_gets_escapes_instead_of_an_error() -> None:
+    ended = run("regions", "--provider", "gcp", "--format", "csv", PYTHONIOENCODING="ascii")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "Z\\xfcrich" in ended.stdout
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 140])
+def test_a_narrow_terminal_never_tears_a_figure_apart(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("proxy.cli.output.PIPED_WIDTH", width)
+    columns = ("name", *(f"some_long_figure_{number}" for number in range(6)))
+    show_rows([{"name": "a place", **dict.fromkeys(columns[1:], 0.00012345)}], columns, Format.TABLE)
+    assert capsys.readouterr().out.count("0.00012") == 6
 
 
 def test_the_schema_is_printed_as_json() -> None:
@@ -230,6 +275,12 @@ def test_models_can_be_searched_and_carry_their_sources() -> None:
     assert all(row["url"].startswith("https://") and row["tier"] in "BCDE" for row in found)
     assert len(rows(call("models", "--format", "csv").stdout)) == len(load_tables().catalogue.cards())
     assert "unknown model" in call("models", "-s", "nobody-knows-me", code=1).stderr
+
+
+def test_models_can_be_searched_by_a_name_that_is_weighed_as_another() -> None:
+    found = call("models", "--search", "sim-small", "--format", "csv")
+    assert [row["id"] for row in rows(found.stdout)] == ["llama-3.1-8b"]
+    assert "sim-small is weighed as llama-3.1-8b" in found.stderr
 
 
 def test_regions_are_listed_by_provider_with_source_and_year() -> None:

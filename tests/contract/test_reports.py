@@ -7,7 +7,7 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -304,6 +304,24 @@ def test_until_a_day_includes_that_day(store: Store, url: str, capsys: pytest.Ca
 def test_a_day_that_is_none_is_refused(since: str, url: str) -> None:
     with pytest.raises(typer.BadParameter, match="--since"):
         report(since=since, ledger=url)
+
+
+@pytest.mark.parametrize(("since", "until"), [("2026-11-25", "2026-11-24"), ("2026-11-24T00:00:00Z", "2026-11-24T00:00:00Z")])
+def test_a_period_that_ends_before_it_begins_is_refused(since: str, until: str, url: str) -> None:
+    with pytest.raises(typer.BadParameter, match=r"--since '2026-11-2.* is not before --until"):
+        report(since=since, until=until, ledger=url)
+
+
+def test_a_tag_that_no_call_has_is_said_to_be_so(store: Store, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    store.write([one_call(0)])
+    report(by=By.TAG, tag_name="colour", ledger=url)
+    assert "no call of this period has the tag 'colour'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [report, check])
+def test_a_file_given_for_the_ledger_is_told_how_its_url_is_written(command: Callable[..., None]) -> None:
+    with pytest.raises(StartError, match=r"--ledger 'calls\.db' is not a URL; a file is written sqlite:///calls\.db"):
+        command(ledger="calls.db")
 
 
 @pytest.mark.parametrize(("by", "tag_name"), [(By.TAG, None), (By.MODEL, "campaign")])
