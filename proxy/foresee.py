@@ -7,7 +7,7 @@ from proxy.errors import BadRequest, CarbonLimitExceeded
 from proxy.passage import Passage
 from proxy.rooms import Rooms
 from proxy.settle import prepared_for
-from proxy.tag import plain
+from proxy.tag import figures_of, plain
 
 DRY_RUN = b"x-grammage-dry-run"
 LIMIT = b"x-grammage-max-gco2e"
@@ -53,18 +53,20 @@ def _is_on(value: bytes | None) -> bool:
         return False
     if value.lower() in (b"true", b"1", b"on"):
         return True
-    raise BadRequest(f"{DRY_RUN.decode()} must be true or false.", code="invalid_header", param=DRY_RUN.decode())
+    shown = value[:20].decode("latin-1")
+    raise BadRequest(f"{DRY_RUN.decode()} must be true or false, got {shown!r}.", code="invalid_header", param=DRY_RUN.decode())
 
 
 def _dry_run(passage: Passage, forecast: Estimate | None) -> bytes:
     candidate, decision = passage.candidate, passage.decision
     weights = None
     if forecast is not None:
+        figures = figures_of(forecast)
         weights = {
-            "gco2e": forecast.gco2e.mean,
-            "gco2e_low": forecast.gco2e.p5,
-            "gco2e_high": forecast.gco2e.p95,
-            "energy_wh": forecast.facility_energy_wh.mean,
+            "gco2e": float(figures.gco2e),
+            "gco2e_low": float(figures.low),
+            "gco2e_high": float(figures.high),
+            "energy_wh": float(figures.energy_wh),
             "quality": forecast.quality,
             "method": f"{forecast.method}@{forecast.method_version}",
         }

@@ -170,6 +170,9 @@ def bind(listen: str) -> socket.socket:
     try:
         listening.bind((host, port))
         listening.listen(BACKLOG)
+    except socket.gaierror as error:
+        listening.close()
+        raise StartError(f"{host!r} is no address of this machine; choose another with --host or server.listen.") from error
     except OSError as error:
         listening.close()
         raise StartError(

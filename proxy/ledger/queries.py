@@ -26,6 +26,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from estimators.quantity import NOTHING, LogVariance, Quantity, ScopeKeys
 from proxy.errors import StartError
 from proxy.ledger.columns import REVISIONS, SCOPED_QUANTITIES, SCOPES, USAGE_COUNTS
+from proxy.ledger.server import missing_driver
 from proxy.ledger.store import Store, sqlite_path
 from proxy.ledger.tables import attempts, calls, estimates, retags
 
@@ -155,7 +156,9 @@ def _open_engine(url: str) -> Engine:
         return engine
     try:
         return create_engine(url, isolation_level="REPEATABLE READ")
-    except (ArgumentError, ModuleNotFoundError) as error:
+    except ModuleNotFoundError as error:
+        raise StartError(missing_driver(error)) from error
+    except ArgumentError as error:
         raise StartError(f"the ledger's URL cannot be used: {error}") from error
 
 

@@ -19,13 +19,25 @@ _INSERTS = tuple(
 )
 
 
+def missing_driver(error: ModuleNotFoundError) -> str:
+    """What to do about a database driver that is not installed."""
+    return (
+        f"ledger.url needs the driver {error.name}: pip install 'psycopg[binary]' beside grammage, "
+        "or name an installed one, such as postgresql+psycopg2://"
+    )
+
+
 class ServerDoor:
     """PostgreSQL by URL. Raises StartError when the URL or its driver is unknown."""
 
     def __init__(self, url: str) -> None:
         try:
             self._engine: Engine = create_engine(url, pool_pre_ping=True)
-        except (ArgumentError, ModuleNotFoundError) as error:
+        except ModuleNotFoundError as error:
+            if url.startswith("postgresql"):
+                raise StartError(missing_driver(error)) from error
+            raise StartError(f"ledger.url: {url.partition(':')[0]} is not supported; use sqlite or postgresql") from error
+        except ArgumentError as error:
             raise StartError(f"ledger.url cannot be used: {error}; write sqlite:///grammage.db or postgresql://user@host/name") from error
         if self._engine.dialect.name != "postgresql":
             raise StartError(f"ledger.url: {self._engine.dialect.name} is not supported; use sqlite or postgresql")

@@ -183,6 +183,8 @@ class SqliteDoor:
 
     def _unusable(self, error: Exception) -> str:
         folder = self._path.absolute().parent
+        if "not a database" in str(error):
+            return f"{self._path} is not a ledger of grammage but some other file; set ledger.url to another"
         why = f"the folder {folder} does not exist" if not folder.is_dir() else str(error)
         return f"cannot write the ledger {self._path}: {why}. Make the folder and the file writable, or set ledger.url to another"
 

@@ -125,11 +125,17 @@ def _candidate(pattern: str, deployment: Deployment, places: Places) -> Candidat
     )
 
 
+def _models_of(provider: str, catalogue: Catalogue) -> tuple[str, ...]:
+    """What a provider may serve: its own models if it makes some, else every model there is."""
+    own = tuple(card.id for card in catalogue.cards() if card.vendor == provider)
+    return own or tuple(card.id for card in catalogue.cards())
+
+
 def listed_models(candidates: Candidates, catalogue: Catalogue, simulated: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """(model, owner) pairs to list: every alias, and for a pattern the models that it matches: the catalogue's, or the simulated ones."""
     rows = {alias: row[0].provider for alias, row in candidates.exact.items()}
     for prefix, row in candidates.patterns:
-        names = simulated if row[0].is_simulated else tuple(card.id for card in catalogue.cards())
+        names = simulated if row[0].is_simulated else _models_of(row[0].provider, catalogue)
         for name in names:
             if name.startswith(prefix):
                 rows.setdefault(name, row[0].provider)

@@ -104,15 +104,14 @@ def _place(asked: EstimateRequest, deployed: Deployed | None, rooms: WebRooms) -
 
 
 def _usage(asked: EstimateRequest, rooms: WebRooms) -> Usage:
-    """Stated counts are taken as counted; a length that is guessed makes the whole an estimate."""
-    said = asked.input_tokens is not None and asked.output_tokens is not None
+    """Counts before a call are a forecast, whoever states them."""
     counted = asked.input_tokens
     input_tokens = _tokens_by_length(asked.messages) if counted is None else counted
     return Usage(
         input_tokens=input_tokens,
         cached_input_tokens=min(asked.cached_input_tokens, input_tokens),
         output_tokens=_output_tokens(asked, rooms) * asked.n,
-        source="counted" if said else "estimated",
+        source="estimated",
     )
 
 

@@ -311,7 +311,7 @@ def test_a_ledger_path_that_is_a_folder_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_text("somebody's novel, chapter one. " * 40)
-    with pytest.raises(StartError, match="file is not a database"):
+    with pytest.raises(StartError, match="not a ledger of grammage"):
         Store(sqlite_url(tmp_path)).upgrade()
     assert (tmp_path / "ledger.db").read_text().startswith("somebody's novel")
 

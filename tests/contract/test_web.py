@@ -205,7 +205,7 @@ async def test_an_estimate_is_what_the_method_says_in_plain_decimals(unkeyed: Cl
     assert b"e-" not in reply.content.split(b'"quality"')[0]
     assert body["method"].startswith("tokens@")
     assert set(body["quality_parts"]) == {"usage", "model", "hardware", "zone"}
-    assert body["usage"]["source"] == "counted"
+    assert body["usage"]["source"] == "estimated"
 
 
 async def test_a_longer_answer_weighs_more_and_n_answers_weigh_n_times_their_output(unkeyed: Client) -> None:
