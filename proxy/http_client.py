@@ -3,32 +3,22 @@
 import asyncio
 import ssl
 import urllib.request
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import aiohttp
 
 CONNECT_S = 10.0
-READ_S = 600.0
-"""Silence allowed between two reads: reasoning models think for minutes before the first byte."""
-
 KEEP_ALIVE_S = 4.5
 """Shorter than what common servers keep (uvicorn: 5 s): a call on a connection that the other side is closing would fail."""
 
 READ_BUFFER_BYTES = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
-    """Seconds to connect, and of silence while reading."""
+def open_session() -> aiohttp.ClientSession:
+    """A client session on the running loop: unlimited connections, kept alive, certificates checked (SSL_CERT_FILE honoured).
 
-    connect_s: float = CONNECT_S
-    read_s: float = READ_S
-
-
-def open_session(timeouts: Timeouts | None = None) -> aiohttp.ClientSession:
-    """A client session on the running loop: unlimited connections, kept alive, certificates checked (SSL_CERT_FILE honoured)."""
-    limits = timeouts or Timeouts()
+    It does not limit silence while reading: the door does, without a timer per read.
+    """
     connector = aiohttp.TCPConnector(
         limit=0,
         keepalive_timeout=KEEP_ALIVE_S,
@@ -40,7 +30,7 @@ def open_session(timeouts: Timeouts | None = None) -> aiohttp.ClientSession:
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect_s, sock_read=limits.read_s),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
         skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         read_bufsize=READ_BUFFER_BYTES,
         max_line_size=64 * 1024,

@@ -13,8 +13,9 @@ from proxy.auth import Doorkeeper
 from proxy.call import CallRecord
 from proxy.clock import Clock
 from proxy.policy.candidates import Candidate, Candidates
+from proxy.sweep import Sweeper
 from proxy.upstream.base import Upstream
-from proxy.watch import ClientWatch
+from proxy.watch import PATIENCE_S, ClientWatch
 from proxy.weigh import Scales
 
 
@@ -61,11 +62,12 @@ class Rooms:
     observer: Observer
     call_log: CallLogger
     metadata_tags: tuple[str, ...]
+    sweeper: Sweeper = field(default_factory=lambda: Sweeper(PATIENCE_S))
     refuse_forced_usage: set[tuple[Candidate, str]] = field(default_factory=set)
 
     def watch(self, receive: Receive, after: Event | None = None) -> ClientWatch:
         """A watch on the client behind `receive`, which is free once `after` is set."""
-        return ClientWatch(receive, after)
+        return ClientWatch(receive, self.sweeper, after)
 
     def door_of(self, candidate: Candidate) -> Upstream:
         """The door that speaks to `candidate`."""

@@ -6,6 +6,8 @@ from types import TracebackType
 
 from starlette.types import Receive
 
+from proxy.sweep import Sweeper
+
 PATIENCE_S = 0.05
 """Calls that are over sooner are not watched: a watch costs a task."""
 
@@ -13,11 +15,15 @@ PATIENCE_S = 0.05
 class ClientWatch:
     """While open, cancels the task it was opened in when the client disconnects; `fired` tells such a cancellation from others."""
 
-    __slots__ = ("_after", "_receive", "_task", "_timer", "_watcher", "fired")
+    __slots__ = ("_after", "_receive", "_sweeper", "_task", "_watcher", "fired")
 
-    def __init__(self, receive: Receive, after: asyncio.Event | None = None) -> None:
-        """after: set once the request's body has been read; until then `receive` belongs to who reads it."""
+    def __init__(self, receive: Receive, sweeper: Sweeper, after: asyncio.Event | None = None) -> None:
+        """sweeper: starts the watch when the call lasts.
+
+        after: set once the request's body has been read; until then `receive` belongs to who reads it.
+        """
         self._receive = receive
+        self._sweeper = sweeper
         self._after = after
         self._watcher: asyncio.Task[None] | None = None
         self.fired = False
@@ -27,11 +33,11 @@ class ClientWatch:
         if task is None:
             raise RuntimeError("a client is watched from within a task")
         self._task = task
-        self._timer = asyncio.get_running_loop().call_later(PATIENCE_S, self._start)
+        self._sweeper.add(self, PATIENCE_S)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._timer.cancel()
+        self._sweeper.remove(self)
         if self._watcher is not None:
             self._watcher.cancel()
         if self.fired:
@@ -44,7 +50,8 @@ class ClientWatch:
                 await asyncio.sleep(0)
         self._task.uncancel()
 
-    def _start(self) -> None:
+    def overdue(self) -> None:
+        """The call lasts: from now on somebody listens."""
         self._watcher = asyncio.get_running_loop().create_task(self._watch())
 
     async def _watch(self) -> None:

@@ -19,6 +19,9 @@ LOCK_WAIT_MS: Final = 1_000
 CREATE_WAIT_S: Final = 30
 """How long a start waits for another process that makes the schema."""
 CHECKPOINT_PAGES: Final = 4_000
+CACHE_KIB: Final = 512
+"""The writer only appends; a larger cache would hold pages that nobody reads again."""
+
 """Pages in the write-ahead log before they are folded into the file (16 MB): rare enough to stay out of the 99th percentile."""
 ROWS_PER_STATEMENT: Final = (32, 8, 4, 2, 1)
 """Rows are sent by multi-row statements of these sizes: each statement lets go of the interpreter lock once, not once per row."""
@@ -114,6 +117,7 @@ class SqliteDoor:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(f"PRAGMA synchronous={_SYNCHRONOUS[durability]}")
             connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
             self._file_id = self._identity()
         except (sqlite3.Error, OSError) as error:
             self._drop_writer()

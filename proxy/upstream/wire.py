@@ -1,5 +1,6 @@
 """The door to providers that speak the caller's dialect: bytes go through untouched. It must never parse a body."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,32 +11,74 @@ from yarl import URL
 
 from proxy.errors import UpstreamTimeout, UpstreamUnreachable
 from proxy.http_client import egress_proxy
+from proxy.sweep import Sweeper
 from proxy.upstream.base import Headers, UpstreamRequest
+
+SILENCE_S = 600.0
+"""Reasoning models think for minutes before the first byte, and between two."""
 
 KNOWN_URLS = 4096
 AT_ONCE_BYTES = 1024 * 1024
 SLICE_BYTES = 256 * 1024
 
 
+class Silence:
+    """The longest a provider may say nothing; `broken` once it was too long, and the task that waits has been cancelled for it."""
+
+    __slots__ = ("_patience_s", "_sweeper", "_task", "broken")
+
+    def __init__(self, sweeper: Sweeper, patience_s: float) -> None:
+        self._sweeper = sweeper
+        self._patience_s = patience_s
+        self._task = asyncio.current_task()
+        self.broken = False
+        sweeper.add(self, patience_s)
+
+    def heard(self) -> None:
+        """Something came, or went: the patience begins anew."""
+        self._sweeper.add(self, self._patience_s)
+
+    def over(self) -> None:
+        """Nothing is waited for any more."""
+        self._sweeper.remove(self)
+
+    def overdue(self) -> None:
+        """Ends the wait."""
+        if self._task is not None:
+            self.broken = True
+            self._task.cancel()
+
+    def absorb(self) -> bool:
+        """True, and our cancellation taken back, when it was us who ended the wait."""
+        if self.broken and self._task is not None:
+            self._task.uncancel()
+        return self.broken
+
+
 class WireReply:
     """An aiohttp response behind the `UpstreamReply` shape."""
 
-    __slots__ = ("_origin", "_response", "headers", "status")
+    __slots__ = ("_origin", "_response", "_silence", "headers", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse, origin: str) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, origin: str, silence: Silence) -> None:
         self._response = response
         self._origin = origin
+        self._silence = silence
         self.status = response.status
         self.headers: Headers = [(name.lower(), value) for name, value in response.raw_headers]
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives."""
-        content = self._response.content
+        content, silence = self._response.content, self._silence
         try:
             while chunk := await content.readany():
+                silence.heard()
                 yield chunk
-        except aiohttp.ServerTimeoutError as error:
-            raise _too_slow(self._origin) from error
+            silence.over()
+        except asyncio.CancelledError:
+            if silence.absorb():
+                raise _too_slow(self._origin) from None
+            raise
         except (aiohttp.ClientError, OSError) as error:
             if arrived := self._arrived():
                 yield arrived
@@ -47,10 +90,11 @@ class WireReply:
 
     async def read(self) -> bytes:
         """The whole body."""
+        if not self._response.content.is_eof():
+            return b"".join([chunk async for chunk in self.chunks()])
+        self._silence.over()
         try:
             return await self._response.read()
-        except aiohttp.ServerTimeoutError as error:
-            raise _too_slow(self._origin) from error
         except (aiohttp.ClientError, OSError) as error:
             raise _broke(self._origin, error) from error
 
@@ -61,6 +105,7 @@ class WireReply:
 
     def close(self, *, broken: bool = False) -> None:
         """Back to the pool, or dropped when the body was not read to its end."""
+        self._silence.over()
         if broken:
             self._response.close()
         else:
@@ -68,10 +113,12 @@ class WireReply:
 
 
 class WireUpstream:
-    """Sends requests through the process's one client session."""
+    """Sends requests through the process's one client session. silence_s: the longest a provider may say nothing."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(self, session: aiohttp.ClientSession, *, silence_s: float = SILENCE_S) -> None:
         self._session = session
+        self._silence_s = silence_s
+        self._sweeper = Sweeper(silence_s / 60)
         self._urls: dict[str, URL] = {}
         self._proxies: dict[str, str | None] = {}
 
@@ -79,25 +126,35 @@ class WireUpstream:
         """The reply's head. Raises UpstreamUnreachable or UpstreamTimeout."""
         url = self._urls.get(request.url) or self._learn(request.url)
         origin = url.raw_authority
-        options: dict[str, Any] = {}
-        if proxy := self._proxies[origin]:
-            options["proxy"] = proxy
-        body = request.body
-        length = []
-        if isinstance(body, bytes) and len(body) > AT_ONCE_BYTES:
-            length, body = [(b"content-length", b"%d" % len(body))], _slices(body)
-        headers: CIMultiDict[str] = CIMultiDict([(name.decode("latin-1"), _text(value)) for name, value in request.headers + length])
+        silence = Silence(self._sweeper, self._silence_s)
         try:
-            response = await self._session.request(request.method, url, headers=headers, data=body, allow_redirects=False, **options)
-        except aiohttp.ConnectionTimeoutError as error:
-            raise _unreachable(origin, error) from error
-        except aiohttp.ServerTimeoutError as error:
-            raise _too_slow(origin) from error
-        except aiohttp.ClientConnectorError as error:
+            response = await self._request(request, url, silence)
+        except asyncio.CancelledError:
+            silence.over()
+            if silence.absorb():
+                raise _too_slow(origin) from None
+            raise
+        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
+            silence.over()
             raise _unreachable(origin, error) from error
         except (aiohttp.ClientError, OSError) as error:
+            silence.over()
             raise _broke(origin, error) from error
-        return WireReply(response, origin)
+        silence.heard()
+        return WireReply(response, origin, silence)
+
+    async def _request(self, request: UpstreamRequest, url: URL, silence: Silence) -> aiohttp.ClientResponse:
+        options: dict[str, Any] = {}
+        if proxy := self._proxies[url.raw_authority]:
+            options["proxy"] = proxy
+        body, length = request.body, []
+        if isinstance(body, bytes):
+            if len(body) > AT_ONCE_BYTES:
+                length, body = [(b"content-length", b"%d" % len(body))], _slices(body, silence)
+        elif body is not None:
+            body = _heard(body, silence)
+        headers: CIMultiDict[str] = CIMultiDict([(name.decode("latin-1"), _text(value)) for name, value in request.headers + length])
+        return await self._session.request(request.method, url, headers=headers, data=body, allow_redirects=False, **options)
 
     def _learn(self, text: str) -> URL:
         """The parsed address, kept; the path and the query stay exactly as the caller wrote them."""
@@ -109,10 +166,18 @@ class WireUpstream:
         return url
 
 
-async def _slices(body: bytes) -> AsyncIterator[bytes]:
+async def _slices(body: bytes, silence: Silence) -> AsyncIterator[bytes]:
     """A large body in pieces, so that other calls go on between them."""
     for at in range(0, len(body), SLICE_BYTES):
+        silence.heard()
         yield body[at : at + SLICE_BYTES]
+
+
+async def _heard(body: AsyncIterator[bytes], silence: Silence) -> AsyncIterator[bytes]:
+    """A body that streams through; while it does, nobody expects the provider to speak."""
+    async for part in body:
+        silence.heard()
+        yield part
 
 
 def _text(value: bytes) -> str:
