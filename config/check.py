@@ -9,9 +9,8 @@ from config.listen import is_loopback, parse_listen, points_at, url_fault
 from config.problem import Finding, KeyPath, dotted
 from config.providers import PUBLIC_BASES, SIMULATED, public_base
 from config.settings import Alias, Deployment, Settings
+from config.tag_rules import NAME_RULE, VALUE_RULE, is_tag_name, is_tag_value
 
-MOST_VALUE_CHARS = 128
-_TAG_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _RESERVED_VALUES = frozenset({"other", "unassigned"})
 _CONTROL = re.compile(r"[\x00-\x20\x7f]")
 _BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
@@ -143,14 +142,13 @@ def _tag_pairs(path: KeyPath, tags: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _tag_name(path: KeyPath, name: str) -> Iterator[Finding]:
-    if not _TAG_NAME.fullmatch(name):
-        message = "a tag's name is a lower-case letter, then up to 31 lower-case letters, digits, `-` or `_`"
-        yield Finding(path=path, message=message, at_key=True)
+    if not is_tag_name(name):
+        yield Finding(path=path, message=f"a tag's name is {NAME_RULE}", at_key=True)
 
 
 def _tag_value(path: KeyPath, value: str) -> Iterator[Finding]:
-    if not value or len(value) > MOST_VALUE_CHARS or not value.isprintable():
-        yield Finding(path=path, message=f"a tag's value has 1 to {MOST_VALUE_CHARS} printable characters")
+    if not is_tag_value(value):
+        yield Finding(path=path, message=f"a tag's value has {VALUE_RULE}")
 
 
 def _aliases(settings: Settings) -> Iterator[Finding]:

@@ -34,6 +34,14 @@ class LogVariance(NamedTuple):
         return self.method + self.provider + self.model + self.zone + self.call
 
 
+class Spread(NamedTuple):
+    """What is shown of a quantity: expected value, 5th and 95th percentile."""
+
+    mean: float
+    p5: float
+    p95: float
+
+
 class Quantity(NamedTuple):
     """A log-normal quantity >= 0: its median and the variance components of its logarithm. The unit stands in the field's name."""
 
@@ -54,6 +62,12 @@ class Quantity(NamedTuple):
     def p95(self) -> float:
         """95th percentile."""
         return self.p50 * math.exp(Z95 * math.sqrt(self.variance.total))
+
+    def spread(self) -> Spread:
+        """Expected value with p5 and p95, worked out in one go."""
+        total = self.variance.total
+        factor = math.exp(Z95 * math.sqrt(total))
+        return Spread(self.p50 * math.exp(total / 2), self.p50 / factor, self.p50 * factor)
 
 
 NOTHING = Quantity(0.0, LogVariance())

@@ -1,12 +1,11 @@
 """Whose call it is, as tags, from the most trusted source to the least. It must never let a caller override a tag bound to the key."""
 
-import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
 import msgspec
 
-from config.settings import Settings
+from config.tag_rules import NAME_RULE, VALUE_RULE, is_tag_name, is_tag_value
 from proxy.call import Caller
 from proxy.endpoints.base import Ask, decoded
 from proxy.errors import BadRequest
@@ -15,11 +14,8 @@ from proxy.upstream.base import Headers
 
 Tags = tuple[tuple[str, str], ...]
 MOST_TAGS = 16
-LONGEST_VALUE = 128
 _HEADER = b"x-grammage-tag-"
 _BAGGAGE = "grammage."
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def attribute(caller: Caller, headers: Headers, ask: Ask, metadata_tags: tuple[str, ...]) -> Tags:
@@ -71,23 +67,19 @@ def _baggage(value: bytes) -> list[tuple[str, str]]:
     for member in _text(value).split(","):
         name, equals, text = member.strip().partition("=")
         key = name.strip().removeprefix(_BAGGAGE)
-        if equals and name.startswith(_BAGGAGE) and _NAME.fullmatch(key):
+        if equals and name.startswith(_BAGGAGE) and is_tag_name(key):
             shown = unquote(text.split(";", 1)[0].strip())
-            if shown and len(shown) <= LONGEST_VALUE and not _CONTROL.search(shown):
+            if is_tag_value(shown):
                 pairs.append((key, shown))
     return pairs
 
 
 def _checked(name: str, value: str, origin: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise BadRequest(
-            f"tag name in {origin[:60]!r} is not valid; use a-z, 0-9, - and _, at most 32.", code="invalid_tag", param=origin[:60]
-        )
+    if not is_tag_name(name):
+        raise BadRequest(f"the tag name in {origin[:60]!r} is not valid; use {NAME_RULE}.", code="invalid_tag", param=origin[:60])
     value = value.strip()
-    if not value or len(value) > LONGEST_VALUE:
-        raise BadRequest(f"tag {name!r} must have 1 to {LONGEST_VALUE} characters, got {len(value)}.", code="invalid_tag", param=origin)
-    if _CONTROL.search(value):
-        raise BadRequest(f"tag {name!r} holds control characters; send plain text.", code="invalid_tag", param=origin)
+    if not is_tag_value(value):
+        raise BadRequest(f"tag {name!r} must have {VALUE_RULE}, got {len(value)} characters.", code="invalid_tag", param=origin)
     return value
 
 
@@ -96,8 +88,3 @@ def _text(value: bytes) -> str:
         return value.decode("utf-8")
     except UnicodeDecodeError:
         return value.decode("latin-1")
-
-
-def metadata_tag_names(settings: Settings) -> tuple[str, ...]:
-    """The metadata keys that the configuration declares as tags."""
-    return tuple(settings.metadata_tags)

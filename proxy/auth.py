@@ -35,11 +35,6 @@ class Doorkeeper:
         self._keys: Mapping[bytes, Caller] = {_digest(key.key.encode()): _caller(key) for key in settings.keys}
         self._seen: dict[bytes, Caller] = {}
 
-    @property
-    def has_keys(self) -> bool:
-        """True when keys of ours are configured."""
-        return bool(self._keys)
-
     def identify(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
         """The caller. Raises Unauthorized when keys of ours are required and none, or an unknown one, is presented."""
         return self.identify_known(dict(headers))

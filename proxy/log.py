@@ -233,9 +233,8 @@ class _Totals(NamedTuple):
 
 def _totals(attempts: Sequence[AttemptRecord]) -> _Totals:
     if len(attempts) == 1 and (usage := attempts[0].usage) is not None and (estimate := attempts[0].estimate) is not None:
-        grams = estimate.gco2e
         energy_wh = estimate.facility_energy_wh.mean
-        return _Totals(usage.input_tokens, usage.output_tokens, grams.mean, grams.p5, grams.p95, energy_wh, estimate.quality)
+        return _Totals(usage.input_tokens, usage.output_tokens, *estimate.gco2e.spread(), energy_wh, estimate.quality)
     usages = [attempt.usage for attempt in attempts if attempt.usage is not None]
     estimates = [attempt.estimate for attempt in attempts if attempt.estimate is not None]
     return _Totals(

@@ -2,10 +2,12 @@
 
 import json
 import re
+from typing import TypeVar
 
 import msgspec
 
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]', re.DOTALL)
+T = TypeVar("T")
 _COLON = re.compile(rb"\s*:\s*")
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NEXT_KEY = re.compile(rb'[\s,{]*("[^"\\]*(?:\\.[^"\\]*)*")\s*:\s*', re.DOTALL)
@@ -28,6 +30,16 @@ class Member:
 def without_surrogates(body: bytes) -> bytes:
     """`body` with every surrogate escape spelt as another character of the same length: readable by all, offsets as before."""
     return _SURROGATE.sub(rb"\\ufffd", body)
+
+
+def decode_leniently(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """What `decoder` reads in `body`, lone surrogates or not. Raises msgspec.MsgspecError, UnicodeDecodeError, RecursionError."""
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if isinstance(error, msgspec.ValidationError) or b"\\u" not in body:
+            raise
+        return decoder.decode(without_surrogates(body))
 
 
 def find_member(body: bytes, key: str) -> Member | None:

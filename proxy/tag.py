@@ -1,11 +1,9 @@
 """Writes what a call weighed onto its answer: headers and usage.footprint. It must never change a figure of the provider's."""
 
-import math
 from functools import lru_cache
 from typing import NamedTuple
 
 from estimators.estimate import Estimate
-from estimators.quantity import Z95
 from proxy.policy.candidates import Candidate
 from proxy.upstream.base import Headers
 
@@ -44,10 +42,8 @@ class Figures(NamedTuple):
 
 def figures_of(estimate: Estimate) -> Figures:
     """The figures of `estimate`, worked out once for headers and body."""
-    p50, variance = estimate.gco2e
-    total = variance.total
-    spread = math.exp(Z95 * math.sqrt(total))
-    return Figures(plain(p50 * math.exp(total / 2)), plain(p50 / spread), plain(p50 * spread), plain(estimate.facility_energy_wh.mean))
+    mean, p5, p95 = estimate.gco2e.spread()
+    return Figures(plain(mean), plain(p5), plain(p95), plain(estimate.facility_energy_wh.mean))
 
 
 def footprint_headers(estimate: Estimate, figures: Figures, basis: bytes) -> Headers:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from proxy.errors import BadRequest
-from proxy.splice import find_member, without_surrogates
+from proxy.splice import decode_leniently, find_member
 
 _EMPTY = msgspec.Raw(b"")
 LONGEST_ALIAS = 256
@@ -103,11 +103,13 @@ def text_of(raw: msgspec.Raw) -> str | None:
 def parse(endpoint: Endpoint, body: bytes) -> Ask:
     """The request in `body`. Raises BadRequest (malformed_json, missing_model, invalid_type)."""
     try:
-        head = _HEAD.decode(body)
+        head = decode_leniently(_HEAD, body)
     except msgspec.ValidationError as error:
         raise BadRequest(NOT_AN_OBJECT, code="invalid_type") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        head = _readable_head(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if len(body) > LONGEST_LENIENT_BYTES:
+            raise BadRequest(f"the request body is not valid JSON: {error}; send a JSON object.", code="malformed_json") from error
+        head = _lenient_head(body)
     alias = text_of(head.model)
     if not alias or len(alias) > LONGEST_ALIAS or not alias.isprintable():
         raise _bad_model(head)
@@ -125,18 +127,8 @@ def parse(endpoint: Endpoint, body: bytes) -> Ask:
     )
 
 
-def _readable_head(body: bytes) -> Head:
-    """The head of a body with lone surrogates, read from a copy without; what else only a lenient reader takes, when it is short."""
-    try:
-        return _HEAD.decode(without_surrogates(body))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        if len(body) > LONGEST_LENIENT_BYTES:
-            raise BadRequest(f"the request body is not valid JSON: {error}; send a JSON object.", code="malformed_json") from error
-    return _lenient_head(body)
-
-
 def _lenient_head(body: bytes) -> Head:
-    """The head of JSON that only a lenient reader takes: lone surrogates, NaN. Raises BadRequest (malformed_json, invalid_type)."""
+    """The head of short JSON that only a lenient reader takes: NaN, a byte order mark. Raises BadRequest (malformed_json, invalid_type)."""
     try:
         request = json.loads(body)
     except RecursionError as error:

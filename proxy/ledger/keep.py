@@ -28,7 +28,7 @@ class Writable(Protocol):
 
 
 class Keep:
-    """The ladder of one ledger, used by one thread. Counters: spooled, lost (records), held (in memory), commit_seconds."""
+    """The ladder of one ledger, used by one thread. Counters: spooled, lost (records), held (in memory), last_commit_s."""
 
     def __init__(self, store: Writable, spool: Spool, *, durability: Durability, memory_calls: int, clock: Clock) -> None:
         self._store = store
@@ -45,7 +45,6 @@ class Keep:
         self.held = 0
         self.aside_since: float | None = None
         self.last_commit_s: float | None = None
-        self.commit_seconds: deque[float] = deque(maxlen=4096)
 
     def open(self) -> None:
         """Open the database; when it refuses, calls go to the spool from the first on."""
@@ -119,7 +118,6 @@ class Keep:
         self._retry_at = None
         self._delay_s = FIRST_RETRY_S
         self.last_commit_s = commit_s
-        self.commit_seconds.append(commit_s)
 
     def pause(self) -> None:
         """Let the database be for a while."""

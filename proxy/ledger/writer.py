@@ -102,11 +102,6 @@ class LedgerWriter:
         since = [time for time in (self._keep.aside_since, self._oldest[0] if self._oldest else None) if time is not None]
         return self._clock.perf() - min(since) if since else 0.0
 
-    def drain_commit_seconds(self) -> list[float]:
-        """Durations of the commits since the last drain."""
-        seen = self._keep.commit_seconds
-        return [seen.popleft() for _ in range(len(seen))]
-
     @property
     def spooled_total(self) -> int:
         """Records that went to the spool."""

@@ -1,17 +1,16 @@
 """Counts what the provider did not: tokens of the prompt and of the answer, offline. It must never claim to be the provider's count."""
 
-import re
 from collections.abc import Sequence
 
 from estimators.usage import Usage, UsageSource
 from proxy.endpoints.base import Ask, Endpoint
 from proxy.meter.count import count_tokens
+from proxy.meter.sse import DATA_LINE
 
 BYTES_PER_TOKEN = 4
 """Rule of thumb for text that is not read; the `estimated` source carries its doubt."""
 
 LONGEST_COUNTED_CHARS = 2_000_000
-_DATA = re.compile(rb"^data:[ ]?(.*?)\r?$", re.MULTILINE)
 
 
 def guess_input_tokens(ask: Ask) -> int:
@@ -39,7 +38,7 @@ def count_stream(ask: Ask, kept: Sequence[bytes], seen_bytes: int, *, partial: b
 
 def stream_text(endpoint: Endpoint, data: bytes) -> str:
     """All text that the events in `data` carry; a torn last event says nothing."""
-    return "".join(endpoint.event_text(match.group(1)) for match in _DATA.finditer(data) if match.group(1)[:1] == b"{")
+    return "".join(endpoint.event_text(payload) for payload in DATA_LINE.findall(data) if payload[:1] == b"{")
 
 
 def _usage(ask: Ask, texts: tuple[str, ...], *, hidden_bytes: int, partial: bool, kept_bytes: int = 0) -> Usage:

@@ -1,10 +1,8 @@
 """Reads the served model and the usage out of a whole JSON answer. It must never fail on an answer it cannot read."""
 
-import json
-
 import msgspec
 
-from proxy.splice import find_member
+from proxy.splice import decode_leniently
 
 _EMPTY = msgspec.Raw(b"")
 
@@ -44,27 +42,12 @@ UNREADABLE = ReplyHead(None, None, readable=False)
 def read_reply(body: bytes) -> ReplyHead:
     """The head of the answer in `body`; it is not `readable` when it is not a JSON object."""
     try:
-        reply = _REPLY.decode(body)
+        reply = decode_leniently(_REPLY, body)
         model = _MODEL.decode(reply.model)[:LONGEST_MODEL] if bytes(reply.model)[:1] == b'"' else None
-    except msgspec.ValidationError:
-        return UNREADABLE
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _lenient(body)
+        return UNREADABLE
     usage = bytes(reply.usage)
     if usage.startswith(b"{"):
         return ReplyHead(model, usage)
     answered = bytes(reply.choices) not in _NOTHING or bytes(reply.data) not in _NOTHING
     return ReplyHead(model, None, is_error=bytes(reply.error) not in _NOTHING and not answered)
-
-
-def _lenient(body: bytes) -> ReplyHead:
-    """The head of an answer that only a lenient reader takes, such as one with lone surrogates in its text."""
-    try:
-        reply = json.loads(body)
-    except (ValueError, RecursionError):
-        return UNREADABLE
-    if not isinstance(reply, dict):
-        return UNREADABLE
-    at, model = find_member(body, "usage"), reply.get("model")
-    usage = body[at.value : at.end] if at is not None else b""
-    return ReplyHead(model[:LONGEST_MODEL] if isinstance(model, str) else None, usage if usage.startswith(b"{") else None)

@@ -4,12 +4,11 @@ Three things are done to a stream, all at event borders: a usage chunk the clien
 `"usage":null` that forcing it brings is cut out, and what ends the stream is held back until the call is recorded.
 """
 
-import json
 import re
 
 import msgspec
 
-from proxy.splice import append_member, find_member, replace_exact
+from proxy.splice import append_member, decode_leniently, replace_exact
 
 KEEP_BYTES = 256 * 1024
 """Passing bytes kept for counting, should no usage come."""
@@ -20,7 +19,7 @@ LONGEST_EVENT_BYTES = 1024 * 1024
 _USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
 _NULL_USAGE = re.compile(rb'\s*,\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,\s*')
 _EVENT = re.compile(rb".*?(?:\r\n\r\n|\n\n|\r\r|\Z)", re.DOTALL)
-_DATA = re.compile(rb"^data:[ ]?(.*?)\r?$", re.MULTILINE)
+DATA_LINE = re.compile(rb"^data:[ ]?(.*?)\r?$", re.MULTILINE)
 _FINISHED = re.compile(rb'"finish_reason"\s*:\s*"')
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,256})"')
 _NULL = b"null"
@@ -134,7 +133,7 @@ class Relay:
         return b"".join(out)
 
     def _one(self, event: bytes) -> bytes:
-        payload = b"\n".join(_DATA.findall(event)).strip()
+        payload = b"\n".join(DATA_LINE.findall(event)).strip()
         if payload == _DONE:
             self.finished = True
             self._held = event
@@ -176,22 +175,9 @@ class Relay:
 def _read(payload: bytes) -> _Chunk:
     """The two members that matter; an empty chunk when the payload is not a JSON object."""
     try:
-        return _CHUNK.decode(payload)
-    except msgspec.ValidationError:
-        return _Chunk()
+        return decode_leniently(_CHUNK, payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _read_leniently(payload)
-
-
-def _read_leniently(payload: bytes) -> _Chunk:
-    """As `_read`, for JSON with lone surrogates in its text."""
-    try:
-        if not isinstance(json.loads(payload), dict):
-            return _Chunk()
-    except (ValueError, RecursionError):
         return _Chunk()
-    found = {name: find_member(payload, name) for name in ("choices", "usage")}
-    return _Chunk(**{name: msgspec.Raw(payload[at.value : at.end]) for name, at in found.items() if at is not None})
 
 
 def _last_border(data: bytes) -> int:
@@ -223,7 +209,7 @@ def _event_start(block: bytes, at: int) -> int:
 def _null_form(block: bytes) -> bytes | None:
     """How this provider spells a top-level `"usage":null`, empty if it writes none; None while no event has told."""
     for match in _EVENT.finditer(block):
-        data = _DATA.search(match.group())
+        data = DATA_LINE.search(match.group())
         if data is None:
             continue
         chunk = _read(data.group(1))

@@ -1,6 +1,5 @@
 """Exposes counted calls, joules and grams to Prometheus. It must never be the source of a report: the ledger is."""
 
-import math
 import platform
 from collections.abc import Iterable, Iterator
 from itertools import product
@@ -10,7 +9,6 @@ from prometheus_client.exposition import choose_encoder
 from config.settings import Settings
 from config.tables import Tables
 from estimators.estimate import Estimate
-from estimators.quantity import Z95, Quantity
 from proxy.call import AttemptRecord, CallRecord
 from proxy.metrics.families import DropCount, Families, LedgerCollector, LedgerGauges, LogCollector
 from proxy.metrics.labels import UNSERVED, Labels, path_kind
@@ -110,7 +108,7 @@ class Metrics:
         if estimate is not None:
             self._note_opinion(attempt.zone, estimate)
             joules = estimate.facility_energy_wh.mean * JOULES_PER_WH
-            weights = (joules, *_spread(estimate.operational_gco2e), *_spread(estimate.embodied_gco2e))
+            weights = (joules, *estimate.operational_gco2e.spread(), *estimate.embodied_gco2e.spread())
         self._series.of_footprint(model, attempt.zone, tags).add((*counts, *weights))
 
     def _note_opinion(self, zone: str, estimate: Estimate) -> None:
@@ -147,9 +145,3 @@ def _configured(settings: Settings, tables: Tables) -> Iterator[tuple[str, str, 
 
 def _policy_labels(policy: str) -> tuple[str, str]:
     return (policy.removeprefix("shadow:"), "shadow") if policy.startswith("shadow:") else (policy, "enforce")
-
-
-def _spread(quantity: Quantity) -> tuple[float, float, float]:
-    variance = quantity.variance.total
-    factor = math.exp(Z95 * math.sqrt(variance))
-    return quantity.p50 * math.exp(variance / 2), quantity.p50 / factor, quantity.p50 * factor

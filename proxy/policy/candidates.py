@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from config.catalogue import Catalogue
+from config.model_name import place_in_name
 from config.place import Place
 from config.places import Places
 from config.providers import SIMULATED, public_base
@@ -113,7 +114,8 @@ def _provider_of_unknown(host: str) -> str:
 def _candidate(pattern: str, deployment: Deployment, places: Places) -> Candidate:
     base = (deployment.api_base or public_base(deployment.provider) or "").rstrip("/")
     host = urlsplit(base).hostname
-    place = places.resolve(deployment.provider, region=deployment.region, zone=deployment.zone, api_host=host)
+    region = deployment.region or place_in_name(deployment.model or "")
+    place = places.resolve(deployment.provider, region=region, zone=deployment.zone, api_host=host)
     return Candidate(
         pattern=pattern,
         provider=deployment.provider,

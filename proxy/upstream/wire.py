@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 from multidict import CIMultiDict
@@ -202,10 +201,3 @@ def _broke(origin: str, error: BaseException) -> UpstreamUnreachable:
 
 def _too_slow(origin: str) -> UpstreamTimeout:
     return UpstreamTimeout(f"the provider at {origin} stayed silent longer than the read timeout; try again or raise it.")
-
-
-def origin_of(url: str) -> str:
-    """host:port of an address, for messages and comparisons."""
-    parts = urlsplit(url)
-    default = 443 if parts.scheme == "https" else 80
-    return f"{parts.hostname}:{parts.port or default}"
