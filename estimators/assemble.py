@@ -6,13 +6,17 @@ from typing import cast
 from config.catalogue import ModelCard
 from config.factors import FactorSet
 from config.places import Place
+from estimators.energy import Energy
 from estimators.estimate import Tier
-from estimators.physics_call import CallEnergy
+from estimators.hardware import UNKNOWN_HARDWARE, Hardware
 from estimators.physics_lines import lines_per_gpu_j
 from estimators.prepared import Labels, Prepared
 
 ASSUMED_HARDWARE: Tier = "D"
-"""Tier of an assumed deployment; no method of today knows the real one."""
+"""Tier of an assumed deployment."""
+
+STATED_HARDWARE: Tier = "C"
+"""Tier of a deployment whose accelerator and batch the owner states."""
 
 FINGERPRINT_DIGITS = 12
 
@@ -28,9 +32,10 @@ class Request:
     operating_prior: str
     profile: str
     match_warnings: tuple[str, ...] = ()
+    hardware: Hardware = UNKNOWN_HARDWARE
 
 
-def assemble(method: str, version: str, energy: CallEnergy, request: Request) -> Prepared:
+def assemble(method: str, version: str, energy: Energy, request: Request) -> Prepared:
     """The method's `energy` carried through the lines of the request's place, labelled and ready to weigh calls."""
     place, factors = request.place, request.factors
     labels = Labels(
@@ -39,7 +44,7 @@ def assemble(method: str, version: str, energy: CallEnergy, request: Request) ->
         factor_set=f"{factors.version}+{factors.fingerprint[:FINGERPRINT_DIGITS]}",
         profile=request.profile,
         model_tier=request.card.tier,
-        hardware_tier=ASSUMED_HARDWARE,
+        hardware_tier=_hardware_tier(request.hardware),
         zone_tier=cast(Tier, place.tier),  # the places table admits A to E only
         gco2e_per_kwh=place.gco2e_per_kwh.value,
         intensity_source=place.intensity_source,
@@ -48,8 +53,12 @@ def assemble(method: str, version: str, energy: CallEnergy, request: Request) ->
         warnings=_warnings(request),
     )
     lines = lines_per_gpu_j(place, factors, request.operating_prior)
-    call_sd = {cause: factors[f"call.sd_{cause}"].value for cause in ("provider", "counted", "estimated", "partial")}
-    return Prepared(energy, lines, labels, call_sd)
+    return Prepared(energy, lines, labels)
+
+
+def _hardware_tier(hardware: Hardware) -> Tier:
+    """Known only when both the accelerator and the batch are: the batch alone moves energy per token tenfold."""
+    return STATED_HARDWARE if hardware.gpu is not None and hardware.batch is not None else ASSUMED_HARDWARE
 
 
 def _warnings(request: Request) -> tuple[str, ...]:

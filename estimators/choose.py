@@ -6,6 +6,7 @@ from config.catalogue import ModelCard
 from config.factors import FactorSet
 from config.places import Place
 from estimators.assemble import Request
+from estimators.hardware import UNKNOWN_HARDWARE, Hardware
 from estimators.methods.embeddings import EmbeddingsMethod
 from estimators.methods.tokens import TokensMethod
 from estimators.prepared import Prepared
@@ -49,8 +50,9 @@ def prepare(
     profile: str = "sci-consumer",
     match_warnings: tuple[str, ...] = (),
     method: str | None = None,
+    hardware: Hardware = UNKNOWN_HARDWARE,
 ) -> Prepared:
-    """What weighs calls to `card` at `place`; the named method, else the first that covers the operation.
+    """What weighs calls to `card` at `place`, on `hardware` as far as that is known; the named method, else the first that covers.
 
     An operation that none covers is weighed by tokens with the warning `operation-not-covered`. Raises ValueError for a method,
     prior or profile that does not exist.
@@ -68,6 +70,7 @@ def prepare(
             operating_prior=operating_prior,
             profile=profile,
             match_warnings=warnings,
+            hardware=hardware,
         )
     )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from config.catalogue import ModelCard
 from config.factors import FactorSet
+from estimators.hardware import UNKNOWN_HARDWARE, Hardware
 from estimators.physics import energy_form
 from estimators.physics_lines import average, log_sd
 from estimators.physics_mixture import fleet
@@ -28,10 +29,10 @@ class CallEnergy:
     tokens_per_image: float
 
 
-def call_energy(card: ModelCard, factors: FactorSet, operating_prior: str) -> CallEnergy:
-    """The coefficients of `card` over the fleet of deployments that may serve it under the operating prior."""
+def call_energy(card: ModelCard, factors: FactorSet, operating_prior: str, hardware: Hardware = UNKNOWN_HARDWARE) -> CallEnergy:
+    """The coefficients of `card` over the fleet of deployments that may serve it under the operating prior and the known hardware."""
     form = energy_form(factors)
-    mixture = fleet(card, factors, operating_prior)
+    mixture = fleet(card, factors, operating_prior, hardware)
     own = _form_doubt(card, factors)
     decode = _widened(mixture.quantity(form.decode_gpu_j_per_token), own)
     prefill_form = around(1.0, LogVariance(method=log_sd(factors["prefill.j_per_token_per_b"].range) ** 2))

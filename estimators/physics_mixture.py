@@ -3,11 +3,13 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 from config.catalogue import ModelCard
 from config.factors import FactorSet
 from config.ranges import Range
+from estimators.hardware import UNKNOWN_HARDWARE, Hardware, gpu_id, precision_id
 from estimators.physics import Deployment, gpus_needed
 from estimators.quantity import Z95, LogVariance, Quantity
 
@@ -48,12 +50,16 @@ class Fleet:
         return Quantity(math.exp(mean), LogVariance(model=model, provider=provider))
 
 
-def fleet(card: ModelCard, factors: FactorSet, operating_prior: str) -> Fleet:
-    """The deployments that may serve `card`, under the operating prior's batch; total and active size go up and down together."""
+def fleet(card: ModelCard, factors: FactorSet, operating_prior: str, hardware: Hardware = UNKNOWN_HARDWARE) -> Fleet:
+    """The deployments that may serve `card`: known facts of the hardware hold, the rest follows the operating prior.
+
+    Total and active size go up and down together.
+    """
+    choices = _choices(factors, operating_prior, hardware)
     spread = card.active_params_b.high > card.active_params_b.low or card.total_params_b.high > card.total_params_b.low
     return Fleet(
         tuple(
-            (weight, _deployments(at(card.total_params_b, z), at(card.active_params_b, z), card.is_moe, factors, operating_prior))
+            (weight, _deployments(_Sizes(at(card.total_params_b, z), at(card.active_params_b, z), card.is_moe), factors, choices))
             for z, weight in (NORMAL_NODES if spread else ((0.0, 1.0),))
         )
     )
@@ -78,29 +84,54 @@ def serving_w(factors: FactorSet) -> Quantity:
     return Quantity(math.exp(mean), LogVariance(provider=math.fsum(weight * (log - mean) ** 2 for log, weight in logs)))
 
 
-def _deployments(total_b: float, active_b: float, is_moe: bool, factors: FactorSet, operating_prior: str) -> tuple[Weighted, ...]:
+class _Sizes(NamedTuple):
+    """One assumption on a model's size, billions of parameters."""
+
+    total_b: float
+    active_b: float
+    is_moe: bool
+
+
+class _Choices(NamedTuple):
+    """What the deployment may be: (value, share) of each fact; `gpus` None means as many as the weights need."""
+
+    gpus: int | None
+    generations: tuple[tuple[str, float], ...]
+    precisions: tuple[tuple[str, float], ...]
+    batches: tuple[tuple[float, float], ...]
+
+
+def _choices(factors: FactorSet, operating_prior: str, hardware: Hardware) -> _Choices:
+    generation, precision = gpu_id(hardware.gpu, factors), precision_id(hardware.precision, factors)
     batch = factors[f"batch.{operating_prior}"].range
+    return _Choices(
+        gpus=hardware.gpus,
+        generations=((generation, 1.0),) if generation else tuple(_shares(factors, GPUS)),
+        precisions=((precision, 1.0),) if precision else tuple(_shares(factors, PRECISIONS)),
+        batches=((max(hardware.batch, 1.0), 1.0),) if hardware.batch else tuple((max(at(batch, z), 1.0), w) for z, w in NORMAL_NODES),
+    )
+
+
+def _deployments(sizes: _Sizes, factors: FactorSet, choices: _Choices) -> tuple[Weighted, ...]:
     headroom = factors["fleet.memory_headroom_ratio"].value
-    active_b = min(active_b, total_b)
+    active_b = min(sizes.active_b, sizes.total_b)
     found = []
-    for gpu, gpu_share in _shares(factors, GPUS):
+    for (gpu, gpu_share), (precision, precision_share) in product(choices.generations, choices.precisions):
         static, dynamic = factors[f"gpu.{gpu}.static_scale"].value, factors[f"gpu.{gpu}.dynamic_scale"].value
-        memory_gb = factors[f"gpu.{gpu}.memory_gb"].value
-        for precision, precision_share in _shares(factors, PRECISIONS):
-            width = factors[f"precision.{precision}.bytes_per_param"].value
-            gpus = gpus_needed(total_b, width, memory_gb, headroom)
-            for z, weight in NORMAL_NODES:
-                deployment = Deployment(
-                    total_params_b=total_b,
-                    active_params_b=active_b,
-                    is_moe=is_moe,
-                    bytes_per_param=width,
-                    gpus=gpus,
-                    static_scale=static,
-                    dynamic_scale=dynamic,
-                    batch=max(at(batch, z), 1.0),
-                )
-                found.append(Weighted(deployment, gpu_share * precision_share * weight))
+        width = factors[f"precision.{precision}.bytes_per_param"].value
+        gpus = choices.gpus or gpus_needed(sizes.total_b, width, factors[f"gpu.{gpu}.memory_gb"].value, headroom)
+        for batch, batch_share in choices.batches:
+            deployment = Deployment(
+                total_params_b=sizes.total_b,
+                active_params_b=active_b,
+                is_moe=sizes.is_moe,
+                bytes_per_param=width,
+                gpus=gpus,
+                static_scale=static,
+                dynamic_scale=dynamic,
+                batch=batch,
+            )
+            found.append(Weighted(deployment, gpu_share * precision_share * batch_share))
     return tuple(found)
 
 

@@ -1,14 +1,13 @@
 """Weighs the calls of one deployment with coefficients computed once. It must never do more per call than a few multiplications."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from estimators.energy import Energy, PerUnit
 from estimators.estimate import Estimate, QualityParts, Tier
-from estimators.physics_call import CallEnergy
 from estimators.physics_lines import Lines
-from estimators.quantity import Z95, LogVariance, Quantity, add
+from estimators.quantity import Z95, LogVariance, Quantity
 from estimators.usage import Usage, UsageSource
 
 USAGE_TIERS: dict[UsageSource, Tier] = {"provider": "A", "counted": "C", "estimated": "E"}
@@ -19,16 +18,10 @@ _new = tuple.__new__
 
 
 class Coefficients(NamedTuple):
-    """Medians per token at short context and per call: facility Wh, and gCO2e of the profile."""
+    """Medians per unit, at short context: facility Wh, and gCO2e of the profile."""
 
-    facility_wh_per_fresh_input_token: float
-    facility_wh_per_cached_input_token: float
-    facility_wh_per_output_token: float
-    facility_wh_per_call: float
-    gco2e_per_fresh_input_token: float
-    gco2e_per_cached_input_token: float
-    gco2e_per_output_token: float
-    gco2e_per_call: float
+    facility_wh: PerUnit
+    gco2e: PerUnit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,49 +45,23 @@ class Labels:
 class Prepared:
     """A method's coefficients for one model at one place; `estimate` is the hot path."""
 
-    __slots__ = (
-        "_call_variance",
-        "_energy",
-        "_gco2e_doubt",
-        "_labels",
-        "_line_doubt",
-        "_moments",
-        "_quality_parts",
-        "_sds",
-        "_shape",
-        "coefficients",
-        "lines",
-    )
+    __slots__ = ("_energy", "_gco2e_doubt", "_labels", "_line_doubt", "_quality_parts", "coefficients", "gpu_energy_j", "lines")
 
-    def __init__(self, energy: CallEnergy, lines: Lines, labels: Labels, call_sd: Mapping[str, float]) -> None:
-        """call_sd: standard deviation of the logarithm for each usage source and for `partial`."""
+    def __init__(self, energy: Energy, lines: Lines, labels: Labels) -> None:
         self.lines = lines
+        self.gpu_energy_j = energy.gpu_energy_j
         self._energy = energy
         self._labels = labels
-        self._call_variance = {
-            (source, partial): call_sd[source] ** 2 + (call_sd["partial"] ** 2 if partial else 0.0)
-            for source in USAGE_TIERS
-            for partial in (False, True)
-        }
         self._quality_parts = {
             source: QualityParts(usage=tier, model=labels.model_tier, hardware=labels.hardware_tier, zone=labels.zone_tier)
             for source, tier in USAGE_TIERS.items()
         }
-        steady, decode = energy.steady_doubt, energy.decode.variance
-        self._sds = tuple(math.sqrt(v) for v in (*steady[:3], *decode[:3]))
-        cross = math.fsum(math.sqrt(x * y) for x, y in zip(steady[:3], decode[:3], strict=True))
-        self._moments = (math.exp(steady.total), math.exp(decode.total), 2 * math.exp(cross))
-        self._shape = (
-            energy.call_mean_j,
-            energy.prefill_mean_j,
-            1 - energy.cached_token_ratio,
-            1 / energy.context_doubling_tokens,
-            energy.attention_mean_j,
-            energy.decode.mean,
-        )
         self._line_doubt = max(line.variance.total for line in lines if line is not None)
         self._gco2e_doubt = lines.gco2e.variance
-        self.coefficients = _coefficients(energy, lines)
+        self.coefficients = Coefficients(
+            PerUnit(*(gpu_j * lines.facility_energy_wh.p50 for gpu_j in energy.per_unit_j)),
+            PerUnit(*(gpu_j * lines.gco2e.p50 for gpu_j in energy.per_unit_j)),
+        )
 
     def estimate(self, usage: Usage, possible_output_tokens: int | None = None) -> Estimate:
         """The footprint of one attempt; with `possible_output_tokens` its high end covers the provider having gone on to that length."""
@@ -102,40 +69,6 @@ class Prepared:
         if possible_output_tokens is not None and possible_output_tokens > usage.output_tokens and p50 > 0:
             p50, variance = self._covering(p50, variance, usage, possible_output_tokens)
         return self._estimate(p50, variance, usage)
-
-    def gpu_energy_j(self, usage: Usage) -> Quantity:
-        """GPU energy of one attempt, J, all GPUs together, before host, idle and PUE; its mean does not depend on who counted."""
-        call_j, prefill_j, cached_saving, per_context, attention_j, decode_j = self._shape
-        n_in, n_out = usage.input_tokens, usage.output_tokens
-        fresh = n_in - cached_saving * usage.cached_input_tokens
-        steady = call_j + prefill_j * fresh * (1 + n_in * per_context) + attention_j * n_out * (n_in + n_out / 2)
-        decode = decode_j * n_out
-        mean = steady + decode
-        call = self._call_variance[usage.source, usage.partial]
-        if mean <= 0:
-            return Quantity(0.0, LogVariance(call=call))
-        a = steady / mean
-        b = decode / mean
-        steady_moment, decode_moment, cross_moment = self._moments
-        moment = a * a * steady_moment + b * b * decode_moment + a * b * cross_moment
-        shared = math.log(moment) if moment > 1 else 0.0
-        sm, sp, so, dm, dp, do = self._sds
-        method = (a * sm + b * dm) ** 2
-        provider = (a * sp + b * dp) ** 2
-        model = (a * so + b * do) ** 2
-        whole = method + provider + model
-        part = shared / whole if whole > 0 else 0.0
-        p50 = mean * math.exp((shared + call) / -2)
-        energy = Quantity(p50, LogVariance(method * part, provider * part, model * part, 0.0, call))
-        if usage.input_images or usage.image_input_tokens:
-            return self._with_images(energy, usage, call)
-        return energy
-
-    def _with_images(self, energy: Quantity, usage: Usage, call: float) -> Quantity:
-        """The vision encoder's energy on top; image tokens are inside the input tokens already."""
-        images = usage.input_images or usage.image_input_tokens / self._energy.tokens_per_image
-        image = self._energy.image
-        return add(energy, Quantity(image.p50 * images * math.exp(-call / 2), image.variance._replace(call=call)))
 
     def _covering(self, p50: float, variance: LogVariance, usage: Usage, possible_output_tokens: int) -> Quantity:
         """The counted energy, widened in `call` until p95 of every line reaches that of the possible length.
@@ -159,7 +92,7 @@ class Prepared:
         labels, lines = self._labels, self.lines
         parts = self._quality_parts[usage.source]
         warnings = labels.warnings
-        if not (usage.input_tokens or usage.output_tokens):
+        if not (usage.input_tokens or usage.output_tokens or usage.media is not None):
             warnings = (*warnings, NO_TOKENS)
         return Estimate(
             method=labels.method,
@@ -209,19 +142,4 @@ def _overall(variance: LogVariance, line: LogVariance, parts: QualityParts) -> T
 
 def _longer(usage: Usage, output_tokens: int) -> Usage:
     """The same usage as if it had been counted to the end at `output_tokens`."""
-    return Usage(
-        input_tokens=usage.input_tokens,
-        cached_input_tokens=usage.cached_input_tokens,
-        image_input_tokens=usage.image_input_tokens,
-        audio_input_tokens=usage.audio_input_tokens,
-        output_tokens=output_tokens,
-        input_images=usage.input_images,
-        source=usage.source,
-    )
-
-
-def _coefficients(energy: CallEnergy, lines: Lines) -> Coefficients:
-    to_median = math.exp(-energy.steady_doubt.total / 2)
-    fresh_j = energy.prefill_mean_j * to_median
-    per_j = (fresh_j, fresh_j * energy.cached_token_ratio, energy.decode.p50, energy.call_mean_j * to_median)
-    return Coefficients(*(gpu_j * lines.facility_energy_wh.p50 for gpu_j in per_j), *(gpu_j * lines.gco2e.p50 for gpu_j in per_j))
+    return replace(usage, output_tokens=output_tokens, partial=False)

@@ -2,8 +2,10 @@
 
 from config.catalogue import ModelCard
 from estimators.assemble import Request, assemble
+from estimators.energy import call_variances
 from estimators.physics_call import call_energy
 from estimators.prepared import Prepared
+from estimators.token_energy import TokenEnergy
 
 
 class TokensMethod:
@@ -18,4 +20,5 @@ class TokensMethod:
 
     def prepare(self, request: Request) -> Prepared:
         """Coefficients of the request's model at its place."""
-        return assemble(self.id, self.version, call_energy(request.card, request.factors, request.operating_prior), request)
+        energy = call_energy(request.card, request.factors, request.operating_prior, request.hardware)
+        return assemble(self.id, self.version, TokenEnergy(energy, call_variances(request.factors)), request)

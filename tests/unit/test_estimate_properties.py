@@ -99,7 +99,7 @@ def test_a_cached_token_weighs_less_than_a_fresh_one_and_that_less_than_an_outpu
     with_cache = prepared.estimate(Usage(input_tokens=n_in, cached_input_tokens=cached, output_tokens=n_out)).gco2e.mean
     assert with_cache <= fresh_only
     c = prepared.coefficients
-    assert 0 < c.gco2e_per_cached_input_token <= c.gco2e_per_fresh_input_token <= c.gco2e_per_output_token
+    assert 0 < c.gco2e.cached_input_token <= c.gco2e.fresh_input_token <= c.gco2e.output_token
 
 
 @settings(deadline=None)

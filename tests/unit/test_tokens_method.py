@@ -201,10 +201,10 @@ def test_coefficients_are_the_medians_of_single_tokens() -> None:
     prepared = prepare(OPEN_70B, US, shipped_factors())
     c = prepared.coefficients
     decode = prepared.estimate(Usage(output_tokens=1000))
-    assert c.facility_wh_per_output_token * 1000 == pytest.approx(decode.facility_energy_wh.p50, rel=0.1)
-    assert c.gco2e_per_output_token * 1000 == pytest.approx(decode.gco2e.p50, rel=0.1)
-    assert 0 < c.gco2e_per_call < c.gco2e_per_fresh_input_token * 10
-    assert c.gco2e_per_cached_input_token < c.gco2e_per_fresh_input_token < c.gco2e_per_output_token
+    assert c.facility_wh.output_token * 1000 == pytest.approx(decode.facility_energy_wh.p50, rel=0.1)
+    assert c.gco2e.output_token * 1000 == pytest.approx(decode.gco2e.p50, rel=0.1)
+    assert 0 < c.gco2e.call < c.gco2e.fresh_input_token * 10
+    assert c.gco2e.cached_input_token < c.gco2e.fresh_input_token < c.gco2e.output_token
 
 
 @pytest.mark.parametrize("possible", [501, 700, 2_000, 16_000, 128_000])

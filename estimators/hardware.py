@@ -1,0 +1,64 @@
+"""What is known of the machines that serve a model. It must never guess: None stays unknown and is weighed as a mixture."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardware:
+    """Known facts of one deployment; every None is filled by the operating prior.
+
+    gpu: generation, such as `h100`, `b200`, `a100` (any spelling that hardware names use). gpus: accelerators that serve one copy.
+    precision: of the weights, such as `bf16`, `fp8`, `int4`. batch: requests decoded together, on average, >= 1.
+    attention_data_parallel: copies of the attention part among which requests are split, 1 when it is sharded like the rest.
+    """
+
+    gpu: str | None = None
+    gpus: int | None = None
+    precision: str | None = None
+    batch: float | None = None
+    attention_data_parallel: int | None = None
+
+
+UNKNOWN_HARDWARE = Hardware()
+
+PRECISION_WORDS = {
+    "bfloat16": "bf16",
+    "float16": "bf16",
+    "fp16": "bf16",
+    "half": "bf16",
+    "float8": "fp8",
+    "int8": "fp8",
+    "w8a8": "fp8",
+    "mxfp4": "int4",
+    "nvfp4": "int4",
+    "fp4": "int4",
+    "w4a16": "int4",
+    "awq": "int4",
+    "gptq": "int4",
+    "float32": "fp32",
+}
+"""Other words for a width of weights that factor rows know."""
+
+
+def gpu_id(name: str | None, known: Collection[str]) -> str | None:
+    """The factor rows' id of an accelerator in any spelling (`NVIDIA H100 80GB HBM3` is `h100`); None when unknown.
+
+    known: ids of factor rows, of which `gpu.<id>.static_scale` names the accelerators. The longest id that the name contains wins.
+    """
+    if name is None:
+        return None
+    plain = name.lower().replace("-", "").replace(" ", "").replace("_", "")
+    rows = (
+        row.removeprefix("gpu.").removesuffix(".static_scale") for row in known if row.startswith("gpu.") and row.endswith(".static_scale")
+    )
+    return max((gpu for gpu in rows if gpu in plain), key=len, default=None)
+
+
+def precision_id(name: str | None, known: Collection[str]) -> str | None:
+    """The factor rows' id of a weight precision in any spelling (`bfloat16` is `bf16`); None when unknown."""
+    if name is None:
+        return None
+    plain = name.lower().replace("-", "").replace("_", "")
+    found = next((row for word, row in PRECISION_WORDS.items() if plain.startswith(word)), plain)
+    return next((row for row in (found, found[:3], found[:4]) if f"precision.{row}.bytes_per_param" in known), None)

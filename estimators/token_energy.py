@@ -1,0 +1,78 @@
+"""Weighs token counts in GPU joules with coefficients computed once. It must never do more per call than a few multiplications."""
+
+import math
+from collections.abc import Mapping
+
+from estimators.energy import PerUnit
+from estimators.physics_call import CallEnergy
+from estimators.quantity import LogVariance, Quantity, add
+from estimators.usage import Usage, UsageSource
+
+
+class TokenEnergy:
+    """Prefill, decode, attention and vision of one deployment, ready for the hot path."""
+
+    __slots__ = ("_call_variance", "_energy", "_moments", "_sds", "_shape", "per_unit_j")
+
+    def __init__(self, energy: CallEnergy, call_variance: Mapping[tuple[UsageSource, bool], float]) -> None:
+        """call_variance: variance of the logarithm by who counted and whether the answer was cut."""
+        self._energy = energy
+        self._call_variance = call_variance
+        steady, decode = energy.steady_doubt, energy.decode.variance
+        self._sds = tuple(math.sqrt(v) for v in (*steady[:3], *decode[:3]))
+        cross = math.fsum(math.sqrt(x * y) for x, y in zip(steady[:3], decode[:3], strict=True))
+        self._moments = (math.exp(steady.total), math.exp(decode.total), 2 * math.exp(cross))
+        self._shape = (
+            energy.call_mean_j,
+            energy.prefill_mean_j,
+            1 - energy.cached_token_ratio,
+            1 / energy.context_doubling_tokens,
+            energy.attention_mean_j,
+            energy.decode.mean,
+        )
+        self.per_unit_j = _per_unit(energy)
+
+    def gpu_energy_j(self, usage: Usage) -> Quantity:
+        """Its mean does not depend on who counted."""
+        call_j, prefill_j, cached_saving, per_context, attention_j, decode_j = self._shape
+        n_in, n_out = usage.input_tokens, usage.output_tokens
+        fresh = n_in - cached_saving * usage.cached_input_tokens
+        steady = call_j + prefill_j * fresh * (1 + n_in * per_context) + attention_j * n_out * (n_in + n_out / 2)
+        decode = decode_j * n_out
+        mean = steady + decode
+        call = self._call_variance[usage.source, usage.partial]
+        if mean <= 0:
+            return Quantity(0.0, LogVariance(call=call))
+        a = steady / mean
+        b = decode / mean
+        steady_moment, decode_moment, cross_moment = self._moments
+        moment = a * a * steady_moment + b * b * decode_moment + a * b * cross_moment
+        shared = math.log(moment) if moment > 1 else 0.0
+        sm, sp, so, dm, dp, do = self._sds
+        method = (a * sm + b * dm) ** 2
+        provider = (a * sp + b * dp) ** 2
+        model = (a * so + b * do) ** 2
+        whole = method + provider + model
+        part = shared / whole if whole > 0 else 0.0
+        p50 = mean * math.exp((shared + call) / -2)
+        energy = Quantity(p50, LogVariance(method * part, provider * part, model * part, 0.0, call))
+        if usage.input_images or usage.image_input_tokens:
+            return self._with_images(energy, usage, call)
+        return energy
+
+    def _with_images(self, energy: Quantity, usage: Usage, call: float) -> Quantity:
+        """The vision encoder's energy on top; image tokens are inside the input tokens already."""
+        images = usage.input_images or usage.image_input_tokens / self._energy.tokens_per_image
+        image = self._energy.image
+        return add(energy, Quantity(image.p50 * images * math.exp(-call / 2), image.variance._replace(call=call)))
+
+
+def _per_unit(energy: CallEnergy) -> PerUnit:
+    to_median = math.exp(-energy.steady_doubt.total / 2)
+    fresh_j = energy.prefill_mean_j * to_median
+    return PerUnit(
+        fresh_input_token=fresh_j,
+        cached_input_token=fresh_j * energy.cached_token_ratio,
+        output_token=energy.decode.p50,
+        call=energy.call_mean_j * to_median,
+    )
