@@ -8,12 +8,13 @@ from config.explain import closest
 from config.listen import is_loopback, parse_listen, points_at, url_fault
 from config.problem import Finding, KeyPath, dotted
 from config.providers import PUBLIC_BASES, SIMULATED, public_base
-from config.settings import Alias, Deployment, Settings
+from config.settings import Alias, Deployment, Meter, Settings
 from config.tag_rules import NAME_RULE, VALUE_RULE, is_tag_name, is_tag_value
 
 _RESERVED_VALUES = frozenset({"other", "unassigned"})
 _CONTROL = re.compile(r"[\x00-\x20\x7f]")
 _BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LEDGER_URL = re.compile(r"sqlite(\+[a-z0-9]+)?:///(?!:memory:)[^?]+|postgresql(\+[a-z0-9]+)?://.+", re.DOTALL)
 
 
@@ -25,7 +26,11 @@ def find_faults(settings: Settings) -> tuple[Finding, ...]:
 def start_refusals(settings: Settings, *, workers: int = 1) -> tuple[str, ...]:
     """Why a proxy must not start with these settings (after command-line options): one text per reason, none when it may."""
     faults = tuple(f"{dotted(finding.path)}: {finding.message}" for finding in find_faults(settings))
-    return faults or tuple(text for text in (_exposed(settings), _lonely_workers(settings, workers), *_loops(settings)) if text)
+    return faults or tuple(
+        text
+        for text in (_exposed(settings), _lonely_workers(settings, workers), _shared_meters(settings, workers), *_loops(settings))
+        if text
+    )
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -48,6 +53,14 @@ def _lonely_workers(settings: Settings, workers: int) -> str | None:
     if workers <= 1 or settings.redis:
         return None
     return f"{workers} workers need `redis:`, for limits and the ledger's budgets are shared between them. Set it, or start one worker."
+
+
+def _shared_meters(settings: Settings, workers: int) -> str | None:
+    if workers <= 1 or not any(deployment.meter for _, deployment in _deployments(settings)):
+        return None
+    return (
+        f"{workers} workers would each charge the whole of a `meter:` to the calls they see themselves. Start one worker, or leave it out."
+    )
 
 
 def _loops(settings: Settings) -> Iterator[str]:
@@ -179,4 +192,28 @@ def _deployments(settings: Settings) -> Iterator[tuple[KeyPath, Deployment]]:
             yield ("models", name, "deployments", index), deployment
 
 
-_RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_server, _upstream, _ledger, _keys, _tags, _aliases)
+def _meters(settings: Settings) -> Iterator[Finding]:
+    for path, deployment in _deployments(settings):
+        if deployment.meter is not None:
+            yield from _meter_faults((*path, "meter"), deployment.meter)
+
+
+def _meter_faults(path: KeyPath, meter: Meter) -> Iterator[Finding]:
+    if fault := url_fault(meter.url):
+        yield Finding(path=(*path, "url"), message=fault)
+    asks_prometheus = meter.kind != "tensorrt-llm"
+    if meter.kind == "query" and meter.query is None:
+        yield Finding(path=(*path, "kind"), message="`query` needs `query:`, a PromQL counter in joules with one series per meter")
+    elif meter.query is not None and not asks_prometheus:
+        yield Finding(path=(*path, "query"), message="is for Prometheus; a TensorRT-LLM server has one counter: leave it out")
+    elif asks_prometheus and meter.query is None and not meter.labels:
+        message = "is needed too: without labels every machine that Prometheus knows would be charged to this deployment"
+        yield Finding(path=(*path, "kind"), message=message)
+    if meter.kind == "query" and meter.boundary is None:
+        yield Finding(path=(*path, "kind"), message="`query` needs `boundary:`: gpu, it or facility, whichever the figure contains")
+    for name in meter.labels:
+        if not _LABEL.fullmatch(name):
+            yield Finding(path=(*path, "labels", name), message="is no label name of Prometheus: letters, digits and `_`", at_key=True)
+
+
+_RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_server, _upstream, _ledger, _keys, _tags, _aliases, _meters)

@@ -11,11 +11,20 @@ from pydantic_core import ErrorDetails
 
 from config.problem import Finding, KeyPath
 
-SECRET_FIELDS = frozenset({"key", "api_key", "user_hash_secret", "redis", "url"})
+SECRET_FIELDS = frozenset({"key", "api_key", "user_hash_secret", "redis", "token", "url"})
 STRUCTURES = frozenset({"dict_type", "list_type", "model_type"})
 """Errors about a value that stands where several should: it may be a secret that belongs one level deeper, so it is not shown."""
 
 MOST_SHOWN = 60
+
+REFUSED_WORDS: Mapping[tuple[str, str], str] = {
+    ("methods", "study"): (
+        "`study` reconstructs the assumptions of a study of 2025 to compare with; it never reports. Name it under `weighing.shadow`, "
+        "or run `grammage simulate --preset study`"
+    ),
+    ("profile", "study"): "`study` is a boundary to compare with, never to report; `grammage simulate --preset study` shows it",
+}
+"""Words that exist but are refused at a key, and why."""
 
 ELSEWHERE: Mapping[str, str] = {
     "policies": "this version has no policies yet; remove the key",
@@ -36,6 +45,9 @@ def explain(error: ErrorDetails, root: type[BaseModel], replaced: Collection[Key
         return Finding(path=path, message="is needed here; add it")
     if path == ("version",):
         return Finding(path=path, message="this grammage reads `version: 1`; write that, or use the release that knows the other version")
+    refused = REFUSED_WORDS.get((_field(path), str(error["input"])))
+    if error["type"] == "literal_error" and refused is not None:
+        return Finding(path=path, message=refused)
     reason = _REASONS.get(error["type"], _own_words)(error)
     shown = "" if error["type"] in STRUCTURES else _shown(error["input"], path, replaced)
     return Finding(path=path, message=reason + shown)
@@ -75,11 +87,15 @@ def _inner(annotation: Any) -> Any:
 
 
 def _shown(value: object, path: KeyPath, replaced: Collection[KeyPath]) -> str:
-    field = next((part for part in reversed(path) if isinstance(part, str)), "")
-    if path in replaced or field in SECRET_FIELDS or not isinstance(value, str | int | float | bool):
+    if path in replaced or _field(path) in SECRET_FIELDS or not isinstance(value, str | int | float | bool):
         return ""
     text = json.dumps(value, ensure_ascii=False)
     return f"; it is {text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + '…'}"
+
+
+def _field(path: KeyPath) -> str:
+    """The last key on the way that is a name."""
+    return next((part for part in reversed(path) if isinstance(part, str)), "")
 
 
 def _expected(what: str) -> Callable[[ErrorDetails], str]:

@@ -1,35 +1,15 @@
 """Factor rows with their sources, and the set they form. It must never carry a number without a source."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 
-from config.ranges import Range
+from config.factor import Factor
+from config.fitted import read_fitted
 from config.rows import read_rows
 
+__all__ = ["Factor", "FactorSet", "read_factors"]
+
 FACTOR_COLUMNS = ("id", "value", "low", "high", "unit", "source", "url", "year", "as_of", "licence", "note")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Factor:
-    """One sourced number: central value, p5, p95, unit, and where it comes from."""
-
-    id: str
-    value: float
-    low: float
-    high: float
-    unit: str
-    source: str
-    url: str
-    year: int
-    as_of: str
-    licence: str
-    note: str
-
-    @property
-    def range(self) -> Range:
-        """The factor as central value with p5 and p95, in `unit`."""
-        return Range(self.value, self.low, self.high)
 
 
 class FactorSet(Mapping[str, Factor]):
@@ -53,7 +33,7 @@ class FactorSet(Mapping[str, Factor]):
 
 
 def read_factors(folder: Traversable, *, version: str, fingerprint: str) -> FactorSet:
-    """The rows of factors.csv in `folder`; raises ValueError naming file, line and column."""
+    """The rows of factors.csv and of the fitted parameters in `folder`; raises ValueError naming file, line and column."""
     found: dict[str, Factor] = {}
     for row in read_rows(folder, "factors.csv", FACTOR_COLUMNS):
         factor_id = row.text("id")
@@ -73,6 +53,10 @@ def read_factors(folder: Traversable, *, version: str, fingerprint: str) -> Fact
             licence=row.text("licence"),
             note=row.optional("note"),
         )
+    for fitted in read_fitted(folder):
+        if fitted.id in found:
+            raise ValueError(f"factor {fitted.id!r} stands in factors.csv and among the fitted parameters")
+        found[fitted.id] = fitted
     if not found:
         raise ValueError("factors.csv:1: column 'id': the table holds no factor")
     return FactorSet(found, version=version, fingerprint=fingerprint)

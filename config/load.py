@@ -32,8 +32,8 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
     """
     file = config_path(path, environ)
     name = str(file) if file is not None else "defaults"
-    document = read_yaml(_read(file), name) if file is not None else Document()
-    filled = fill(_top(document, name), environ)
+    document = read_yaml(read_text(file, "make one with `grammage init`"), name) if file is not None else Document()
+    filled = fill(top_mapping(document, name, "beginning with `version: 1`"), environ)
     content = _without_nulls(filled.value) if isinstance(filled.value, dict) else {}
     if environ.get(UPSTREAM_VARIABLE):
         content["upstream"] = environ[UPSTREAM_VARIABLE]
@@ -77,20 +77,22 @@ def _without_nulls(content: dict[str, object]) -> dict[str, object]:
     return kept
 
 
-def _read(file: Path) -> str:
+def read_text(file: Path, advice: str) -> str:
+    """The file as text; raises ConfigError, which ends with `advice` where there is no such file to read."""
     try:
         return file.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        message = f"cannot be read: {error.strerror or 'input error'}; check the path, or make one with `grammage init`"
+        message = f"cannot be read: {error.strerror or 'input error'}; check the path, or {advice}"
     except UnicodeDecodeError:
         message = "is not UTF-8 text; save it as UTF-8"
     raise ConfigError([Problem(file=str(file), line=0, column=0, key="", message=message)])
 
 
-def _top(document: Document, name: str) -> dict[str, object]:
+def top_mapping(document: Document, name: str, beginning: str) -> dict[str, object]:
+    """The document as a mapping, empty when it holds nothing; raises ConfigError for anything else."""
     if document.value is None:
         return {}
     if isinstance(document.value, dict):
         return document.value
-    message = "the file must be a mapping of `name: value` lines, beginning with `version: 1`"
+    message = f"the file must be a mapping of `name: value` lines, {beginning}"
     raise ConfigError([Problem(file=name, line=1, column=1, key="", message=message)])

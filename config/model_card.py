@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from config.architecture import Architecture
+from config.disclosures import Disclosure
 from config.ranges import Range
 
 SizeBasis = Literal["exact", "range", "inferred", "class"]
@@ -15,6 +17,8 @@ class ModelCard:
 
     size_basis: exact (published), range (published bounds), inferred (closed model, reasoned), class (unknown model).
     tier: B (measured publicly) | C (open architecture) | D (closed, inferred) | E (unknown).
+    disclosure: a reviewed footprint of exactly this version; None for all others, also for a name that only resembles it.
+    architecture: how it is built, None where that is not published.
     operations: subset of {"chat", "completions", "embeddings", "images", "audio", "video", "moderation"}.
     """
 
@@ -35,6 +39,8 @@ class ModelCard:
     url: str
     as_of: str
     note: str
+    disclosure: Disclosure | None = None
+    architecture: Architecture | None = None
 
     @property
     def is_moe(self) -> bool:

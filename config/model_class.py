@@ -72,6 +72,7 @@ class ModelClasses:
             size_basis="inferred",
             tier="E" if card.tier == "E" else "D",
             note=f"assumed from the relative {card.id}. {card.note}".strip(),
+            disclosure=None,
         )
 
 

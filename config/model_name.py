@@ -10,14 +10,19 @@ NAME_LIMIT = 256
 _BEDROCK_PLACES = r"(?:us|eu|apac|jp|au|ca|in|us-gov|global)\."
 _PLACE_PREFIX = re.compile(r"^(us|eu|apac|jp|au|us-gov|global)\.[a-z]")
 _PLACE_SEGMENT = re.compile(r"^(?:bedrock|bedrock_converse|azure)/([a-z]{2}(?:-gov)?-[a-z]+-\d|us|eu|global|global-standard)/")
-_BEDROCK_VENDORS = r"(?:ai21|amazon|anthropic|cohere|google|meta|minimax|mistral|moonshot|moonshotai|nvidia|openai|qwen|writer|xai|zai)\."
-_HOST_MARKS = r"(?:fw|zai|cohere|nvidia|meta(?=-llama))-"
+_BEDROCK_VENDORS = (
+    r"(?:ai21|amazon|anthropic|cohere|google|meta|minimax|mistral|moonshot|moonshotai|nvidia|openai|qwen|stability|twelvelabs|writer|xai|zai)"
+    r"\."
+)
+_HOST_MARKS = r"(?:fw|zai|cohere|nvidia|databricks|meta(?=-llama))-"
 _VENDOR_PREFIX = re.compile(rf"^(?:{_BEDROCK_PLACES})?(?:{_BEDROCK_VENDORS})?(?:{_HOST_MARKS})?")
 _THROUGHPUT = re.compile(r"-\d:0$")
 _WORD_THEN_DIGIT = re.compile(r"(?<=[a-z]{3})(?=\d)")
 _DIGIT_POINT_DIGIT = re.compile(r"(?<=\d)p(?=\d)")
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
-_DATE = re.compile(r"-(?:20\d\d-\d\d-\d\d|20\d{6}|\d\d-\d\d-20\d\d|\d\d-20\d\d|\d\d-\d\d|\d{4}|0\d\d|v\d+(?:-\d+(?:-\d+k)?)?)$")
+_DATE = re.compile(
+    r"-(?:20\d\d-\d\d-\d\d|20\d{6}|2[3-9][01]\d[0-3]\d|\d\d-\d\d-20\d\d|\d\d-20\d\d|\d\d-\d\d|\d{4}|0\d\d|v\d+(?:-\d+(?:-\d+k)?)?)$"
+)
 _PACKAGING = re.compile(
     r"-(?:instruct|chat|it|hf|maas|latest|preview|exp|experimental|beta|default|free|nitro|online|thinking|reasoning|non-reasoning|turbo-instruct|instruct-turbo"
     r"|fp-?\d+|bf-?16|int-?\d+|\d+-?bit|awq|gptq|gguf|mlx|mxfp-?4|nvfp-?4|dynamic|q\d(?:-[k01])?(?:-[sml])?|128e|16e|vision)$"
@@ -25,6 +30,12 @@ _PACKAGING = re.compile(
 _SIZE = re.compile(r"(?<![a-z0-9.])(?:(\d{1,2})x)?(\d{1,4}(?:\.\d{1,2})?)b(?![a-z0-9])")
 _SMALL_SIZE = re.compile(r"(?<![a-z0-9.])(\d{2,3})m(?![a-z0-9])")
 _ACTIVE = re.compile(r"(?<![a-z0-9])a(\d{1,3}(?:\.\d{1,2})?)b(?![a-z0-9])")
+
+
+_TASK_SEGMENTS = frozenset(
+    ("text-to-image", "image-to-image", "text-to-video", "image-to-video", "reference-to-video", "text-to-speech", "edit", "generate")
+)
+"""Last parts of a path that say what to do, not with which model."""
 
 
 class NamedSize(NamedTuple):
@@ -40,8 +51,22 @@ def plain_name(name: str) -> str:
     text = name[:NAME_LIMIT].strip().lower()
     if text.startswith("ft:"):
         text = text[3:].partition(":")[0]
-    text = text.rstrip("/").rpartition("/")[2].partition("@")[0]
+    text = _segments(text)[-1].partition("@")[0]
     return _DIGIT_POINT_DIGIT.sub(".", _THROUGHPUT.sub("", _VENDOR_PREFIX.sub("", text, count=1)))
+
+
+def with_maker(name: str) -> str:
+    """The last two parts of a path as one name (`deepgram/nova-2`, `flux/dev`), empty where there is but one."""
+    segments = _segments(name[:NAME_LIMIT].strip().lower())
+    return "-".join(segments[-2:]) if len(segments) > 1 else ""
+
+
+def _segments(path: str) -> list[str]:
+    """The parts of a path, without those at its end that name a task."""
+    parts = path.rstrip("/").split("/")
+    while len(parts) > 1 and parts[-1] in _TASK_SEGMENTS:
+        parts.pop()
+    return parts
 
 
 def place_in_name(name: str) -> str | None:

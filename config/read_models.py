@@ -1,13 +1,17 @@
 """Reads the model tables into the catalogue. It must never accept a size without its source."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib.resources.abc import Traversable
 from typing import Literal, get_args
 
 from config.catalogue import Catalogue
+from config.disclosures import Disclosure, read_disclosures
 from config.model_card import ModelCard, SizeBasis
 from config.model_class import CLASS_KINDS, ModelClass, ModelClasses
 from config.model_name import key_of
 from config.ranges import Range
+from config.read_architectures import read_architectures
 from config.rows import Row, read_rows
 
 OPERATIONS = ("chat", "completions", "embeddings", "images", "audio", "video", "moderation")
@@ -17,7 +21,9 @@ MODEL_COLUMNS = (
     "id", "vendor", "family", *SIZE_COLUMNS, "size_basis", "tier", "operations",
     "open_weights", "reasoning", "vision", "context_tokens", "released", *SOURCE_COLUMNS,
 )  # fmt: skip
-ALIAS_COLUMNS = ("alias", "model", "note")
+ALIAS_COLUMNS = ("alias", "model", "kind", "note")
+ALIAS_KINDS = ("name", "line")
+"""Another name of the model; or the bare name of a line of models, of which the present member is assumed."""
 CLASS_COLUMNS = ("id", "kind", "prefix", "hint", *SIZE_COLUMNS, "operations", *SOURCE_COLUMNS)
 _TIERS: dict[SizeBasis, tuple[str, ...]] = {"exact": ("B", "C"), "range": ("C", "D"), "inferred": ("D",), "class": ("E",)}
 
@@ -26,19 +32,24 @@ def read_catalogue(folder: Traversable) -> Catalogue:
     """The catalogue of `folder`; raises ValueError naming file, line and column."""
     cards: dict[str, ModelCard] = {}
     names: dict[str, str] = {}
+    disclosures = read_disclosures(folder)
     for row in read_rows(folder, "models.csv", MODEL_COLUMNS):
-        card = _card(row)
+        card = _card(row, disclosures)
         _claim(row, "id", card.id, card.id, names)
         cards[card.id] = card
-    aliases = {}
+    for card_id, architecture in read_architectures(folder, cards.values()).items():
+        cards[card_id] = replace(cards[card_id], architecture=architecture)
+    if strangers := disclosures.keys() - cards.keys():
+        raise ValueError(f"disclosures.csv: column 'model': {min(strangers)!r} is not in models.csv")
+    aliases: dict[str, dict[str, str]] = {kind: {} for kind in ALIAS_KINDS}
     for row in read_rows(folder, "model_aliases.csv", ALIAS_COLUMNS):
         alias, model = row.text("alias"), row.text("model")
         if model not in cards:
             row.refuse("model", f"{model!r} is not in models.csv")
         _claim(row, "alias", alias, model, names)
-        aliases[alias] = model
+        aliases[row.one_of("kind", ALIAS_KINDS)][alias] = model
     classes = [_model_class(row) for row in read_rows(folder, "model_classes.csv", CLASS_COLUMNS)]
-    return Catalogue(cards.values(), aliases, ModelClasses(classes))
+    return Catalogue(cards.values(), aliases["name"], ModelClasses(classes), lines=aliases["line"])
 
 
 def _claim(row: Row, column: str, name: str, model: str, names: dict[str, str]) -> None:
@@ -67,7 +78,7 @@ def _operations(row: Row) -> frozenset[str]:
     return frozenset(found)
 
 
-def _card(row: Row) -> ModelCard:
+def _card(row: Row, disclosures: Mapping[str, Disclosure]) -> ModelCard:
     total, active = _sizes(row)
     if active.value > total.value or active.high > total.high:
         row.refuse("active_b", "exceeds the total")
@@ -92,6 +103,7 @@ def _card(row: Row) -> ModelCard:
         url=row.url("url"),
         as_of=row.text("as_of"),
         note=row.text("note") if basis != "exact" else row.optional("note"),
+        disclosure=disclosures.get(row.text("id")),
     )
 
 

@@ -7,6 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 TAG_NAMES = ("brand", "campaign", "tool", "asset", "stage", "audience", "market", "purpose")
 
 
+MethodName = Literal["metered", "disclosed", "images", "image_tokens", "video", "audio", "embeddings", "moderation", "tokens", "ecologits"]
+"""Methods that may report; each is a file of estimators/methods, but for `metered`."""
+
+
 class Section(BaseModel):
     """Base of all sections: frozen, unknown keys refused."""
 
@@ -43,6 +47,32 @@ class Key(Section):
     models: list[str] | None = Field(default=None, description="Aliases the key may use; null: all.")
 
 
+class Meter(Section):
+    """An energy meter of one's own server, asked beside the calls and shared out among them by tokens and time.
+
+    The meter must see this deployment and nothing else, and its calls must all come through this one process: what others cause is
+    charged to the calls that are seen. `interval_s` is not shorter than Prometheus's scrape interval.
+    """
+
+    kind: Literal["dcgm", "dcgm-power", "kepler", "kepler-pod", "tensorrt-llm", "query"] = Field(
+        description=(
+            "dcgm: DCGM exporter's energy counter (GPUs); dcgm-power: its power gauge; kepler: energy of whole nodes with idle; "
+            "kepler-pod: a pod's share of the GPUs; tensorrt-llm: the server's /energy_metrics (GPUs); query: a PromQL counter in joules."
+        )
+    )
+    url: str = Field(repr=False, description="Base URL of Prometheus, or of the TensorRT-LLM server.")
+    query: str | None = Field(
+        default=None, min_length=1, description="PromQL instead of the kind's own, in the kind's unit; one series per counter."
+    )
+    labels: dict[str, str] = Field(default={}, description="Labels that pick this deployment's series, such as {Hostname: gpu-3}.")
+    interval_s: float = Field(default=30, ge=1, le=3600, description="Seconds between two readings.")
+    boundary: Literal["gpu", "it", "facility"] | None = Field(
+        default=None,
+        description="What the figure contains: gpu alone; it: servers with idle; facility: with cooling. Null: as the kind has it.",
+    )
+    token: str | None = Field(default=None, repr=False, description="Bearer token for the meter; usually ${VAR} or file:/path.")
+
+
 class Deployment(Section):
     provider: str = Field(min_length=1, description="Provider id, such as openai, azure, mistral, simulated.")
     model: str | None = Field(default=None, description="Name at the provider; null keeps the caller's.")
@@ -51,6 +81,7 @@ class Deployment(Section):
     zone: str | None = Field(default=None, description="Grid zone, when the region is unknown to the tables.")
     api_key: str | None = Field(default=None, repr=False, description="Provider key; null forwards the caller's own.")
     catalogue_model: str | None = Field(default=None, description="Catalogue model to weigh it as, when the name does not tell.")
+    meter: Meter | None = Field(default=None, description="A meter of the servers behind it; null: weighed by the model.")
 
 
 class Alias(Section):
@@ -84,7 +115,18 @@ class Weighing(Section):
     operating_prior: Literal["saturated", "typical", "low_traffic"] = Field(
         default="typical", description="How busy the provider's machines are assumed to be; a factor row each."
     )
-    profile: Literal["sci-consumer"] = Field(default="sci-consumer", description="Which lines `gco2e` sums: operational and embodied.")
+    methods: list[MethodName] = Field(
+        default=[],
+        description=(
+            "Methods in the order in which they may weigh; empty: the usual order (a call's own meter, a reviewed disclosure of this very "
+            "version, the operation's own method, tokens). What none of them covers is weighed by tokens, with a warning."
+        ),
+    )
+    profile: Literal["sci-consumer", "ghgp-cat1", "afnor-2314"] = Field(
+        default="sci-consumer",
+        description="Which lines `gco2e` sums: operational and embodied; ghgp-cat1 and afnor-2314 add training and network.",
+    )
+    shadow: list[str] = Field(default=[], description="Methods that weigh each call too, to be compared, such as ecologits; never counted.")
 
 
 class Settings(Section):

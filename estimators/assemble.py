@@ -1,5 +1,6 @@
 """Puts a method's energy, a place's factors and the labels together. It must never let an unknown pass without a warning."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -9,8 +10,11 @@ from config.places import Place
 from estimators.energy import Energy
 from estimators.estimate import Tier
 from estimators.hardware import UNKNOWN_HARDWARE, Hardware
-from estimators.physics_lines import lines_per_gpu_j
-from estimators.prepared import Labels, Prepared
+from estimators.metered import MeterScales
+from estimators.physics_beyond import within
+from estimators.physics_lines import Lines, Serving, lines_per_gpu_j
+from estimators.prepared import Labels, Meters, Prepared
+from estimators.profiles import PROFILES
 
 ASSUMED_HARDWARE: Tier = "D"
 """Tier of an assumed deployment."""
@@ -23,7 +27,7 @@ FINGERPRINT_DIGITS = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What to weigh, where, by which factors and under which assumptions."""
+    """What to weigh, where, by which factors and under which assumptions. meters_count: a call's metered energy goes before the model."""
 
     card: ModelCard
     place: Place
@@ -33,10 +37,29 @@ class Request:
     profile: str
     match_warnings: tuple[str, ...] = ()
     hardware: Hardware = UNKNOWN_HARDWARE
+    meters_count: bool = True
 
 
-def assemble(method: str, version: str, energy: Energy, request: Request) -> Prepared:
-    """The method's `energy` carried through the lines of the request's place, labelled and ready to weigh calls."""
+def prepared_as_usual(energy: Energy, lines: Lines, labels: Labels, meters: Meters | None) -> Prepared:
+    """A Prepared whose lines all follow from the energy."""
+    return Prepared(energy, lines, labels, meters=meters)
+
+
+def assemble(
+    method: str,
+    version: str,
+    energy: Energy,
+    request: Request,
+    *,
+    lines: Lines | None = None,
+    warnings: tuple[str, ...] = (),
+    build: Callable[[Energy, Lines, Labels, Meters | None], Prepared] = prepared_as_usual,
+) -> Prepared:
+    """The method's `energy` carried through the lines of the request's place, labelled and ready to weigh calls.
+
+    lines: those of a method that has its own. warnings: what the method has to say of every call. build: makes the Prepared of a
+    method that replaces lines afterwards.
+    """
     place, factors = request.place, request.factors
     labels = Labels(
         method=method,
@@ -50,10 +73,11 @@ def assemble(method: str, version: str, energy: Energy, request: Request) -> Pre
         intensity_source=place.intensity_source,
         intensity_year=place.intensity_year,
         zone=place.zone,
-        warnings=_warnings(request),
+        warnings=(*_warnings(request), *warnings),
     )
-    lines = lines_per_gpu_j(place, factors, request.operating_prior)
-    return Prepared(energy, lines, labels)
+    serving = Serving(place, factors, request.operating_prior, request.hardware)
+    meters = MeterScales(serving, labels) if request.meters_count else None
+    return build(energy, within(PROFILES[request.profile], lines or lines_per_gpu_j(serving), factors), labels, meters)
 
 
 def _hardware_tier(hardware: Hardware) -> Tier:

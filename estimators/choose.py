@@ -7,9 +7,19 @@ from config.factors import FactorSet
 from config.places import Place
 from estimators.assemble import Request
 from estimators.hardware import UNKNOWN_HARDWARE, Hardware
+from estimators.metered import METHOD as METERED
+from estimators.methods.audio import AudioMethod
+from estimators.methods.disclosed import DisclosedMethod
+from estimators.methods.ecologits_adapter import EcologitsMethod
 from estimators.methods.embeddings import EmbeddingsMethod
+from estimators.methods.image_tokens import ImageTokensMethod
+from estimators.methods.images import ImagesMethod
+from estimators.methods.moderation import ModerationMethod
+from estimators.methods.study import StudyMethod
 from estimators.methods.tokens import TokensMethod
+from estimators.methods.video import VideoMethod
 from estimators.prepared import Prepared
+from estimators.profiles import DEFAULT_PROFILE, PROFILES
 
 
 class Method(Protocol):
@@ -30,13 +40,27 @@ class Method(Protocol):
         """The method's coefficients for one model at one place."""
 
 
-METHODS: tuple[Method, ...] = (EmbeddingsMethod(), TokensMethod())
+METHODS: tuple[Method, ...] = (
+    DisclosedMethod(),
+    EmbeddingsMethod(),
+    ModerationMethod(),
+    ImageTokensMethod(),
+    ImagesMethod(),
+    VideoMethod(),
+    AudioMethod(),
+    TokensMethod(),
+)
 """In order of precedence: the first that covers a request weighs it."""
+
+ON_REQUEST: tuple[Method, ...] = (EcologitsMethod(), StudyMethod())
+"""Weigh only when they are named, as the method asked for or as a shadow beside it."""
 
 FALLBACK: Method = METHODS[-1]
 """Weighs operations that no method covers, with a warning: a rough figure stands, a silent zero does not."""
 
-PROFILES = ("sci-consumer",)
+NOT_COVERED = "operation-not-covered"
+"""Warning on what the fallback weighs."""
+
 OPERATING_PRIORS = ("saturated", "typical", "low_traffic")
 
 
@@ -47,20 +71,22 @@ def prepare(
     *,
     operation: str = "chat",
     operating_prior: str = "typical",
-    profile: str = "sci-consumer",
+    profile: str = DEFAULT_PROFILE,
     match_warnings: tuple[str, ...] = (),
     method: str | None = None,
     hardware: Hardware = UNKNOWN_HARDWARE,
+    methods: tuple[str, ...] = (),
 ) -> Prepared:
     """What weighs calls to `card` at `place`, on `hardware` as far as that is known; the named method, else the first that covers.
 
-    An operation that none covers is weighed by tokens with the warning `operation-not-covered`. Raises ValueError for a method,
-    prior or profile that does not exist.
+    methods: ids in the order in which they may weigh, `metered` among them where a call's own meter is to go before those after it;
+    empty: the usual order, meters first. An operation that none covers is weighed by tokens with the warning `operation-not-covered`.
+    Raises ValueError for a method, prior or profile that does not exist.
     """
     _refuse_unknown("operating prior", operating_prior, OPERATING_PRIORS)
-    _refuse_unknown("profile", profile, PROFILES)
-    chosen = _choose(operation, card, method)
-    warnings = match_warnings if chosen.covers(operation, card) else (*match_warnings, "operation-not-covered")
+    _refuse_unknown("profile", profile, tuple(PROFILES))
+    chosen = _choose(operation, card, method, methods)
+    warnings = match_warnings if chosen.covers(operation, card) else (*match_warnings, NOT_COVERED)
     return chosen.prepare(
         Request(
             card=card,
@@ -71,16 +97,39 @@ def prepare(
             profile=profile,
             match_warnings=warnings,
             hardware=hardware,
+            meters_count=method is None and _meters_go_first(chosen, methods),
         )
     )
 
 
-def _choose(operation: str, card: ModelCard, method: str | None) -> Method:
+def known_methods() -> tuple[str, ...]:
+    """Ids of the methods that can be named."""
+    return tuple(method.id for method in (*METHODS, *ON_REQUEST))
+
+
+def named(method: str) -> Method:
+    """The method of this id. Raises ValueError for one that does not exist."""
+    _refuse_unknown("method", method, known_methods())
+    return next(known for known in (*METHODS, *ON_REQUEST) if known.id == method)
+
+
+def _choose(operation: str, card: ModelCard, method: str | None, methods: tuple[str, ...]) -> Method:
+    by_id = {known.id: known for known in (*METHODS, *ON_REQUEST)}
     if method is not None:
-        by_id = {known.id: known for known in METHODS}
         _refuse_unknown("method", method, tuple(by_id))
         return by_id[method]
-    return next((known for known in METHODS if known.covers(operation, card)), FALLBACK)
+    for name in methods:
+        _refuse_unknown("method", name, (METERED, *by_id))
+    order = tuple(by_id[name] for name in methods if name != METERED) if methods else METHODS
+    return next((known for known in order if known.covers(operation, card)), FALLBACK)
+
+
+def _meters_go_first(chosen: Method, methods: tuple[str, ...]) -> bool:
+    """True when a call's own meter comes before the chosen method; a fallback that is not listed comes last."""
+    if not methods:
+        return True
+    place = {name: at for at, name in enumerate(methods)}
+    return METERED in place and place[METERED] < place.get(chosen.id, len(methods))
 
 
 def _refuse_unknown(what: str, name: str, known: tuple[str, ...]) -> None:

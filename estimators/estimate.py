@@ -21,7 +21,8 @@ class Estimate(NamedTuple):
 
     it_energy_wh is before PUE, facility_energy_wh after. operational_gco2e is location-based, yearly average, lifecycle;
     market_based_gco2e stands beside it only where a factor is published. training_gco2e and network_gco2e are separate lines,
-    outside the default profile. quality is the tier of the part with the largest share of the variance.
+    outside the default profile; network_gco2e is None where the bytes are not known. primary_energy_mj and adpe_kgsbeq rest on weak
+    factors. quality is the tier of the part with the largest share of the variance.
     """
 
     method: str

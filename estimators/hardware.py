@@ -11,6 +11,7 @@ class Hardware:
     gpu: generation, such as `h100`, `b200`, `a100` (any spelling that hardware names use). gpus: accelerators that serve one copy.
     precision: of the weights, such as `bf16`, `fp8`, `int4`. batch: requests decoded together, on average, >= 1.
     attention_data_parallel: copies of the attention part among which requests are split, 1 when it is sharded like the rest.
+    stack: an older serving software with factor rows `stack.<name>.*`, such as `2024`; None: today's.
     """
 
     gpu: str | None = None
@@ -18,6 +19,7 @@ class Hardware:
     precision: str | None = None
     batch: float | None = None
     attention_data_parallel: int | None = None
+    stack: str | None = None
 
 
 UNKNOWN_HARDWARE = Hardware()
@@ -30,9 +32,9 @@ PRECISION_WORDS = {
     "float8": "fp8",
     "int8": "fp8",
     "w8a8": "fp8",
-    "mxfp4": "int4",
-    "nvfp4": "int4",
-    "fp4": "int4",
+    "mxfp4": "fp4",
+    "nvfp4": "fp4",
+    "float4": "fp4",
     "w4a16": "int4",
     "awq": "int4",
     "gptq": "int4",
@@ -44,14 +46,12 @@ PRECISION_WORDS = {
 def gpu_id(name: str | None, known: Collection[str]) -> str | None:
     """The factor rows' id of an accelerator in any spelling (`NVIDIA H100 80GB HBM3` is `h100`); None when unknown.
 
-    known: ids of factor rows, of which `gpu.<id>.static_scale` names the accelerators. The longest id that the name contains wins.
+    known: ids of factor rows, of which `gpu.<id>.memory_gb` names the accelerators. The longest id that the name contains wins.
     """
     if name is None:
         return None
     plain = name.lower().replace("-", "").replace(" ", "").replace("_", "")
-    rows = (
-        row.removeprefix("gpu.").removesuffix(".static_scale") for row in known if row.startswith("gpu.") and row.endswith(".static_scale")
-    )
+    rows = (row.removeprefix("gpu.").removesuffix(".memory_gb") for row in known if row.startswith("gpu.") and row.endswith(".memory_gb"))
     return max((gpu for gpu in rows if gpu in plain), key=len, default=None)
 
 

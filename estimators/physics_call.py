@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 from config.catalogue import ModelCard
 from config.factors import FactorSet
-from estimators.hardware import UNKNOWN_HARDWARE, Hardware
+from estimators.hardware import UNKNOWN_HARDWARE, Hardware, gpu_id
 from estimators.physics import energy_form
-from estimators.physics_lines import average, log_sd
 from estimators.physics_mixture import fleet
 from estimators.quantity import LogVariance, Quantity, around, multiply
 
@@ -16,6 +15,7 @@ class CallEnergy:
     """What a method knows of a model's GPU energy, in joules; doubts in scopes method, provider and model.
 
     steady_doubt is common to all that does not depend on the batch: prefill, attention and the per-call constant.
+    image_token: the vision encoder's part of one token of a picture; the reading of it is prefill.
     """
 
     prefill_mean_j: float
@@ -25,7 +25,7 @@ class CallEnergy:
     call_mean_j: float
     steady_doubt: LogVariance
     decode: Quantity
-    image: Quantity
+    image_token: Quantity
     tokens_per_image: float
 
 
@@ -33,12 +33,12 @@ def call_energy(card: ModelCard, factors: FactorSet, operating_prior: str, hardw
     """The coefficients of `card` over the fleet of deployments that may serve it under the operating prior and the known hardware."""
     form = energy_form(factors)
     mixture = fleet(card, factors, operating_prior, hardware)
-    own = _form_doubt(card, factors)
+    own = _form_doubt(card, factors, hardware)
     decode = _widened(mixture.quantity(form.decode_gpu_j_per_token), own)
-    prefill_form = around(1.0, LogVariance(method=log_sd(factors["prefill.j_per_token_per_b"].range) ** 2))
+    prefill_form = around(1.0, LogVariance(method=factors["prefill.sd_form"].value ** 2))
     prefill = multiply(_widened(mixture.quantity(form.prefill_gpu_j_per_token), own), prefill_form)
     attention = mixture.quantity(form.attention_gpu_j_per_token_per_context_token)
-    encoder = average(factors["vision.encoder_j_per_image"].range, "method")
+    known_image_tokens = card.architecture.image_tokens if card.architecture else None
     return CallEnergy(
         prefill_mean_j=prefill.mean,
         cached_token_ratio=factors["prefill.cached_token_ratio"].value,
@@ -47,17 +47,21 @@ def call_energy(card: ModelCard, factors: FactorSet, operating_prior: str, hardw
         call_mean_j=factors["frontend.cpu_s_per_call"].value * factors["frontend.w_per_core"].value,
         steady_doubt=prefill.variance,
         decode=decode,
-        image=_widened(encoder, own),
-        tokens_per_image=factors["vision.tokens_per_image"].value,
+        image_token=_widened(mixture.quantity(form.encoder_gpu_j_per_token), own),
+        tokens_per_image=known_image_tokens or factors["vision.tokens_per_image"].value,
     )
 
 
-def _form_doubt(card: ModelCard, factors: FactorSet) -> LogVariance:
+def _form_doubt(card: ModelCard, factors: FactorSet, hardware: Hardware) -> LogVariance:
     """What the form itself does not know: the software stack (shared by all models), and how this architecture departs from it."""
     model = factors["form.sd_moe" if card.is_moe else "form.sd_dense"].value ** 2
+    if card.architecture is None:
+        model += factors["form.sd_unknown_architecture"].value ** 2
     if card.size_basis == "class":
         model += factors["form.sd_unknown_model"].value ** 2
-    return LogVariance(method=factors["form.sd_stack"].value ** 2, model=model)
+    gpu = gpu_id(hardware.gpu, factors)
+    provider = factors[f"gpu.{gpu}.sd"].value ** 2 if gpu else 0.0
+    return LogVariance(method=factors["form.sd_stack"].value ** 2, provider=provider, model=model)
 
 
 def _widened(q: Quantity, doubt: LogVariance) -> Quantity:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from config.factors import FactorSet
 from config.places import Place
 from config.ranges import Range
+from estimators.hardware import UNKNOWN_HARDWARE, Hardware
 from estimators.physics_mixture import serving_w
 from estimators.quantity import Z95, LogVariance, Quantity, add, around, exact, multiply, scale
 
@@ -13,12 +14,16 @@ WH_PER_J = 1 / 3600
 KWH_PER_WH = 1 / 1000
 SECONDS_PER_YEAR = 365.25 * 24 * 3600
 GRAMS_PER_KG = 1000
+ML_PER_LITRE = 1000
 HIGH_SLACK = 1.15
 """How far p95 of a log-normal may pass the stated high end of a lopsided range, so as to cover more of its low side; a definition."""
 
 
 class Lines(NamedTuple):
-    """Each line of an estimate per GPU joule of the call, in the line's own unit, with the doubt that the line adds."""
+    """Each line of an estimate per GPU joule of the call, in the line's own unit, with the doubt that the line adds.
+
+    The last two lie beyond serving (physics_beyond.py fills them in); the network's is per byte.
+    """
 
     it_energy_wh: Quantity
     facility_energy_wh: Quantity
@@ -30,15 +35,35 @@ class Lines(NamedTuple):
     primary_energy_mj: Quantity
     adpe_kgsbeq: Quantity
     market_based_gco2e: Quantity | None
+    training_gco2e: Quantity | None = None
+    network_gco2e_per_byte: Quantity | None = None
 
 
-def lines_per_gpu_j(place: Place, factors: FactorSet, operating_prior: str) -> Lines:
-    """All lines of one GPU joule served at `place`; gco2e is operational + embodied (profile sci-consumer)."""
-    utilisation = factors[f"utilisation.{operating_prior}"].range
-    it_wh = scale(host_and_idle(factors, utilisation), WH_PER_J)
-    facility_wh = multiply(it_wh, average(place.pue, "provider"))
-    power_w = serving_w(factors)
-    gpu_seconds = around(1 / power_w.p50, power_w.variance)
+class Serving(NamedTuple):
+    """Where and how a model is served, as far as the lines depend on it."""
+
+    place: Place
+    factors: FactorSet
+    operating_prior: str
+    hardware: Hardware = UNKNOWN_HARDWARE
+
+    @property
+    def utilisation(self) -> Range:
+        """Share of the time that provisioned GPUs serve."""
+        return self.factors[f"utilisation.{self.operating_prior}"].range
+
+
+def lines_per_gpu_j(serving: Serving) -> Lines:
+    """All lines of one GPU joule; gco2e is operational + embodied (profile sci-consumer)."""
+    it_wh = scale(host_and_idle(serving.factors, serving.utilisation), WH_PER_J)
+    return lines_through(exact(1.0), it_wh, multiply(it_wh, average(serving.place.pue, "provider")), serving)
+
+
+def lines_through(gpu_j: Quantity, it_wh: Quantity, facility_wh: Quantity, serving: Serving) -> Lines:
+    """All lines of an energy known at three boundaries: joules of the GPUs (time and hardware follow), Wh of servers and facility."""
+    place, factors, utilisation = serving.place, serving.factors, serving.utilisation
+    power_w = serving_w(factors, serving.hardware)
+    gpu_seconds = multiply(gpu_j, around(1 / power_w.p50, power_w.variance))
     operational = scale(multiply(facility_wh, average(place.gco2e_per_kwh, "zone")), KWH_PER_WH)
     embodied = scale(multiply(gpu_seconds, _embodied_per_gpu_second(factors, utilisation, "kgco2e")), GRAMS_PER_KG)
     water_ml = add(
@@ -57,6 +82,12 @@ def lines_per_gpu_j(place: Place, factors: FactorSet, operating_prior: str) -> L
         adpe_kgsbeq=_with_embodied(facility_wh, place.adpe_kgsbeq_per_kwh, gpu_seconds, factors, utilisation, "kgsbeq"),
         market_based_gco2e=_market_based(facility_wh, place),
     )
+
+
+def embodied_water_ml_per_gpu_second(factors: FactorSet, operating_prior: str) -> Quantity:
+    """Water of making the machines, ml per second of serving; an order of magnitude, in no other line."""
+    utilisation = factors[f"utilisation.{operating_prior}"].range
+    return scale(_embodied_per_gpu_second(factors, utilisation, "water_l"), ML_PER_LITRE)
 
 
 def host_and_idle(factors: FactorSet, utilisation: Range) -> Quantity:

@@ -10,7 +10,8 @@ from config.catalogue import ModelCard
 from config.factors import FactorSet
 from config.ranges import Range
 from estimators.hardware import UNKNOWN_HARDWARE, Hardware, gpu_id, precision_id
-from estimators.physics import Deployment, gpus_needed
+from estimators.model_shape import Shape, shape_of
+from estimators.physics import BYTES_PER_GB, Deployment, gpus_needed
 from estimators.quantity import Z95, LogVariance, Quantity
 
 GPUS = ("h100", "b200", "a100")
@@ -55,11 +56,11 @@ def fleet(card: ModelCard, factors: FactorSet, operating_prior: str, hardware: H
 
     Total and active size go up and down together.
     """
-    choices = _choices(factors, operating_prior, hardware)
+    choices = _choices(card, factors, operating_prior, hardware)
     spread = card.active_params_b.high > card.active_params_b.low or card.total_params_b.high > card.total_params_b.low
     return Fleet(
         tuple(
-            (weight, _deployments(_Sizes(at(card.total_params_b, z), at(card.active_params_b, z), card.is_moe), factors, choices))
+            (weight, _deployments(shape_of(card, at(card.total_params_b, z), at(card.active_params_b, z)), factors, choices))
             for z, weight in (NORMAL_NODES if spread else ((0.0, 1.0),))
         )
     )
@@ -73,66 +74,110 @@ def at(span: Range, z: float) -> float:
     return span.value * math.exp(abs(z) / Z95 * math.log(end / span.value))
 
 
-def serving_w(factors: FactorSet) -> Quantity:
-    """Mean power of one serving GPU, W, over the GPU generations; its doubt belongs to scope `provider`."""
+def serving_w(factors: FactorSet, hardware: Hardware = UNKNOWN_HARDWARE) -> Quantity:
+    """Mean power of one serving GPU, W: of the known one, else over the GPU generations; its doubt belongs to scope `provider`."""
+    known = gpu_id(hardware.gpu, factors)
     logs = [
         (math.log(at(factors[f"gpu.{gpu}.serving_w"].range, z)), share * weight)
-        for gpu, share in _shares(factors, GPUS)
+        for gpu, share in ([(known, 1.0)] if known else _shares(factors, GPUS))
         for z, weight in NORMAL_NODES
     ]
     mean = math.fsum(log * weight for log, weight in logs)
     return Quantity(math.exp(mean), LogVariance(provider=math.fsum(weight * (log - mean) ** 2 for log, weight in logs)))
 
 
-class _Sizes(NamedTuple):
-    """One assumption on a model's size, billions of parameters."""
+class _Stack(NamedTuple):
+    """How an older serving software scales the energy of today's."""
 
-    total_b: float
-    active_b: float
-    is_moe: bool
+    static: float = 1.0
+    dynamic: float = 1.0
 
 
 class _Choices(NamedTuple):
-    """What the deployment may be: (value, share) of each fact; `gpus` None means as many as the weights need."""
+    """What the deployment may be: (value, share) of each fact. `gpus` None: as many as the weights need, times one of `copies`.
+
+    context_tokens: that a request keeps in memory, which bounds the batch; None where the batch is known.
+    """
 
     gpus: int | None
+    copies: tuple[tuple[int, float], ...]
     generations: tuple[tuple[str, float], ...]
     precisions: tuple[tuple[str, float], ...]
     batches: tuple[tuple[float, float], ...]
+    least_batch: float
+    context_tokens: float | None
+    attention_parallel: float
+    stack: _Stack
 
 
-def _choices(factors: FactorSet, operating_prior: str, hardware: Hardware) -> _Choices:
+def _choices(card: ModelCard, factors: FactorSet, operating_prior: str, hardware: Hardware) -> _Choices:
     generation, precision = gpu_id(hardware.gpu, factors), precision_id(hardware.precision, factors)
     batch = factors[f"batch.{operating_prior}"].range
+    double = factors["fleet.double_gpus_share"].value
+    context = factors["fleet.context_tokens_reasoning" if card.reasoning else "fleet.context_tokens"].value
+    parallel = hardware.attention_data_parallel
     return _Choices(
         gpus=hardware.gpus,
+        copies=((1, 1.0),) if hardware.gpus else ((1, 1 - double), (2, double)),
         generations=((generation, 1.0),) if generation else tuple(_shares(factors, GPUS)),
-        precisions=((precision, 1.0),) if precision else tuple(_shares(factors, PRECISIONS)),
+        precisions=((precision, 1.0),) if precision else _precisions(card, factors),
         batches=((max(hardware.batch, 1.0), 1.0),) if hardware.batch else tuple((max(at(batch, z), 1.0), w) for z, w in NORMAL_NODES),
+        least_batch=max(batch.low, 1.0),
+        context_tokens=None if hardware.batch else context,
+        attention_parallel=1.0 if parallel is not None and parallel > 1 else 0.0,
+        stack=_stack(hardware.stack, factors),
     )
 
 
-def _deployments(sizes: _Sizes, factors: FactorSet, choices: _Choices) -> tuple[Weighted, ...]:
+def _stack(name: str | None, factors: FactorSet) -> _Stack:
+    if name is None:
+        return _Stack()
+    return _Stack(factors[f"stack.{name}.static_scale"].value, factors[f"stack.{name}.dynamic_scale"].value)
+
+
+def _precisions(card: ModelCard, factors: FactorSet) -> tuple[tuple[str, float], ...]:
+    """The precision in which a model was published, with the share of those who serve it so; else the fleet's."""
+    native = precision_id(card.architecture.native_precision, factors) if card.architecture else None
+    fleet_wide = _shares(factors, PRECISIONS)
+    if native is None:
+        return tuple(fleet_wide)
+    as_published = factors["fleet.native_precision_share"].value
+    return ((native, as_published), *((name, share * (1 - as_published)) for name, share in fleet_wide))
+
+
+def _deployments(shape: Shape, factors: FactorSet, choices: _Choices) -> tuple[Weighted, ...]:
     headroom = factors["fleet.memory_headroom_ratio"].value
-    active_b = min(sizes.active_b, sizes.total_b)
     found = []
-    for (gpu, gpu_share), (precision, precision_share) in product(choices.generations, choices.precisions):
-        static, dynamic = factors[f"gpu.{gpu}.static_scale"].value, factors[f"gpu.{gpu}.dynamic_scale"].value
+    for (gpu, gpu_share), (precision, precision_share), (copies, copies_share) in product(
+        choices.generations, choices.precisions, choices.copies
+    ):
+        memory_gb = factors[f"gpu.{gpu}.memory_gb"].value
         width = factors[f"precision.{precision}.bytes_per_param"].value
-        gpus = choices.gpus or gpus_needed(sizes.total_b, width, factors[f"gpu.{gpu}.memory_gb"].value, headroom)
+        gpus = choices.gpus or copies * gpus_needed(shape.total_params_b, width, memory_gb, headroom)
+        most = _most_requests(shape, gpus * memory_gb - shape.total_params_b * width, choices)
         for batch, batch_share in choices.batches:
             deployment = Deployment(
-                total_params_b=sizes.total_b,
-                active_params_b=active_b,
-                is_moe=sizes.is_moe,
-                bytes_per_param=width,
+                shape=shape,
                 gpus=gpus,
-                static_scale=static,
-                dynamic_scale=dynamic,
-                batch=batch,
+                batch=min(batch, most),
+                bytes_per_param=width,
+                static_scale=factors[f"gpu.{gpu}.static_scale"].value * choices.stack.static,
+                dynamic_scale=factors[f"gpu.{gpu}.dynamic_scale"].value * choices.stack.dynamic,
+                attention_scale=factors[f"gpu.{gpu}.attention_scale"].value * choices.stack.dynamic,
+                step_scale=factors[f"precision.{precision}.step_scale"].value,
+                stream_scale=factors[f"precision.{precision}.stream_scale"].value,
+                matmul_scale=factors[f"precision.{precision}.matmul_scale"].value,
+                attention_parallel=choices.attention_parallel,
             )
-            found.append(Weighted(deployment, gpu_share * precision_share * batch_share))
+            found.append(Weighted(deployment, gpu_share * precision_share * copies_share * batch_share))
     return tuple(found)
+
+
+def _most_requests(shape: Shape, free_gb: float, choices: _Choices) -> float:
+    """Requests whose keys and values fit beside the weights; never below the least batch of the prior."""
+    if choices.context_tokens is None:
+        return math.inf
+    return max(free_gb * BYTES_PER_GB / (shape.kv_bytes_per_token * choices.context_tokens), choices.least_batch)
 
 
 def _shares(factors: FactorSet, names: Sequence[str]) -> list[tuple[str, float]]:

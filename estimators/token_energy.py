@@ -10,19 +10,19 @@ from estimators.usage import Usage, UsageSource
 
 
 class TokenEnergy:
-    """Prefill, decode, attention and vision of one deployment, ready for the hot path."""
+    """Prefill, decode, attention and vision of one deployment, ready for the hot path; token_energy_many.py repeats it for columns."""
 
-    __slots__ = ("_call_variance", "_energy", "_moments", "_sds", "_shape", "per_unit_j")
+    __slots__ = ("call_variance", "energy", "moments", "per_unit_j", "sds", "shape")
 
     def __init__(self, energy: CallEnergy, call_variance: Mapping[tuple[UsageSource, bool], float]) -> None:
         """call_variance: variance of the logarithm by who counted and whether the answer was cut."""
-        self._energy = energy
-        self._call_variance = call_variance
+        self.energy = energy
+        self.call_variance = call_variance
         steady, decode = energy.steady_doubt, energy.decode.variance
-        self._sds = tuple(math.sqrt(v) for v in (*steady[:3], *decode[:3]))
+        self.sds = tuple(math.sqrt(v) for v in (*steady[:3], *decode[:3]))
         cross = math.fsum(math.sqrt(x * y) for x, y in zip(steady[:3], decode[:3], strict=True))
-        self._moments = (math.exp(steady.total), math.exp(decode.total), 2 * math.exp(cross))
-        self._shape = (
+        self.moments = (math.exp(steady.total), math.exp(decode.total), 2 * math.exp(cross))
+        self.shape = (
             energy.call_mean_j,
             energy.prefill_mean_j,
             1 - energy.cached_token_ratio,
@@ -34,21 +34,21 @@ class TokenEnergy:
 
     def gpu_energy_j(self, usage: Usage) -> Quantity:
         """Its mean does not depend on who counted."""
-        call_j, prefill_j, cached_saving, per_context, attention_j, decode_j = self._shape
+        call_j, prefill_j, cached_saving, per_context, attention_j, decode_j = self.shape
         n_in, n_out = usage.input_tokens, usage.output_tokens
         fresh = n_in - cached_saving * usage.cached_input_tokens
         steady = call_j + prefill_j * fresh * (1 + n_in * per_context) + attention_j * n_out * (n_in + n_out / 2)
         decode = decode_j * n_out
         mean = steady + decode
-        call = self._call_variance[usage.source, usage.partial]
+        call = self.call_variance[usage.source, usage.partial]
         if mean <= 0:
             return Quantity(0.0, LogVariance(call=call))
         a = steady / mean
         b = decode / mean
-        steady_moment, decode_moment, cross_moment = self._moments
+        steady_moment, decode_moment, cross_moment = self.moments
         moment = a * a * steady_moment + b * b * decode_moment + a * b * cross_moment
         shared = math.log(moment) if moment > 1 else 0.0
-        sm, sp, so, dm, dp, do = self._sds
+        sm, sp, so, dm, dp, do = self.sds
         method = (a * sm + b * dm) ** 2
         provider = (a * sp + b * dp) ** 2
         model = (a * so + b * do) ** 2
@@ -61,10 +61,10 @@ class TokenEnergy:
         return energy
 
     def _with_images(self, energy: Quantity, usage: Usage, call: float) -> Quantity:
-        """The vision encoder's energy on top; image tokens are inside the input tokens already."""
-        images = usage.input_images or usage.image_input_tokens / self._energy.tokens_per_image
-        image = self._energy.image
-        return add(energy, Quantity(image.p50 * images * math.exp(-call / 2), image.variance._replace(call=call)))
+        """The vision encoder's energy on top; the image tokens themselves are inside the input tokens already."""
+        tokens = usage.image_input_tokens or usage.input_images * self.energy.tokens_per_image
+        encoder = self.energy.image_token
+        return add(energy, Quantity(encoder.p50 * tokens * math.exp(-call / 2), encoder.variance._replace(call=call)))
 
 
 def _per_unit(energy: CallEnergy) -> PerUnit:

@@ -14,7 +14,7 @@ from proxy.meter.usage import read_usage
 from proxy.passage import Passage
 from proxy.respond import respond_whole
 from proxy.rooms import Rooms
-from proxy.settle import meter_nothing_seen, meter_whole, record, weigh
+from proxy.settle import meter_nothing_seen, meter_whole, record, take_reading, weigh
 from proxy.splice import append_member, replace_exact
 from proxy.tag import call_header, deployment_headers, figures_of, footprint_headers, footprint_member
 from proxy.upstream.base import Headers, UpstreamReply
@@ -55,6 +55,8 @@ async def _weighed(rooms: Rooms, passage: Passage, headers: Headers, body: bytes
     passage.usage = read_usage(head.usage_raw) if head.usage_raw is not None else None
     if passage.usage is None:
         await meter_whole(rooms, passage, body, head)
+    if head.reading is not None:
+        take_reading(passage, head.reading)
     tags = [call_header(passage.call_id)]
     estimate = await weigh(rooms, passage)
     if estimate is None:

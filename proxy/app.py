@@ -1,8 +1,10 @@
 """Builds the house: which rooms there are, which path leads where, what is opened at start and closed at the end."""
 
+import asyncio
 import dataclasses
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from starlette.middleware.cors import CORSMiddleware
@@ -17,11 +19,12 @@ from proxy.clock import Clock
 from proxy.endpoints import ENDPOINT_BY_PATH
 from proxy.endpoints.base import Endpoint
 from proxy.errors import NotFound
-from proxy.http_client import close_session, open_session
+from proxy.http_client import close_session, fetch, open_session
 from proxy.ledger.spool import Spool, spool_path
 from proxy.ledger.store import Store
 from proxy.ledger.writer import LedgerWriter
 from proxy.log import CallLog, LineWriter
+from proxy.meters.board import Board
 from proxy.metrics import Metrics
 from proxy.models import PATH as MODELS_PATH
 from proxy.models import list_models
@@ -30,6 +33,7 @@ from proxy.pipeline import carry
 from proxy.policy.candidates import SIMULATED_PATTERN, Candidates, candidates_from, unmatched_candidate
 from proxy.rooms import Rooms
 from proxy.secret import hashing_secret
+from proxy.shadow import Shadows, shadow_scales
 from proxy.simulate.door import SimulatedUpstream
 from proxy.tag import OUR_HEADERS
 from proxy.upstream.base import Upstream
@@ -58,6 +62,8 @@ class App:
         self._rooms: Rooms
         self._front: ASGIApp
         self._writer: LedgerWriter
+        self._meters: Board | None = None
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Opens the ledger, the client session and the doors. Raises StartError."""
@@ -74,13 +80,20 @@ class App:
         )
         self._session = open_session()
         self._writer.start()
+        self._shadows = Shadows(self._writer)
+        self._shadows.start()
         self._metrics.watch_ledger(self._writer)
+        self._metrics.watch_shadows(self._shadows)
         self._metrics.watch_log(self._log_writer)
         self._doors: dict[str, Upstream] = {"wire": WireUpstream(self._session), "simulated": SimulatedUpstream(clock=self._clock)}
         self._enter(self._settings)
 
     async def stop(self) -> None:
         """Flushes the ledger and closes what start opened."""
+        if self._meters is not None:
+            await self._meters.close()
+        await asyncio.gather(*self._closing)
+        await self._shadows.close()
         await self._writer.close()
         await close_session(self._session)
         self._store.close()
@@ -102,15 +115,31 @@ class App:
 
     def _enter(self, settings: Settings) -> None:
         rooms = self._build(settings)
+        self._change_meters(rooms.meters)
         front: ASGIApp = Front(rooms, create_web(self._web_rooms(rooms)))
         origins = settings.server.cors.origins
         if origins:
             front = CORSMiddleware(front, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED_HEADERS)
         self._rooms, self._front = rooms, front
 
+    def _change_meters(self, meters: Board | None) -> None:
+        """The new meters begin, the old ones end; a reload begins their accounts anew."""
+        old, self._meters = self._meters, meters
+        if meters is not None:
+            meters.start()
+        if old is not None:
+            closing = asyncio.get_running_loop().create_task(old.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    def _board(self, candidates: Candidates) -> Board | None:
+        rows = (*candidates.exact.values(), *(row for _, row in candidates.patterns))
+        metered = [candidate for row in rows for candidate in row if candidate.meter is not None]
+        return Board(metered, partial(fetch, self._session), self._clock) if metered else None
+
     def _build(self, settings: Settings) -> Rooms:
         candidates = candidates_from(settings, self._tables.places)
-        weighing = settings.weighing
+        rules = _weighing_rules(settings)
         return Rooms(
             settings=settings,
             tables=self._tables,
@@ -118,12 +147,15 @@ class App:
             doorkeeper=Doorkeeper(settings, hashing_secret(settings, self._store.path)),
             candidates=candidates,
             unmatched=unmatched_candidate(settings, candidates, self._tables.places),
-            scales=Scales(self._tables, WeighingRules(operating_prior=weighing.operating_prior, profile=weighing.profile)),
+            scales=Scales(self._tables, rules),
             doors=self._doors,
             recorder=self._writer,
             observer=self._metrics,
             call_log=CallLog(self._log_writer),
             metadata_tags=tuple(settings.metadata_tags),
+            meters=self._board(candidates),
+            shadows=self._shadows,
+            shadow_scales=shadow_scales(settings.weighing.shadow, self._tables, rules),
         )
 
     def web_rooms(self) -> WebRooms:
@@ -201,6 +233,11 @@ def _endpoint(path: str) -> Endpoint | None:
     if endpoint is None and path.startswith("/v1/") and ("//" in path or path.endswith("/")):
         endpoint = ENDPOINT_BY_PATH.get("/" + "/".join(part for part in path.split("/") if part))
     return endpoint
+
+
+def _weighing_rules(settings: Settings) -> WeighingRules:
+    weighing = settings.weighing
+    return WeighingRules(operating_prior=weighing.operating_prior, profile=weighing.profile, methods=tuple(weighing.methods))
 
 
 def _built_in(settings: Settings) -> Iterable[str]:

@@ -28,7 +28,10 @@ class Caller:
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One attempt upstream: who served it, what was counted, and the opinion on it (None: nothing was generated or weighing failed)."""
+    """One attempt upstream: who served it, what was counted, and the opinion on it (None: nothing was generated or weighing failed).
+
+    shadows: opinions of other methods, to be compared; they never count.
+    """
 
     attempt_id: str
     ordinal: int
@@ -48,6 +51,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     request_bytes: int
     response_bytes: int
     latency_s: float
+    shadows: tuple[Estimate, ...] = ()
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):

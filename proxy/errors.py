@@ -2,7 +2,7 @@
 
 GrammageError
 ├── InternalError         500  internal_error
-├── BadRequest            400  malformed_json, invalid_type, missing_model, missing_input, invalid_tag, invalid_header
+├── BadRequest            400  malformed_json, invalid_type, missing_model, missing_input, too_many_rows, invalid_tag, invalid_header
 ├── Unauthorized          401  invalid_api_key
 ├── Forbidden             403  not_allowed, admin_only, model_not_allowed
 ├── NotFound              404  unknown_model, unknown_call, unknown_path

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import urllib.request
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -12,6 +13,9 @@ KEEP_ALIVE_S = 4.5
 """Shorter than what common servers keep (uvicorn: 5 s): a call on a connection that the other side is closing would fail."""
 
 READ_BUFFER_BYTES = 256 * 1024
+MOST_PAGE_BYTES = 4 * 1024 * 1024
+OK = 200
+PAGE_S = 10.0
 
 
 def open_session() -> aiohttp.ClientSession:
@@ -45,6 +49,31 @@ def egress_proxy(url: str) -> str | None:
     if urllib.request.proxy_bypass(host):
         return None
     return urllib.request.getproxies().get(parts.scheme)
+
+
+class FetchError(Exception):
+    """A small page could not be had; the text says why, without its address."""
+
+
+async def fetch(session: aiohttp.ClientSession, url: str, query: Mapping[str, str], headers: Mapping[str, str]) -> bytes:
+    """The body of a small page: a meter's, a table's. Raises FetchError when it is not there in time, not a 200, or too large."""
+    try:
+        async with asyncio.timeout(PAGE_S):
+            async with session.get(
+                url, params=dict(query), headers=dict(headers), proxy=egress_proxy(url), allow_redirects=False
+            ) as response:
+                if response.status != OK:
+                    raise FetchError(f"answers {response.status}")
+                body = await response.content.read(MOST_PAGE_BYTES + 1)
+                while body and len(body) <= MOST_PAGE_BYTES and (more := await response.content.read(MOST_PAGE_BYTES + 1 - len(body))):
+                    body += more
+    except TimeoutError as error:
+        raise FetchError(f"does not answer within {PAGE_S:g} s") from error
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise FetchError("cannot be reached") from error
+    if len(body) > MOST_PAGE_BYTES:
+        raise FetchError(f"answers more than {MOST_PAGE_BYTES} bytes")
+    return body
 
 
 async def close_session(session: aiohttp.ClientSession) -> None:

@@ -49,8 +49,10 @@ class Passage:
     retry_count: int = 0
     idempotency_key_hash: str | None = None
     usage: Usage | None = None
+    meter_warnings: tuple[str, ...] = ()
     estimate: Estimate | None = None
     unweighed_reason: str | None = None
+    entry: CallRecord | None = None
 
     @property
     def model(self) -> str:

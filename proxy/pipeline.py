@@ -16,9 +16,10 @@ from proxy.foresee import foresee, is_asked
 from proxy.headers import value_of
 from proxy.outgoing import forces_usage, request_for
 from proxy.passage import CLIENT_CLOSED_REQUEST, Passage
+from proxy.policy.served_place import placed, telling_header
 from proxy.relay import EventStream, is_event_stream
 from proxy.rooms import Rooms
-from proxy.settle import record
+from proxy.settle import record, weigh_in_shadow
 from proxy.upstream.base import UpstreamReply, WholeReply
 
 _log = logging.getLogger("grammage.pipeline")
@@ -46,8 +47,10 @@ async def carry(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
         if passage is None or not passage.head_sent:
             await send_error(send, InternalError("the proxy failed on this call; its log holds the reason."))
     finally:
-        if passage is not None and not passage.recorded:
-            record(rooms, passage)
+        if passage is not None:
+            if not passage.recorded:
+                record(rooms, passage)
+            weigh_in_shadow(rooms, passage)
 
 
 async def _refuse(passage: Passage | None, error: GrammageError, send: Send) -> None:
@@ -116,6 +119,10 @@ async def _send(rooms: Rooms, passage: Passage, query: bytes) -> UpstreamReply:
             if reply.status != REFUSED and len(rooms.refuse_forced_usage) < MOST_REFUSALS:
                 rooms.refuse_forced_usage.add(asked_of)
     passage.status = reply.status
+    telling = telling_header(passage.candidate)
+    told = value_of(reply.headers, telling) if telling else None
+    if told:
+        passage.candidate = placed(passage.candidate, told, rooms.tables.places)
     request_id = value_of(reply.headers, b"x-request-id")
     passage.upstream_request_id = request_id[:128].decode("latin-1") if request_id else None
     return reply

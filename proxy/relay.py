@@ -16,7 +16,7 @@ from proxy.meter.sse import Relay
 from proxy.passage import Passage
 from proxy.respond import respond_head
 from proxy.rooms import Rooms
-from proxy.settle import meter_stream, prepared_for, record, weigh
+from proxy.settle import meter_stream, prepared_for, record, take_reading, weigh
 from proxy.tag import call_header, deployment_headers, figures_of, footprint_headers, footprint_member
 from proxy.upstream.base import Headers, UpstreamReply
 
@@ -96,6 +96,7 @@ class EventStream:
         passage, rooms = self._passage, self._rooms
         try:
             await meter_stream(passage, relay.usage_raw, relay.kept, relay.seen_bytes)
+            take_reading(passage, relay.reading)
             estimate = await weigh(rooms, passage)
         except Exception:  # noqa: BLE001  # the edge: what we add may fail, the client's answer may not
             _log.exception("call %s goes out unweighed", passage.call_id)

@@ -12,7 +12,9 @@ from config.tables import Tables
 from proxy.auth import Doorkeeper
 from proxy.call import CallRecord
 from proxy.clock import Clock
+from proxy.meters.board import Board
 from proxy.policy.candidates import Candidate, Candidates
+from proxy.shadow import Shadows, ShadowScales
 from proxy.sweep import Sweeper
 from proxy.upstream.base import Upstream
 from proxy.watch import PATIENCE_S, ClientWatch
@@ -62,6 +64,9 @@ class Rooms:
     observer: Observer
     call_log: CallLogger
     metadata_tags: tuple[str, ...]
+    shadows: Shadows
+    shadow_scales: ShadowScales
+    meters: Board | None = None
     sweeper: Sweeper = field(default_factory=lambda: Sweeper(PATIENCE_S))
     refuse_forced_usage: set[tuple[Candidate, str]] = field(default_factory=set)
 

@@ -3,20 +3,24 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from estimators.estimate import Estimate
 from estimators.prepared import Prepared
 from estimators.usage import Usage
 from proxy.clock import uuid7
+from proxy.meter.energy import Reading
 from proxy.meter.fallback import count_prompt, count_stream, count_whole, guess_input_tokens
 from proxy.meter.reply import ReplyHead
 from proxy.meter.usage import read_usage
+from proxy.meters.board import SILENT, Board
 from proxy.passage import Passage, record_of
 from proxy.rooms import Rooms
+from proxy.shadow import Weighed
+from proxy.weigh import WEIGHING_TROUBLE
 
 _log = logging.getLogger("grammage.settle")
 NOT_GENERATED = "not_generated"
-WEIGHING_TROUBLE = (ArithmeticError, ValueError, LookupError, TypeError, AttributeError)
 
 
 async def meter_whole(rooms: Rooms, passage: Passage, body: bytes, head: ReplyHead) -> None:
@@ -41,6 +45,16 @@ async def meter_stream(passage: Passage, usage_raw: bytes | None, kept: Sequence
         counted = await asyncio.to_thread(count_stream, passage.ask, kept, seen_bytes, partial=partial)
         usage = counted if usage is None else _larger(usage, counted)
     passage.usage = usage
+
+
+def take_reading(passage: Passage, reading: Reading | None) -> None:
+    """Puts the energy that the provider returned on the passage's usage; an answer that was cut has a figure for a part of it at most."""
+    usage = passage.usage
+    if reading is None or usage is None or usage.partial:
+        return
+    passage.meter_warnings = reading.warnings
+    if reading.metered is not None:
+        passage.usage = replace(usage, metered=reading.metered)
 
 
 async def meter_nothing_seen(passage: Passage) -> None:
@@ -87,14 +101,38 @@ async def weigh(rooms: Rooms, passage: Passage) -> Estimate | None:
     if prepared is None:
         return None
     try:
+        if rooms.meters is not None:
+            usage = _by_own_meter(rooms.meters, passage, prepared, usage)
         most = rooms.scales.most_output_tokens(passage.ask) if usage.partial else None
-        passage.estimate = prepared.estimate(usage, possible_output_tokens=most)
+        travelled = passage.request_bytes + passage.response_bytes
+        estimate = prepared.estimate(usage, possible_output_tokens=most, network_bytes=travelled)
+        if passage.meter_warnings:
+            estimate = estimate._replace(warnings=(*estimate.warnings, *passage.meter_warnings))
+        passage.estimate = estimate
     except WEIGHING_TROUBLE as error:
         _unweighed(passage, error)
         return None
     if not usage.partial and usage.output_tokens:
         rooms.scales.learn(passage.ask.alias, usage.output_tokens)
     return passage.estimate
+
+
+def _by_own_meter(meters: Board, passage: Passage, prepared: Prepared, usage: Usage) -> Usage:
+    """The usage with its share of the deployment's own meter; as it was where there is none, or the provider's figure is there already.
+
+    A call that was cut is noted, so that others do not pay for it, and weighed by the model: how far the provider went on is not known.
+    """
+    meter = meters.of(passage.candidate)
+    if meter is None:
+        return usage
+    metered = meter.share(prepared.gpu_energy_j(usage).mean, passage.sent, passage.received)
+    if usage.metered is not None or usage.partial:
+        return usage
+    if metered is None:
+        passage.meter_warnings = (*passage.meter_warnings, SILENT)
+        return usage
+    passage.usage = replace(usage, metered=metered)
+    return passage.usage
 
 
 def _unweighed(passage: Passage, error: Exception) -> None:
@@ -108,7 +146,24 @@ def record(rooms: Rooms, passage: Passage) -> "asyncio.Future[None] | None":
         passage.unweighed_reason = NOT_GENERATED
     entry = record_of(passage, uuid7(rooms.clock.now_ms()), rooms.clock.perf())
     passage.recorded = True
+    passage.entry = entry
     future = rooms.recorder.append(entry)
     rooms.observer.observe(entry)
     rooms.call_log.write(entry)
     return future
+
+
+def weigh_in_shadow(rooms: Rooms, passage: Passage) -> None:
+    """Hands a recorded call to the methods that run beside the chosen one; for when its answer has left."""
+    entry, usage = passage.entry, passage.usage
+    if not rooms.shadow_scales or entry is None or usage is None:
+        return
+    weighed = Weighed(
+        record=entry,
+        candidate=passage.candidate,
+        model=passage.weighed_model,
+        usage=usage,
+        possible_output_tokens=rooms.scales.most_output_tokens(passage.ask) if usage.partial else None,
+        network_bytes=passage.request_bytes + passage.response_bytes,
+    )
+    rooms.shadows.take(weighed, rooms.shadow_scales)

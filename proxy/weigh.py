@@ -1,8 +1,9 @@
 """Turns usage and a deployment into an estimate. It must never fail a call: trouble is reported, the answer goes out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import estimators
+from config.catalogue import ModelCard
 from config.tables import Tables
 from estimators.estimate import Estimate
 from estimators.prepared import Prepared
@@ -17,12 +18,22 @@ LEARNING_RATE = 0.1
 """How fast the usual length of an alias's answers follows what is seen."""
 
 
+WEIGHING_TROUBLE = (ArithmeticError, ValueError, LookupError, TypeError, AttributeError)
+"""What weighing may raise for a usage or a model that nobody thought of."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeighingRules:
-    """What the configuration says of weighing."""
+    """What the configuration says of weighing. method: the one to weigh by, None for the usual choice."""
 
     operating_prior: str
     profile: str
+    methods: tuple[str, ...] = ()
+    method: str | None = None
+
+    def by(self, method: str) -> "WeighingRules":
+        """The same rules for one method."""
+        return replace(self, method=method)
 
 
 class Scales:
@@ -49,12 +60,18 @@ class Scales:
             operation=operation,
             operating_prior=self._rules.operating_prior,
             profile=self._rules.profile,
+            methods=self._rules.methods,
             match_warnings=match.warnings,
+            method=self._rules.method,
         )
         if len(self._prepared) >= REMEMBERED:
             self._prepared.clear()
         self._prepared[(candidate, model, operation)] = prepared
         return prepared
+
+    def card(self, candidate: Candidate, model: str) -> ModelCard:
+        """The catalogue's facts of `model` served by `candidate`."""
+        return self._tables.catalogue.resolve(candidate.weigh_as or model).card
 
     def forecast(self, prepared: Prepared, ask: Ask) -> Estimate:
         """What the call should weigh, before its answer: prompt by length, answer by its limit and the alias's usual length."""

@@ -8,12 +8,19 @@ from config.catalogue import ModelCard
 from config.factors import Factor, FactorSet, read_factors
 from config.places import Place
 from config.ranges import Range
+from config.read_models import read_catalogue
 
 
 @cache
 def shipped_factors() -> FactorSet:
     """The rows of factors.csv."""
     return read_factors(files("config").joinpath("data"), version="test", fingerprint="f" * 64)
+
+
+@cache
+def shipped_card(name: str) -> ModelCard:
+    """The card that the shipped catalogue gives for `name`."""
+    return read_catalogue(files("config").joinpath("data")).resolve(name).card
 
 
 def with_factor(factor_id: str, *, value: float | None = None, low: float | None = None, high: float | None = None) -> FactorSet:

@@ -16,6 +16,7 @@ from config.settings import Deployment, Settings
 from config.tables import Tables, load_tables
 from proxy.cli.output import Cell, Format, message, show_rows
 from proxy.cli.place_hints import place_hints
+from proxy.shadow import shadow_refusals
 
 COLUMNS = ("alias", "provider", "model", "region", "zone", "place_assumed", "size_basis", "tier", "warnings")
 NAMED_BY_CALLER = "(the caller's)"
@@ -38,7 +39,7 @@ def check_config(
     forecast = expected_series(
         settings, [(str(row["alias"]), str(row["provider"]), str(row["zone"])) for row in rows if row["model"] != NAMED_BY_CALLER]
     )
-    refusals = start_refusals(settings)
+    refusals = (*start_refusals(settings), *shadow_refusals(settings.weighing.shadow))
     if form is Format.JSON:
         _show_json(name, rows, forecast, refusals)
     elif rows or form is Format.CSV:

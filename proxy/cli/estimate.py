@@ -1,155 +1,117 @@
 """`grammage estimate`: weighs a call before it is made. It must never show a figure without its range, tier and method."""
 
-import json
-from typing import Annotated, NamedTuple
+import re
+from typing import Annotated, NoReturn
 
 import typer
 
-from config.catalogue import ModelMatch
-from config.place import Place
 from config.tables import Tables, load_tables
-from estimators import Estimate, Usage, prepare
-from estimators.quantity import LogVariance, Quantity
-from proxy.cli.output import Cell, Format, message, show_rows, two_digits
+from estimators.planned import OPERATIONS, PlanIncomplete, Planned
+from estimators.profiles import DEFAULT_PROFILE
+from proxy.cli.estimate_show import show_many, show_one
+from proxy.cli.estimate_weigh import CHOICES, Question, Weighed, weigh
+from proxy.cli.output import Format, message
 from proxy.cli.place_hints import place_hints
 
-LINES = (
-    ("gco2e", "gCO2e", "gco2e"),
-    ("  operational", "gCO2e", "operational_gco2e"),
-    ("  embodied", "gCO2e", "embodied_gco2e"),
-    ("facility energy", "Wh", "facility_energy_wh"),
-    ("IT energy", "Wh", "it_energy_wh"),
-    ("water", "mL", "water_ml"),
-)
-COLUMNS = ("line", "unit", "expected", "p5", "p95")
-SCOPES = {
-    "method": "how the calculation itself fits servers in use",
-    "provider": "how the provider runs its machines",
-    "model": "how large the model is",
-    "zone": "how much carbon the electricity carries where it runs",
-    "call": "how many tokens the call will take",
-}
-TIERS = {
-    "A": "metered, or a reviewed disclosure",
-    "B": "the same model measured in a public benchmark",
-    "C": "an open architecture, modelled",
-    "D": "a closed model or an assumed place, inferred",
-    "E": "a class default, for want of facts",
-}
+SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
+OPTIONS = {"cached_input_tokens": "--cached-tokens", "width": "--size", "height": "--size"}
+"""Fields of a plan that the command line calls by another word."""
 
-
-class _Weighed(NamedTuple):
-    match: ModelMatch
-    place: Place
-    usage: Usage
-    estimate: Estimate
+Whole = int | None
+Real = float | None
+Word = str | None
 
 
 def estimate(
-    model: Annotated[str, typer.Option("--model", "-m", help="Model, as its provider names it.")],
-    input_tokens: Annotated[int, typer.Option("--input-tokens", "-i", min=0, help="Input tokens, cached ones included.")],
-    output_tokens: Annotated[int, typer.Option("--output-tokens", "-o", min=0, help="Output tokens, reasoning included.")],
-    provider: Annotated[str | None, typer.Option("--provider", help="Who serves it; default: the model's vendor.")] = None,
-    region: Annotated[str | None, typer.Option("--region", help="Cloud region, such as swedencentral.")] = None,
-    zone: Annotated[str | None, typer.Option("--zone", help="Grid zone, such as FR, when the region is unknown.")] = None,
+    model: Annotated[list[str], typer.Option("--model", "-m", help="Model, as its provider names it; repeat it to compare several.")],
+    input_tokens: Annotated[Whole, typer.Option("--input-tokens", "-i", min=0, help="Input tokens, cached ones included.")] = None,
+    output_tokens: Annotated[Whole, typer.Option("--output-tokens", "-o", min=0, help="Output tokens, reasoning included.")] = None,
     cached_tokens: Annotated[int, typer.Option("--cached-tokens", min=0, help="Input tokens read from the provider's cache.")] = 0,
-    exact: Annotated[bool, typer.Option("--exact", help="The token counts are the provider's own, not a forecast.")] = False,
+    operation: Annotated[Word, typer.Option("--operation", help=f"{', '.join(OPERATIONS)}; default: what the model does.")] = None,
+    images: Annotated[Whole, typer.Option("--images", min=1, help="Pictures to make; default 1.")] = None,
+    size: Annotated[Word, typer.Option("--size", help="Pixels of a picture or a clip, such as 1024x1536.")] = None,
+    quality: Annotated[Word, typer.Option("--quality", help="The provider's word, such as low, high or hd.")] = None,
+    steps: Annotated[Whole, typer.Option("--steps", min=1, help="Denoising steps of a diffusion model.")] = None,
+    input_images: Annotated[int, typer.Option("--input-images", min=0, help="Pictures to read, edit or vary.")] = 0,
+    video_seconds: Annotated[Real, typer.Option("--video-seconds", min=0.1, help="Length of the clip.")] = None,
+    fps: Annotated[Real, typer.Option("--fps", min=1, help="Frames per second of the clip.")] = None,
+    audio_seconds: Annotated[Real, typer.Option("--audio-seconds", min=0.1, help="Length of what is heard or spoken.")] = None,
+    characters: Annotated[Whole, typer.Option("--characters", min=1, help="Length of the text to speak.")] = None,
+    provider: Annotated[Word, typer.Option("--provider", help="Who serves it; default: the model's vendor.")] = None,
+    region: Annotated[Word, typer.Option("--region", help="Cloud region, such as swedencentral.")] = None,
+    zone: Annotated[Word, typer.Option("--zone", help="Grid zone, such as FR, when the region is unknown.")] = None,
+    prior: Annotated[str, typer.Option("--prior", help=f"How busy the machines are: {', '.join(CHOICES['prior'])}.")] = "typical",
+    profile: Annotated[str, typer.Option("--profile", help=f"Boundary: {', '.join(CHOICES['profile'])}.")] = DEFAULT_PROFILE,
+    method: Annotated[Word, typer.Option("--method", help=f"One of {', '.join(CHOICES['method'])}; default: by operation.")] = None,
+    beside: Annotated[list[str] | None, typer.Option("--beside", help="Method to show beside; may be repeated.")] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="The counts are the provider's own, not a forecast.")] = False,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
 ) -> None:
     """Weigh a call before it is made: energy, gCO2e with its range, water, and how well each part is known."""
-    if cached_tokens > input_tokens:
-        raise typer.BadParameter("cached tokens are a part of the input tokens; they cannot be more", param_hint="--cached-tokens")
-    usage = Usage(
-        input_tokens=input_tokens,
-        cached_input_tokens=cached_tokens,
-        output_tokens=output_tokens,
+    width, height = _pixels(size)
+    planned = Planned(
+        operation=operation, input_tokens=input_tokens, cached_input_tokens=cached_tokens, output_tokens=output_tokens,
+        images=images, input_images=input_images, width=width, height=height, quality=quality, steps=steps,
+        video_seconds=video_seconds, fps=fps, audio_seconds=audio_seconds, characters=characters,
         source="provider" if exact else "estimated",
-    )
-    if not model.strip():
-        raise typer.BadParameter("is empty; name a model, such as gpt-4o-mini", param_hint="--model")
+    )  # fmt: skip
+    others = tuple(beside or ())
+    question = Question(provider=provider, region=region, zone=zone, prior=prior, profile=profile, method=method, beside=others)
+    _check_choices(question)
     tables = load_tables()
-    weighed = _weigh(tables, model, provider, region, zone, usage)
-    if form is Format.JSON:
-        print(json.dumps(_as_json(model, weighed), indent=2, ensure_ascii=False))
+    found = [_weighed(tables, name, planned, question) for name in _names(model)]
+    if len(found) == 1:
+        show_one(found[0], form)
     else:
-        show_rows(_rows(weighed.estimate, indented=form is Format.TABLE), COLUMNS, form)
-    if form is Format.TABLE:
-        print("\n".join([*_facts(model, weighed), "", *_meaning(weighed.estimate)]))
-    elif weighed.estimate.warnings:
-        message(f"warnings: {', '.join(weighed.estimate.warnings)}")
-    served_by = provider or ("" if "provider-unknown" in weighed.place.warnings else weighed.place.provider)
-    for hint in place_hints(tables.places, provider=served_by, region=region, zone=zone, warnings=weighed.place.warnings):
+        show_many(found, form)
+    for hint in dict.fromkeys(hint for one in found for hint in _hints(tables, one, question)):
         message(hint)
 
 
-def _weigh(tables: Tables, model: str, provider: str | None, region: str | None, zone: str | None, usage: Usage) -> _Weighed:
-    match = tables.catalogue.resolve(model)
-    known = {row.provider for row in tables.places.providers()}
-    vendor = match.card.vendor.lower()
-    place = tables.places.resolve(provider or (vendor if vendor in known else "unknown"), region=region, zone=zone)
-    operation = "embeddings" if match.card.operations == {"embeddings"} else "chat"
-    prepared = prepare(match.card, place, tables.factors, operation=operation, match_warnings=match.warnings)
-    return _Weighed(match, place, usage, prepared.estimate(usage))
+def _weighed(tables: Tables, model: str, planned: Planned, question: Question) -> Weighed:
+    try:
+        return weigh(tables, model, planned, question)
+    except PlanIncomplete as problem:
+        option = OPTIONS.get(problem.field, f"--{problem.field.replace('_', '-')}")
+        raise typer.BadParameter(f"{model}: {problem}", param_hint=option) from problem
+    except ValueError as problem:
+        raise typer.BadParameter(f"{model}: {problem}", param_hint="--method") from problem
 
 
-def _rows(weighed: Estimate, *, indented: bool) -> list[dict[str, Cell]]:
-    quantities: list[tuple[str, str, Quantity]] = [(name, unit, getattr(weighed, field)) for name, unit, field in LINES]
-    return [
-        {"line": name if indented else name.strip(), "unit": unit, "expected": each.mean, "p5": each.p5, "p95": each.p95}
-        for name, unit, each in quantities
-    ]
+def _names(models: list[str]) -> list[str]:
+    """The models, each once."""
+    if not all(name.strip() for name in models):
+        raise typer.BadParameter("is empty; name a model, such as gpt-4o-mini", param_hint="--model")
+    return list(dict.fromkeys(models))
 
 
-def _as_json(model: str, weighed: _Weighed) -> dict[str, object]:
-    result, place = weighed.estimate, weighed.place
-    quantities: dict[str, Quantity] = {field: getattr(result, field) for _, _, field in LINES}
-    return {
-        "model": model,
-        "weighed_as": weighed.match.card.id,
-        "match": weighed.match.match,
-        **{field: {"expected": each.mean, "p5": each.p5, "p95": each.p95} for field, each in quantities.items()},
-        "quality": result.quality,
-        "quality_parts": result.quality_parts._asdict(),
-        "method": f"{result.method}@{result.method_version}",
-        "profile": result.profile,
-        "factor_set": result.factor_set,
-        "provider": place.provider,
-        "region": place.region,
-        "zone": place.zone,
-        "place_assumed": place.assumed,
-        "gco2e_per_kwh": result.gco2e_per_kwh,
-        "intensity_source": result.intensity_source,
-        "intensity_year": result.intensity_year,
-        "warnings": list(result.warnings),
-    }
+def _pixels(size: str | None) -> tuple[int, int] | tuple[None, None]:
+    if size is None:
+        return None, None
+    found = SIZE.fullmatch(size.strip().lower())
+    if found is None or not int(found[1]) or not int(found[2]):
+        raise typer.BadParameter(f"{size!r} is no size; write width x height, such as 1024x1536", param_hint="--size")
+    return int(found[1]), int(found[2])
 
 
-def _facts(model: str, weighed: _Weighed) -> list[str]:
-    result, place, card = weighed.estimate, weighed.place, weighed.match.card
-    parts = ", ".join(f"{name} {tier}" for name, tier in result.quality_parts._asdict().items())
-    where = f"{place.provider} {place.region or ''}".strip() + (" (assumed)" if place.assumed else "")
-    named = "" if card.id == model else f", weighed as {card.id}"
-    source = f"{result.intensity_source} {result.intensity_year}"
-    return [
-        f"model      {model}{named} ({card.vendor}, size {card.size_basis})",
-        f"place      {where}, grid {place.zone}: {two_digits(result.gco2e_per_kwh)} gCO2e/kWh, {source}",
-        f"quality    {result.quality} ({TIERS[result.quality]}); {parts}",
-        f"method     {result.method}@{result.method_version}, profile {result.profile}, factor set {result.factor_set}",
-        *([f"warnings   {', '.join(result.warnings)}"] if result.warnings else []),
-    ]
+def _check_choices(question: Question) -> None:
+    """Names what exists where a word does not."""
+    for option, words in (
+        ("prior", (question.prior,)),
+        ("profile", (question.profile,)),
+        ("method", (question.method,) if question.method else ()),
+        ("beside", question.beside),
+    ):
+        for word in words:
+            if word not in CHOICES[option]:
+                _refuse_choice(option, word)
 
 
-def _meaning(weighed: Estimate) -> list[str]:
-    """The range in plain language."""
-    quantity = weighed.gco2e
-    if quantity.p50 <= 0:
-        return ["No tokens, no footprint: give the tokens that the call will take."]
-    low, high, expected = (two_digits(each) for each in (quantity.p5, quantity.p95, quantity.mean))
-    return [
-        f"Expect about {expected} g; anything from {low} to {high} g is plausible under the stated assumptions.",
-        f"Most of the doubt is about {SCOPES[_largest(quantity.variance)]}.",
-    ]
+def _refuse_choice(option: str, word: str) -> NoReturn:
+    raise typer.BadParameter(f"{word!r} does not exist; known: {', '.join(CHOICES[option])}", param_hint=f"--{option}")
 
 
-def _largest(variance: LogVariance) -> str:
-    return max(variance._fields, key=lambda scope: float(getattr(variance, scope)))
+def _hints(tables: Tables, weighed: Weighed, question: Question) -> list[str]:
+    place = weighed.place
+    served_by = question.provider or ("" if "provider-unknown" in place.warnings else place.provider)
+    return list(place_hints(tables.places, provider=served_by, region=question.region, zone=question.zone, warnings=place.warnings))

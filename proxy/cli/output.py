@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -29,8 +29,15 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-def show_rows(rows: Sequence[Row], columns: Sequence[str], form: Format, *, title: str | None = None) -> None:
-    """Prints `rows`, in this order of columns; tables show two significant digits, JSON and CSV all of them."""
+def show_rows(
+    rows: Sequence[Row],
+    columns: Sequence[str],
+    form: Format,
+    *,
+    title: str | None = None,
+    number: Callable[[float], str] | None = None,
+) -> None:
+    """Prints `rows`, in this order of columns; tables show two significant digits (or what `number` makes), JSON and CSV all of them."""
     if form is Format.JSON:
         print(json.dumps([{column: row.get(column) for column in columns} for row in rows], indent=2, ensure_ascii=False))
     elif form is Format.CSV:
@@ -38,7 +45,7 @@ def show_rows(rows: Sequence[Row], columns: Sequence[str], form: Format, *, titl
         writer.writeheader()
         writer.writerows({column: row.get(column) for column in columns} for row in rows)
     else:
-        _show_table(rows, columns, title)
+        _show_table(rows, columns, title, number or two_digits)
 
 
 def message(text: str) -> None:
@@ -59,30 +66,30 @@ def _exponent(number: float) -> int:
     return int(f"{number:.1e}".partition("e")[2])
 
 
-def _text(cell: Cell) -> str:
+def _text(cell: Cell, number: Callable[[float], str]) -> str:
     if cell is None:
         return "-"
     if isinstance(cell, bool):
         return "yes" if cell else "no"
-    return two_digits(cell) if isinstance(cell, float) else str(cell)
+    return number(cell) if isinstance(cell, float) else str(cell)
 
 
-def _show_table(rows: Sequence[Row], columns: Sequence[str], title: str | None) -> None:
+def _show_table(rows: Sequence[Row], columns: Sequence[str], title: str | None, number: Callable[[float], str]) -> None:
     """A table; with headings of several lines where it is narrow, and a block for each row where a figure would be torn apart."""
     from rich.console import Console  # slow to import; only tables need it
 
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
     unlimited = console.options.update(max_width=ANY_WIDTH)
-    table = _table(rows, columns, title, between=" ")
+    table = _table(rows, columns, title, number, between=" ")
     if console.measure(table, options=unlimited).maximum > console.width:
-        table = _table(rows, columns, title, between="\n")
+        table = _table(rows, columns, title, number, between="\n")
     if console.measure(table, options=unlimited).minimum <= console.width:
         console.print(table)
     else:
-        console.print("\n\n".join(_block(row, columns) for row in rows), markup=False, soft_wrap=True)
+        console.print("\n\n".join(_block(row, columns, number) for row in rows), markup=False, soft_wrap=True)
 
 
-def _table(rows: Sequence[Row], columns: Sequence[str], title: str | None, *, between: str) -> "Table":
+def _table(rows: Sequence[Row], columns: Sequence[str], title: str | None, number: Callable[[float], str], *, between: str) -> "Table":
     from rich import box  # as above
     from rich.table import Table
     from rich.text import Text
@@ -92,11 +99,13 @@ def _table(rows: Sequence[Row], columns: Sequence[str], title: str | None, *, be
         numeric = any(isinstance(row.get(column), int | float) and not isinstance(row.get(column), bool) for row in rows)
         table.add_column(column.replace("_", between), justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
     for row in rows:
-        table.add_row(*(Text(_text(row.get(column))) for column in columns))
+        table.add_row(*(Text(_text(row.get(column), number)) for column in columns))
     return table
 
 
-def _block(row: Row, columns: Sequence[str]) -> str:
+def _block(row: Row, columns: Sequence[str], number: Callable[[float], str]) -> str:
     lead, *rest = columns
     margin = max(map(len, columns))
-    return "\n".join((_text(row.get(lead)), *(f"  {column.replace('_', ' '):<{margin}}  {_text(row.get(column))}" for column in rest)))
+    return "\n".join(
+        (_text(row.get(lead), number), *(f"  {column.replace('_', ' '):<{margin}}  {_text(row.get(column), number)}" for column in rest))
+    )

@@ -107,7 +107,15 @@ def quantity_columns(quantity: str) -> tuple[str, ...]:
     return (quantity, f"{quantity}_p50", *variances)
 
 
-ESTIMATES = (*ESTIMATE_FACTS, *(column for quantity in QUANTITIES for column in quantity_columns(quantity)))
+FIGURES = tuple(column for quantity in QUANTITIES for column in quantity_columns(quantity))
+
+Role = Literal["chosen", "shadow"]
+
+CHOSEN: Role = "chosen"
+SHADOW: Role = "shadow"
+"""Whether an opinion is the one that counts, or that of a method which ran beside it to be compared."""
+
+ESTIMATES = (*ESTIMATE_FACTS, *FIGURES, "role")
 
 RETAGS = ("call_id", "name", "created_ms", "value")
 
@@ -148,7 +156,7 @@ KINDS: dict[str, Kind] = {
     "gco2e_per_kwh": "double",
     "intensity_year": "integer",
     **dict.fromkeys(USAGE_COUNTS, "bigint"),
-    **{column: "double" for column in ESTIMATES if column not in ESTIMATE_FACTS},
+    **dict.fromkeys(FIGURES, "double"),
 }
 """Every column that is not text."""
 
@@ -164,9 +172,12 @@ NULLABLE = frozenset(
         "usage_source",
         "partial",
         *USAGE_COUNTS,
-        *(column for column in ESTIMATES if column not in ESTIMATE_FACTS),
+        *FIGURES,
     }
 )
 
-REVISIONS = ("0001",)
+DEFAULTS = {"role": CHOSEN}
+"""What rows have that were written before the column was; rows of today name it."""
+
+REVISIONS = ("0001", "0002")
 """Schema revisions, oldest first, as in migrations/versions; this code reads and writes the last."""

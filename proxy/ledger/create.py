@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Final
 
-from proxy.ledger.columns import INDICES, KEYS, KINDS, NULLABLE, REVISIONS, TABLES, Kind
+from proxy.ledger.columns import DEFAULTS, INDICES, KEYS, KINDS, NULLABLE, REVISIONS, TABLES, Kind
 
 _TYPES: Final[dict[Kind, str]] = {
     "text": "TEXT",
@@ -42,5 +42,13 @@ def statements() -> list[str]:
 
 
 def _create_table(name: str) -> str:
-    columns = [f"{column} {_TYPES[KINDS.get(column, 'text')]}{'' if column in NULLABLE else ' NOT NULL'}" for column in TABLES[name]]
+    columns = [f"{column} {_TYPES[KINDS.get(column, 'text')]}{_default(column)}{_not_null(column)}" for column in TABLES[name]]
     return f"CREATE TABLE {name} ({', '.join(columns)}, PRIMARY KEY ({', '.join(KEYS[name])}))"
+
+
+def _default(column: str) -> str:
+    return f" DEFAULT '{DEFAULTS[column]}'" if column in DEFAULTS else ""
+
+
+def _not_null(column: str) -> str:
+    return "" if column in NULLABLE else " NOT NULL"

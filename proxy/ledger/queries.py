@@ -25,7 +25,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from estimators.quantity import NOTHING, LogVariance, Quantity, ScopeKeys
 from proxy.errors import StartError
-from proxy.ledger.columns import REVISIONS, SCOPED_QUANTITIES, SCOPES, USAGE_COUNTS
+from proxy.ledger.columns import CHOSEN, REVISIONS, SCOPED_QUANTITIES, SCOPES, USAGE_COUNTS
 from proxy.ledger.server import missing_driver
 from proxy.ledger.store import Store, sqlite_path
 from proxy.ledger.tables import attempts, calls, estimates, retags
@@ -56,7 +56,7 @@ _BY_COLUMN: Final = {"model": attempts.c.model, "provider": attempts.c.provider,
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """Which calls to sum and by what: started at or after since_ms and before until_ms; of each attempt the newest opinion of `method`,
-    or of any method when it is None.
+    a shadow's too, or the newest that counts when it is None.
     """
 
     by: Dimension
@@ -246,8 +246,7 @@ def _opinions(connection: Connection, selection: Selection, key: ColumnElement[s
 def _is_newest(method: str | None) -> ColumnElement[bool]:
     others = estimates.alias("others")
     newest = select(others.c.estimate_id).where(others.c.attempt_id == attempts.c.attempt_id)
-    if method is not None:
-        newest = newest.where(others.c.method == method)
+    newest = newest.where(others.c.role == CHOSEN if method is None else others.c.method == method)
     newest = newest.order_by(others.c.created_ms.desc(), others.c.estimate_id.desc()).limit(1)
     return and_(estimates.c.attempt_id == attempts.c.attempt_id, estimates.c.estimate_id == newest.scalar_subquery())
 
@@ -286,8 +285,12 @@ def _unweighed(connection: Connection, selection: Selection, key: ColumnElement[
         select(key.label("key"), attempts.c.unweighed_reason, func.count().label("attempts"))
         .select_from(calls.join(attempts, attempts.c.call_id == calls.c.call_id))
         .where(attempts.c.unweighed_reason.is_not(None))
-        .where(~select(literal(1)).where(estimates.c.attempt_id == attempts.c.attempt_id).correlate(attempts).exists())
+        .where(~select(literal(1)).where(_counts_for_attempt()).correlate(attempts).exists())
         .group_by(key, attempts.c.unweighed_reason)
     )
     found = connection.execute(_in_period(statement, selection)).mappings()
     return [Unweighed(key=row["key"], reason=row["unweighed_reason"], attempts=row["attempts"]) for row in found]
+
+
+def _counts_for_attempt() -> ColumnElement[bool]:
+    return and_(estimates.c.attempt_id == attempts.c.attempt_id, estimates.c.role == CHOSEN)

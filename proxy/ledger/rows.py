@@ -10,7 +10,7 @@ import msgspec
 from estimators.estimate import Estimate
 from estimators.quantity import Quantity
 from proxy.call import AttemptRecord, CallRecord
-from proxy.ledger.columns import ATTEMPTS, CALLS, QUANTITIES, SCOPED_QUANTITIES, USAGE_COUNTS
+from proxy.ledger.columns import ATTEMPTS, CALLS, CHOSEN, QUANTITIES, SCOPED_QUANTITIES, SHADOW, USAGE_COUNTS, Role
 
 Row = tuple[object, ...]
 
@@ -43,15 +43,17 @@ def rows_of(records: Iterable[CallRecord]) -> Rows:
             counted = _NO_USAGE if usage is None else _usage_facts(usage)
             rows.attempts.append((record.call_id, *_attempt_facts(attempt), *counted))
             if attempt.estimate is not None:
-                rows.estimates.append(estimate_row(record, attempt, attempt.estimate))
+                rows.estimates.append(estimate_row(record, attempt, attempt.estimate, CHOSEN))
+            for shadow in attempt.shadows:
+                rows.estimates.append(estimate_row(record, attempt, shadow, SHADOW))
     return rows
 
 
-def estimate_row(record: CallRecord, attempt: AttemptRecord, estimate: Estimate) -> Row:
-    """The opinion formed during the call. It bears the attempt's own id, so that writing it twice is writing it once."""
+def estimate_row(record: CallRecord, attempt: AttemptRecord, estimate: Estimate, role: Role = CHOSEN) -> Row:
+    """The opinion formed during the call, or beside it. Its id follows from the attempt's: writing it twice is writing it once."""
     row: list[object] = [
         attempt.attempt_id,
-        attempt.attempt_id,
+        attempt.attempt_id if role == CHOSEN else f"{attempt.attempt_id}:{estimate.method}",
         record.call_id,
         record.started_ms + int(record.latency_s * 1000),
         estimate.method,
@@ -65,6 +67,7 @@ def estimate_row(record: CallRecord, attempt: AttemptRecord, estimate: Estimate)
     ]
     for quantity, scoped in zip(_quantities(estimate), _SCOPED, strict=True):
         row += _quantity_values(quantity, scoped)
+    row.append(role)
     return tuple(row)
 
 

@@ -9,7 +9,7 @@ from estimators.estimate import QualityParts
 from proxy.call import CallRecord
 from proxy.errors import StartError
 from proxy.ledger.base import Door, Durability, Fetched
-from proxy.ledger.columns import USAGE_COUNTS
+from proxy.ledger.columns import SHADOW, USAGE_COUNTS
 from proxy.ledger.sqlite import SqliteDoor
 
 _SQLITE_SCHEMES = ("sqlite:///", "sqlite+pysqlite:///")
@@ -48,7 +48,7 @@ class Store:
         return self._door.remember(key, value)
 
     def find(self, call_id: str) -> dict[str, object] | None:
-        """The call with `attempts`, each with its `usage` (or None) and its `estimates`, oldest first; None when unknown."""
+        """The call with `attempts`, each with its `usage` (or None), its `estimates` (oldest first) and its `shadow`; None: unknown."""
         calls = self._door.fetch("calls", "call_id", [call_id])
         if not calls:
             return None
@@ -100,12 +100,14 @@ def _plain(row: Fetched) -> Fetched:
 
 
 def _attempt(row: Fetched, opinions: list[Fetched]) -> Fetched:
-    """An attempt with its usage under one name and its estimates beside it."""
+    """An attempt with its usage under one name and its estimates beside it: those that count, and those of shadow methods."""
     source = row.pop("usage_source")
     counts = {name: row.pop(name) for name in USAGE_COUNTS}
     partial = row.pop("partial")
     row["usage"] = None if source is None else counts | {"source": source, "partial": partial}
-    row["estimates"] = [_opinion(opinion) for opinion in opinions if opinion["attempt_id"] == row["attempt_id"]]
+    own = [_opinion(opinion) for opinion in opinions if opinion["attempt_id"] == row["attempt_id"]]
+    row["estimates"] = [opinion for opinion in own if opinion["role"] != SHADOW]
+    row["shadow"] = [opinion for opinion in own if opinion["role"] == SHADOW]
     return row
 
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Double, Index, Integer, MetaData, Table, Text
 
-from proxy.ledger.columns import INDICES, KEYS, KINDS, NULLABLE, TABLES, Kind
+from proxy.ledger.columns import DEFAULTS, INDICES, KEYS, KINDS, NULLABLE, TABLES, Kind
 
 METADATA = MetaData()
 
@@ -19,7 +19,13 @@ _TYPES: dict[Kind, type[BigInteger | Boolean | Double[float] | Integer | JSON | 
 def _table(name: str) -> Table:
     """A table with its key in an index of its own: its rows are wide, and SQLite writes wide rows 40 % cheaper by row number."""
     columns = [
-        Column(column, _TYPES[KINDS.get(column, "text")], primary_key=column in KEYS[name], nullable=column in NULLABLE)
+        Column(
+            column,
+            _TYPES[KINDS.get(column, "text")],
+            primary_key=column in KEYS[name],
+            nullable=column in NULLABLE,
+            server_default=DEFAULTS.get(column),
+        )
         for column in TABLES[name]
     ]
     return Table(name, METADATA, *columns)

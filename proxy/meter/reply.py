@@ -2,6 +2,7 @@
 
 import msgspec
 
+from proxy.meter.energy import Reading, read_member
 from proxy.splice import decode_leniently
 
 _EMPTY = msgspec.Raw(b"")
@@ -13,6 +14,8 @@ class _Reply(msgspec.Struct):
     error: msgspec.Raw = _EMPTY
     choices: msgspec.Raw = _EMPTY
     data: msgspec.Raw = _EMPTY
+    energy: msgspec.Raw = _EMPTY
+    impact: msgspec.Raw = _EMPTY
 
 
 _REPLY = msgspec.json.Decoder(_Reply)
@@ -24,12 +27,21 @@ LONGEST_MODEL = 256
 class ReplyHead:
     """What a whole answer says of itself: the model that served it, and its usage object as the exact bytes it stands in.
 
-    readable: it is a JSON object. is_error: it holds an error and no answer.
+    readable: it is a JSON object. is_error: it holds an error and no answer. reading: the energy it states, if any.
     """
 
-    __slots__ = ("is_error", "readable", "served_model", "usage_raw")
+    __slots__ = ("is_error", "readable", "reading", "served_model", "usage_raw")
 
-    def __init__(self, served_model: str | None, usage_raw: bytes | None, *, readable: bool = True, is_error: bool = False) -> None:
+    def __init__(
+        self,
+        served_model: str | None,
+        usage_raw: bytes | None,
+        *,
+        readable: bool = True,
+        is_error: bool = False,
+        reading: Reading | None = None,
+    ) -> None:
+        self.reading = reading
         self.served_model = served_model
         self.usage_raw = usage_raw
         self.readable = readable
@@ -47,7 +59,14 @@ def read_reply(body: bytes) -> ReplyHead:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return UNREADABLE
     usage = bytes(reply.usage)
+    reading = None if reply.energy is _EMPTY and reply.impact is _EMPTY else _energy(reply)
     if usage.startswith(b"{"):
-        return ReplyHead(model, usage)
+        return ReplyHead(model, usage, reading=reading)
     answered = bytes(reply.choices) not in _NOTHING or bytes(reply.data) not in _NOTHING
-    return ReplyHead(model, None, is_error=bytes(reply.error) not in _NOTHING and not answered)
+    return ReplyHead(model, None, is_error=bytes(reply.error) not in _NOTHING and not answered, reading=reading)
+
+
+def _energy(reply: _Reply) -> Reading | None:
+    """What the answer says of its own energy, under either name."""
+    stated = (read_member(member, bytes(raw)) for member, raw in (("energy", reply.energy), ("impact", reply.impact)) if bytes(raw))
+    return next((reading for reading in stated if reading is not None), None)

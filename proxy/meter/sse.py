@@ -5,9 +5,11 @@ Three things are done to a stream, all at event borders: a usage chunk the clien
 """
 
 import re
+from collections import deque
 
 import msgspec
 
+from proxy.meter.energy import ENERGY_MARK, IMPACT_MARK, Reading, read_events
 from proxy.splice import append_member, decode_leniently, replace_exact
 
 KEEP_BYTES = 256 * 1024
@@ -15,6 +17,9 @@ KEEP_BYTES = 256 * 1024
 
 LONGEST_EVENT_BYTES = 1024 * 1024
 """An event longer than this leaves in pieces, unread."""
+
+TAIL_BLOCKS = 8
+"""Last blocks in which a provider's figure of its energy is looked for: it stands beside usage and end mark."""
 
 _USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
 _NULL_USAGE = re.compile(rb'\s*,\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,\s*')
@@ -46,6 +51,7 @@ class Relay:
         "_null_form",
         "_pending",
         "_rest",
+        "_tail",
         "_trailing",
         "finished",
         "forced",
@@ -59,6 +65,7 @@ class Relay:
         self.forced = forced
         self.finished = False
         self.kept: list[bytes] = []
+        self._tail: deque[bytes] = deque(maxlen=TAIL_BLOCKS)
         self.seen_bytes = 0
         self.served_model: str | None = None
         self.usage_raw: bytes | None = None
@@ -108,7 +115,14 @@ class Relay:
         trailing, self._trailing = self._trailing, b""
         return event + trailing + held
 
+    @property
+    def reading(self) -> Reading | None:
+        """The energy that the stream stated at its end, if any."""
+        tail = b"".join(self._tail)
+        return read_events(tail) if ENERGY_MARK in tail or IMPACT_MARK in tail else None
+
     def _pass(self, block: bytes) -> bytes:
+        self._tail.append(block)
         if self._kept_bytes < KEEP_BYTES:
             self.kept.append(block)
             self._kept_bytes += len(block)

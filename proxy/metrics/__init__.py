@@ -10,7 +10,7 @@ from config.settings import Settings
 from config.tables import Tables
 from estimators.estimate import Estimate
 from proxy.call import AttemptRecord, CallRecord
-from proxy.metrics.families import DropCount, Families, LedgerCollector, LedgerGauges, LogCollector
+from proxy.metrics.families import DropCount, FailureCounts, Families, LedgerCollector, LedgerGauges, LogCollector, ShadowCollector
 from proxy.metrics.labels import UNSERVED, Labels, path_kind
 from proxy.metrics.series import Codes, Series
 
@@ -81,6 +81,10 @@ class Metrics:
     def watch_ledger(self, ledger: LedgerGauges) -> None:
         """Exposes the state of the ledger's writer."""
         self._families.registry.register(LedgerCollector(ledger))
+
+    def watch_shadows(self, shadows: FailureCounts) -> None:
+        """Exposes how many calls the shadow methods could not weigh."""
+        self._families.registry.register(ShadowCollector(shadows))
 
     def watch_log(self, log: DropCount) -> None:
         """Exposes how many log lines were dropped."""

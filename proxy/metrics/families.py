@@ -1,6 +1,6 @@
 """Names every metric family with its meaning and its labels. It must never decide a label value."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Gauge
@@ -33,6 +33,13 @@ class DropCount(Protocol):
 
     @property
     def dropped_total(self) -> int: ...
+
+
+class FailureCounts(Protocol):
+    """What the shadows' room tells about itself."""
+
+    @property
+    def failures(self) -> Mapping[str, int]: ...
 
 
 class Families:
@@ -108,6 +115,20 @@ class LedgerCollector(Collector):
         yield CounterMetricFamily(
             "grammage_ledger_failures", "Calls that could not be kept anywhere: lost to the ledger.", value=ledger.failures_total
         )
+
+
+class ShadowCollector(Collector):
+    """Reads the shadows' room when asked."""
+
+    def __init__(self, shadows: FailureCounts) -> None:
+        self._shadows = shadows
+
+    def collect(self) -> Iterable[Metric]:
+        """The failures of each method so far."""
+        family = CounterMetricFamily("grammage_shadow_failures", "Calls that a shadow method could not weigh.", labels=("method",))
+        for method, failures in dict(self._shadows.failures).items():
+            family.add_metric((method,), failures)
+        yield family
 
 
 class LogCollector(Collector):

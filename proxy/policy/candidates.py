@@ -8,7 +8,7 @@ from config.model_name import place_in_name
 from config.place import Place
 from config.places import Places
 from config.providers import SIMULATED, public_base
-from config.settings import Deployment, Settings
+from config.settings import Deployment, Meter, Settings
 
 DEFAULT_UPSTREAM = "https://api.openai.com/v1"
 UNKNOWN_PROVIDER = "unknown"
@@ -32,6 +32,7 @@ class Candidate:
     api_key: str | None
     weigh_as: str | None
     place: Place
+    meter: Meter | None = None
 
     @property
     def is_simulated(self) -> bool:
@@ -124,6 +125,7 @@ def _candidate(pattern: str, deployment: Deployment, places: Places) -> Candidat
         api_key=deployment.api_key,
         weigh_as=deployment.catalogue_model,
         place=place,
+        meter=deployment.meter,
     )
 
 

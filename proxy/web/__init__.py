@@ -12,8 +12,10 @@ from starlette.routing import Route
 
 from proxy.errors import GrammageError, LedgerDown, NotFound, TooLarge
 from proxy.ledger.base import LedgerUnavailable
-from proxy.web.access import check_metrics_reader, may_read_call, metrics_are_open
-from proxy.web.estimate import forecast, read_request
+from proxy.web.access import check_reader, figures_are_open, may_read_call
+from proxy.web.estimate import forecast
+from proxy.web.estimate_request import read_request
+from proxy.web.impact import read_impact_request, weigh_rows
 from proxy.web.openapi import describe
 from proxy.web.record import footprint_record
 from proxy.web.reply import json_reply, on_http_error, on_our_error
@@ -26,7 +28,7 @@ LARGEST_BODY = 8 * 1024 * 1024
 
 
 def create_web(rooms: WebRooms, *, trusted: bool = False) -> Starlette:
-    """The application. trusted: it listens on `admin.listen`, where whoever can reach it may read the metrics."""
+    """The application. trusted: it listens on `admin.listen`, where whoever can reach it may read all figures."""
     web = _Web(rooms, trusted)
     return Starlette(
         routes=[
@@ -36,6 +38,7 @@ def create_web(rooms: WebRooms, *, trusted: bool = False) -> Starlette:
             Route("/openapi.json", web.openapi),
             Route("/v1/footprint/estimate", web.estimate, methods=["POST"]),
             Route("/v1/footprint/{call_id}", web.footprint),
+            Route("/v1/impact", web.impact, methods=["POST"]),
         ],
         exception_handlers={GrammageError: on_our_error, HTTPException: on_http_error, Exception: on_our_error},
     )
@@ -44,13 +47,12 @@ def create_web(rooms: WebRooms, *, trusted: bool = False) -> Starlette:
 class _Web:
     def __init__(self, rooms: WebRooms, trusted: bool) -> None:
         self._rooms = rooms
-        self._open = trusted or metrics_are_open(rooms.settings)
+        self._open = trusted or figures_are_open(rooms.settings)
         self._base_path = rooms.settings.server.base_path.rstrip("/")
 
     async def metrics(self, request: Request) -> Response:
         """The exposition for Prometheus."""
-        if not self._open:
-            check_metrics_reader(self._rooms.authorise(request.scope))
+        self._check_reader(request)
         body, content_type = await to_thread.run_sync(self._rooms.render_metrics, request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type, "cache-control": "no-store"})
 
@@ -73,6 +75,13 @@ class _Web:
         asked = read_request(await _body(request))
         return json_reply(await to_thread.run_sync(forecast, asked, self._rooms))
 
+    async def impact(self, request: Request) -> Response:
+        """What many calls weigh, in the shape of Scope3's API."""
+        self._check_reader(request)
+        asked = read_impact_request(await _body(request))
+        with_footprint = request.query_params.get("footprint") == "true"
+        return json_reply(await to_thread.run_sync(weigh_rows, asked, self._rooms, with_footprint))
+
     async def footprint(self, request: Request) -> Response:
         """What a call weighed."""
         caller = self._rooms.authorise(request.scope)
@@ -86,6 +95,10 @@ class _Web:
             )
         return json_reply(footprint_record(found, f"{self._base_path}/v1/footprint/{call_id}"))
 
+    def _check_reader(self, request: Request) -> None:
+        if not self._open:
+            check_reader(self._rooms.authorise(request.scope), request.url.path)
+
     async def _find(self, call_id: str) -> dict[str, Any] | None:
         try:
             return await to_thread.run_sync(self._rooms.find_call, call_id)
@@ -98,5 +111,5 @@ async def _body(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > LARGEST_BODY:
-            raise TooLarge(f"the request body is larger than {LARGEST_BODY} bytes; send input_tokens instead of messages.")
+            raise TooLarge(f"the request body is larger than {LARGEST_BODY} bytes; send counts instead of messages, or fewer rows.")
     return body

@@ -7,19 +7,19 @@ from config.settings import Settings
 from proxy.call import Caller
 from proxy.errors import Forbidden
 
-METRICS_ROLES = frozenset({"admin", "viewer"})
+READING_ROLES = frozenset({"admin", "viewer"})
 
 
-def metrics_are_open(settings: Settings) -> bool:
+def figures_are_open(settings: Settings) -> bool:
     """True when nobody has a key and only this machine can ask."""
     return not settings.keys and is_loopback(parse_listen(settings.server.listen)[0])
 
 
-def check_metrics_reader(caller: Caller) -> None:
-    """Raises Forbidden unless the caller may see figures of all callers."""
-    if caller.role not in METRICS_ROLES:
+def check_reader(caller: Caller, path: str) -> None:
+    """Raises Forbidden unless the caller may see what is not of one caller alone, at `path`."""
+    if caller.role not in READING_ROLES:
         raise Forbidden(
-            "/metrics needs a key with role admin or viewer; send one, or set admin.listen to serve it on an address of its own.",
+            f"{path} needs a key with role admin or viewer; send one, or set admin.listen to serve it on an address of its own.",
             code="admin_only",
         )
 

@@ -1,8 +1,11 @@
 """Describes our own API as OpenAPI 3.1. It must never describe what the provider's API is."""
 
-from typing import Any
+from typing import Any, get_args
 
-from proxy.web.estimate import EstimateRequest
+from config.evidence import EvidenceKind
+from proxy.web.estimate_request import EstimateRequest
+from proxy.web.impact import METRICS, MOST_ROWS, ImpactRequest
+from proxy.web.impact_rows import ImpactRow
 
 Schema = dict[str, Any]
 
@@ -41,10 +44,29 @@ def _maybe(schema: Schema) -> Schema:
 PARTS = _object({"usage": TIER, "model": TIER, "hardware": TIER, "zone": TIER})
 METHOD: Schema = {"type": "string", "description": "Method and version, such as tokens@1.0.0."}
 
+PLANNED_USAGE: Schema = {
+    **_object({"input_tokens": COUNT, "cached_input_tokens": COUNT, "output_tokens": COUNT, "source": TEXT}),
+    "description": "Counts, and what is stated of pictures (images, width, height, quality, steps, input_images), clips and sound.",
+}
+PUBLISHED = _object(
+    {
+        "who": TEXT,
+        "system": TEXT,
+        "kind": {"type": "string", "enum": list(get_args(EvidenceKind))},
+        "unit": TEXT,
+        "energy_wh": MAYBE_NUMBER,
+        "gco2e": MAYBE_NUMBER,
+        "boundary": TEXT,
+        "year": COUNT,
+        "url": TEXT,
+    }
+)
+
 ESTIMATE = _object(
     {
         "object": {"const": "footprint.estimate"},
         "model": TEXT,
+        "operation": TEXT,
         **_figures(NUMBER),
         "quality": TIER,
         "quality_parts": PARTS,
@@ -55,7 +77,8 @@ ESTIMATE = _object(
         "place_assumed": FLAG,
         "profile": {**TEXT, "description": "Boundary: which lines the total holds."},
         "factor_set": TEXT,
-        "usage": _object({"input_tokens": COUNT, "cached_input_tokens": COUNT, "output_tokens": COUNT, "source": TEXT}),
+        "usage": PLANNED_USAGE,
+        "published": {"type": "array", "items": PUBLISHED, "description": "Figures of others about this model; none changes the estimate."},
         "warnings": TEXTS,
     }
 )
@@ -77,6 +100,8 @@ OPINION = _object(
 
 USAGE: Schema = {"type": "object", "description": "Counts by bucket, who counted (source) and whether the answer was cut (partial)."}
 
+SHADOW = _object({"method": METHOD, **_figures(NUMBER), "quality": TIER, "attempts": COUNT, "warnings": TEXTS})
+
 ATTEMPT = _object(
     {
         "attempt_id": TEXT,
@@ -93,6 +118,7 @@ ATTEMPT = _object(
         "unweighed_reason": MAYBE_TEXT,
         "usage": _maybe(USAGE),
         "estimates": {"type": "array", "items": OPINION, "description": "Oldest first; restating adds one, the newest counts."},
+        "shadow": {"type": "array", "items": OPINION, "description": "Opinions of methods that ran beside the one that counts."},
     }
 )
 
@@ -118,8 +144,35 @@ RECORD = _object(
         "usage": _maybe(USAGE),
         "tags": {"type": "object", "additionalProperties": TEXT},
         "warnings": TEXTS,
+        "shadow": {"type": "array", "items": SHADOW, "description": "What methods beside the one that counts say of the whole call."},
         "attempts": {"type": "array", "items": ATTEMPT},
         "links": _object({"self": TEXT}),
+    }
+)
+
+IMPACT_METRICS = _object(dict.fromkeys(METRICS, NUMBER))
+
+IMPACT = _object(
+    {
+        "rows": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["total_impact", "inference_impact", "training_impact", "fine_tuning_impact", "error"],
+                "properties": {
+                    "total_impact": {**IMPACT_METRICS, "description": "Inference and training; zeros where `error` says why."},
+                    "inference_impact": _maybe({**IMPACT_METRICS, "description": "Serving, as headers show it; energy is the facility's."}),
+                    "training_impact": _maybe({**IMPACT_METRICS, "description": "A share of the training; weakly known (tier D)."}),
+                    "fine_tuning_impact": {"type": "null"},
+                    "error": _maybe(_object({"code": TEXT, "message": TEXT, "details": {"type": "object"}})),
+                    "footprint": {"type": "object", "description": "With ?footprint=true: range, tier, method, place, warnings."},
+                },
+            },
+        },
+        "total_energy_wh": MAYBE_NUMBER,
+        "total_gco2e": {**MAYBE_NUMBER, "description": "Use and embodied, of the rows without error."},
+        "total_mlh2o": {**MAYBE_NUMBER, "description": "Use and embodied, of the rows without error."},
+        "has_errors": FLAG,
     }
 )
 
@@ -143,6 +196,14 @@ def describe(base_path: str, version: str) -> Schema:
                     "parameters": [{"name": "call_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}],
                 }
             },
+            "/v1/impact": {
+                "post": {
+                    **_operation(
+                        "What many calls weigh, as Scope3's API", "Impact", body="ImpactRequest", errors=("400", "401", "403", "413")
+                    ),
+                    "parameters": [{"name": "footprint", "in": "query", "schema": {"type": "string", "enum": ["true", "false"]}}],
+                }
+            },
             "/metrics": {
                 "get": _plain("Counters for Prometheus", {"200": "Exposition.", "401": "No valid key.", "403": "Not an admin or viewer."})
             },
@@ -156,10 +217,24 @@ def describe(base_path: str, version: str) -> Schema:
                 "EstimateRequest": EstimateRequest.model_json_schema(),
                 "Estimate": ESTIMATE,
                 "Record": RECORD,
+                "ImpactRequest": _impact_request(),
+                "ImpactRow": ImpactRow.model_json_schema(),
+                "Impact": IMPACT,
                 "Error": ERROR,
             },
         },
     }
+
+
+def _impact_request() -> Schema:
+    """The body's schema with its rows spelled out: in code they are read one by one, so that a bad one fails no other."""
+    schema = ImpactRequest.model_json_schema()
+    schema["properties"]["rows"] = {
+        **schema["properties"]["rows"],
+        "items": {"$ref": "#/components/schemas/ImpactRow"},
+        "maxItems": MOST_ROWS,
+    }
+    return schema
 
 
 def _operation(summary: str, reply: str, *, errors: tuple[str, ...], body: str | None = None) -> Schema:

@@ -64,6 +64,7 @@ def footprint_record(found: Row, link: str) -> dict[str, Any]:
         "usage": _usage([attempt["usage"] for attempt in attempts if attempt["usage"]]),
         "tags": found["tags"],
         "warnings": sorted({code for opinion in opinions for code in opinion["warnings"]}),
+        "shadow": _shadows(attempts),
         "attempts": [_attempt(attempt) for attempt in attempts],
         "links": {"self": link},
     }
@@ -91,8 +92,33 @@ def shown(gco2e: Quantity, energy_wh: Quantity, operational: Quantity, embodied:
 
 
 def _attempt(row: Row) -> dict[str, Any]:
-    opinions = [{**figures([opinion]), **{name: opinion[name] for name in OPINION_FACTS}} for opinion in row["estimates"]]
-    return {**{name: row[name] for name in ATTEMPT_FACTS}, "estimates": opinions}
+    return {
+        **{name: row[name] for name in ATTEMPT_FACTS},
+        "estimates": [_shown_opinion(opinion) for opinion in row["estimates"]],
+        "shadow": [_shown_opinion(opinion) for opinion in row["shadow"]],
+    }
+
+
+def _shown_opinion(opinion: Row) -> dict[str, Any]:
+    return {**figures([opinion]), **{name: opinion[name] for name in OPINION_FACTS}}
+
+
+def _shadows(attempts: Sequence[Row]) -> list[dict[str, Any]]:
+    """What each method that ran beside the chosen one says of the whole call; it counts nowhere."""
+    by_method: dict[str, list[Row]] = {}
+    for attempt in attempts:
+        for opinion in attempt["shadow"]:
+            by_method.setdefault(f"{opinion['method']}@{opinion['method_version']}", []).append(opinion)
+    return [
+        {
+            "method": method,
+            **figures(opinions),
+            "quality": max(opinion["quality"] for opinion in opinions),
+            "attempts": len(opinions),
+            "warnings": sorted({code for opinion in opinions for code in opinion["warnings"]}),
+        }
+        for method, opinions in by_method.items()
+    ]
 
 
 def _quantity(opinion: Row, line: str) -> Quantity:

@@ -10,7 +10,19 @@ import pytest
 from proxy.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("aiohttp", "alembic", "litellm", "numpy", "openai", "prometheus_client", "rich", "splintr", "sqlalchemy", "tokenizers")
+HEAVY = (
+    "aiohttp",
+    "alembic",
+    "ecologits",
+    "litellm",
+    "numpy",
+    "openai",
+    "prometheus_client",
+    "rich",
+    "splintr",
+    "sqlalchemy",
+    "tokenizers",
+)
 
 
 def loaded_by(code: str) -> set[str]:
@@ -38,6 +50,6 @@ def test_the_settings_and_tables_import_no_vendor() -> None:
     assert not loaded_by("import config.load, config.tables, estimators").intersection(HEAVY)
 
 
-@pytest.mark.parametrize("module", ["alembic", "litellm", "numpy", "openai", "rich", "splintr", "sqlalchemy", "tokenizers"])
+@pytest.mark.parametrize("module", ["alembic", "ecologits", "litellm", "numpy", "openai", "rich", "splintr", "sqlalchemy", "tokenizers"])
 def test_the_server_does_not_import(module: str) -> None:
     assert module not in loaded_by("import proxy.app")

@@ -138,6 +138,31 @@ def test_a_provider_that_does_not_say_is_placed_by_its_default() -> None:
     assert place.warnings == ("region-assumed",)
 
 
+def test_each_step_of_the_way_to_a_place_goes_before_the_next() -> None:
+    """Configured zone, configured region, region in the URL, provider's group of regions, provider's zone, world."""
+    host = "bedrock-runtime.eu-west-3.amazonaws.com"
+    ladder = [
+        PLACES.resolve("aws-bedrock", zone="PL", region="eu-north-1", api_host=host),
+        PLACES.resolve("aws-bedrock", region="eu-north-1", api_host=host),
+        PLACES.resolve("aws-bedrock", region="eu", api_host=host),
+        PLACES.resolve("aws-bedrock", api_host=host),
+        PLACES.resolve("aws-bedrock", api_host="bedrock.example.com"),
+        PLACES.resolve("mistral"),
+        PLACES.resolve("nobody"),
+    ]
+    assert [place.zone for place in ladder] == ["PL", "SE-SE3", "EU27", "FR", "WORLD", "SE", "WORLD"]
+    assert [place.assumed for place in ladder] == [False, False, False, False, True, True, True]
+    assert [place.tier for place in ladder] == ["C", "C", "D", "C", "D", "D", "E"]
+    assert ["region-is-a-group" in place.warnings for place in ladder] == [False, False, True, False, True, False, False]
+
+
+@pytest.mark.parametrize("zone", ["DK-DK1", "CA-BC", "AU-QLD", "NO-NO3", "US-NY-NYIS", "IT-SO"])
+def test_a_finer_zone_than_any_region_needs_may_be_stated_too(zone: str) -> None:
+    place = PLACES.resolve("local", zone=zone)
+    assert (place.zone, place.warnings, place.intensity_year, place.intensity_licence) == (zone, (), 2025, "ODbL-1.0")
+    assert place.water_offsite_l_per_kwh == ZONES[zone[:2]].water_offsite_l_per_kwh
+
+
 @pytest.mark.parametrize("provider", ["azure", "bedrock", "vertex_ai"])
 def test_a_cloud_without_region_is_placed_anywhere_it_serves(provider: str) -> None:
     place = PLACES.resolve(provider)
