@@ -21,6 +21,15 @@ _SIZE_REACH: Final = 1.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What a product's maker asks for one output of the default shape, US dollars, and where that is said."""
+
+    usd_per_output: float
+    url: str
+    as_of: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DiffusionFacts:
     """One denoiser and how it is used when the caller does not say.
 
@@ -30,7 +39,7 @@ class DiffusionFacts:
     attends: to all tokens of a clip, or those of its frame. passes: evaluations per step, 2 under guidance. joint_text_tokens: text
     inside the token sequence. decode_weight: decoder's work per pixel, 1 = the common 8x decoder. qualities: work of a quality word
     relative to the default. edit_tokens_ratio: tokens that one input picture adds, per token of the output. doubt_factor: p95 over
-    p50 of the work, 1 = the architecture is known.
+    p50 of the work, 1 = the architecture is known. price: of a closed product, None where its maker states none.
     """
 
     id: str
@@ -59,6 +68,7 @@ class DiffusionFacts:
     size_basis: Basis
     doubt_factor: float
     billing: Billing
+    price: Price | None
     source: str
     url: str
     as_of: str
@@ -193,6 +203,7 @@ def assumed_facts(task: Task, kind: Kind, params_b: float | None) -> DiffusionFa
         size_basis="assumed",
         doubt_factor=1.0,
         billing="pixels",
+        price=None,
         source="Judgement of this project: shape that the size suggests, from the open models of the table",
         url="https://huggingface.co/models",
         as_of="2026-11-23",

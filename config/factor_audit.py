@@ -10,7 +10,7 @@ from config.factors import Factor
 UNIT_WORDS = frozenset(
     {
         "pJ", "nJ", "J", "MJ", "Wh", "kWh", "W",
-        "s", "second", "seconds", "hours", "year", "years",
+        "s", "second", "seconds", "h", "hours", "year", "years",
         "GB", "B", "L", "m",
         "gCO2e", "kgCO2e", "tCO2e", "kgSbeq", "USD",
         "GPU", "server", "step", "steps", "layer", "block", "request", "requests", "output", "outputs", "call", "calls",

@@ -25,7 +25,7 @@ _DATE = re.compile(
 )
 _PACKAGING = re.compile(
     r"-(?:instruct|chat|it|hf|maas|latest|preview|exp|experimental|beta|default|free|nitro|online|thinking|reasoning|non-reasoning|turbo-instruct|instruct-turbo"
-    r"|fp-?\d+|bf-?16|int-?\d+|\d+-?bit|awq|gptq|gguf|mlx|mxfp-?4|nvfp-?4|dynamic|q\d(?:-[k01])?(?:-[sml])?|128e|16e|vision)$"
+    r"|base|pt|think|paddle|deduped|quantized|bnb|w\d+a\d+|fp-?\d+|bf-?16|int-?\d+|\d+-?bit|awq|gptq|gguf|mlx|mxfp-?4|nvfp-?4|dynamic|q\d(?:-[k01])?(?:-[sml])?|128e|16e|vision)$"
 )
 _SIZE = re.compile(r"(?<![a-z0-9.])(?:(\d{1,2})x)?(\d{1,4}(?:\.\d{1,2})?)b(?![a-z0-9])")
 _SMALL_SIZE = re.compile(r"(?<![a-z0-9.])(\d{2,3})m(?![a-z0-9])")

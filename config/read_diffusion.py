@@ -5,7 +5,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import TypeVar
 
-from config.diffusion import Attends, Basis, Billing, DiffusionFacts, DiffusionModels, Kind, Task
+from config.diffusion import Attends, Basis, Billing, DiffusionFacts, DiffusionModels, Kind, Price, Task
 from config.model_name import key_of
 from config.rows import Row, read_rows
 
@@ -14,7 +14,7 @@ DIFFUSION_COLUMNS = (
     "id", "names", "hints", "task", "kind", "params_b", "token_params_b", "blocks", "width", "attention_width", "activation_width",
     "pixels_per_token", "frames_per_token", "attends", "passes", "joint_text_tokens", "text_params_b", "decode_weight", "steps",
     "default_width", "default_height", "default_frames", "default_fps", "qualities", "edit_tokens_ratio", "size_basis", "doubt_factor",
-    "billing", "source", "url", "as_of", "note",
+    "billing", "usd_per_output", "usd_per_second", "price_url", "price_as_of", "source", "url", "as_of", "note",
 )  # fmt: skip
 
 _TASKS: dict[str, Task] = {"image": "image", "video": "video"}
@@ -89,11 +89,30 @@ def _facts(row: Row) -> DiffusionFacts:
         size_basis=_word(row, "size_basis", _BASES),
         doubt_factor=doubt_factor,
         billing=_word(row, "billing", _BILLINGS),
+        price=_price(row, default_fps),
         source=row.text("source"),
         url=row.url("url"),
         as_of=row.text("as_of"),
         note=row.optional("note"),
     )
+
+
+def _price(row: Row, fps: float | None) -> Price | None:
+    """The price of one output of the default shape; of a clip by its default seconds."""
+    per_output, per_second = row.maybe_number("usd_per_output"), row.maybe_number("usd_per_second")
+    if per_output is None and per_second is None:
+        return None
+    if per_second is None:
+        usd, column = per_output or 0.0, "usd_per_output"
+    else:
+        if per_output is not None or fps is None:
+            row.refuse("usd_per_second", "is for clips of a known frame rate, and stands alone")
+        usd, column = per_second * row.number("default_frames") / fps, "usd_per_second"
+    if usd <= 0:
+        row.refuse(column, "must be greater than 0")
+    if row.one_of("size_basis", tuple(_BASES)) != "class":
+        row.refuse(column, "is for closed products only")
+    return Price(usd_per_output=usd, url=row.url("price_url"), as_of=row.text("price_as_of"))
 
 
 def _word(row: Row, column: str, allowed: dict[str, _Word]) -> _Word:

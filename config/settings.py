@@ -11,6 +11,9 @@ MethodName = Literal["metered", "disclosed", "images", "image_tokens", "video", 
 """Methods that may report; each is a file of estimators/methods, but for `metered`."""
 
 
+OperatingPrior = Literal["saturated", "typical", "low_traffic"]
+
+
 class Section(BaseModel):
     """Base of all sections: frozen, unknown keys refused."""
 
@@ -73,6 +76,27 @@ class Meter(Section):
     token: str | None = Field(default=None, repr=False, description="Bearer token for the meter; usually ${VAR} or file:/path.")
 
 
+class StatedHardware(Section):
+    """What is known of the machines that serve a deployment; each fact left out is weighed as a mixture of what is common."""
+
+    gpu: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=64,
+        description="Accelerator, such as h100, b200, a100, mi300x, l40s, as data sheets name it.",
+    )
+    gpus: int | None = Field(default=None, ge=1, le=100_000, description="Accelerators that serve one copy of the model together.")
+    precision: str | None = Field(
+        default=None, min_length=1, max_length=32, description="Of the weights: bf16, fp8, fp4, int4 or fp32, or a word for one of them."
+    )
+    batch: float | None = Field(
+        default=None, ge=1, le=1_000_000, description="Requests decoded together on one copy, on average while it works."
+    )
+    attention_data_parallel: int | None = Field(
+        default=None, ge=1, le=100_000, description="Copies of the attention part among which requests are split; 1: sharded like the rest."
+    )
+
+
 class Deployment(Section):
     provider: str = Field(min_length=1, description="Provider id, such as openai, azure, mistral, simulated.")
     model: str | None = Field(default=None, description="Name at the provider; null keeps the caller's.")
@@ -82,6 +106,10 @@ class Deployment(Section):
     api_key: str | None = Field(default=None, repr=False, description="Provider key; null forwards the caller's own.")
     catalogue_model: str | None = Field(default=None, description="Catalogue model to weigh it as, when the name does not tell.")
     meter: Meter | None = Field(default=None, description="A meter of the servers behind it; null: weighed by the model.")
+    hardware: StatedHardware | None = Field(default=None, description="What is known of the machines that serve it; null: nothing.")
+    operating_prior: OperatingPrior | None = Field(
+        default=None, description="How busy its machines are assumed to be; null: as `weighing.operating_prior` has it."
+    )
 
 
 class Alias(Section):
@@ -112,7 +140,7 @@ class Ledger(Section):
 
 
 class Weighing(Section):
-    operating_prior: Literal["saturated", "typical", "low_traffic"] = Field(
+    operating_prior: OperatingPrior = Field(
         default="typical", description="How busy the provider's machines are assumed to be; a factor row each."
     )
     methods: list[MethodName] = Field(

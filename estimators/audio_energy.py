@@ -1,7 +1,6 @@
 """Weighs speech heard and spoken: encoder, language model, codec. It must never weigh nothing, however little is known of a call."""
 
 import math
-from dataclasses import replace
 
 from config.catalogue import ModelCard
 from config.factors import FactorSet
@@ -36,9 +35,9 @@ class AudioEnergy:
     def gpu_energy_j(self, usage: Usage) -> Quantity:
         """Joules of encoder, tokens and codec."""
         counts = self._rates.counts(usage, listens=self._listens)
-        part = self._tokens.gpu_energy_j(replace(usage, input_tokens=counts.input_tokens, output_tokens=counts.output_tokens))
-        whole = scale(part, counts.parts)
-        call = whole.variance.call
+        call = self._tokens.call_variance[usage.source, usage.partial]
+        cached = min(usage.cached_input_tokens, counts.input_tokens)
+        whole = scale(self._tokens.of_counts(counts.input_tokens, cached, counts.output_tokens, call), counts.parts)
         if counts.heard_s:
             padded_s = math.ceil(counts.heard_s / self._rates.window_s) * self._rates.window_s
             whole = add(whole, doubted(scale(self._encoder_per_s, padded_s), call=call))

@@ -6,7 +6,7 @@ from config.catalogue import ModelCard
 from config.factors import FactorSet
 from config.places import Place
 from estimators.assemble import Request
-from estimators.hardware import UNKNOWN_HARDWARE, Hardware
+from estimators.hardware import UNKNOWN_HARDWARE, Hardware, recognised
 from estimators.metered import METHOD as METERED
 from estimators.methods.audio import AudioMethod
 from estimators.methods.disclosed import DisclosedMethod
@@ -86,7 +86,8 @@ def prepare(
     _refuse_unknown("operating prior", operating_prior, OPERATING_PRIORS)
     _refuse_unknown("profile", profile, tuple(PROFILES))
     chosen = _choose(operation, card, method, methods)
-    warnings = match_warnings if chosen.covers(operation, card) else (*match_warnings, NOT_COVERED)
+    machines, unknown_words = recognised(hardware, factors)
+    warnings = (*match_warnings, *unknown_words, *(() if chosen.covers(operation, card) else (NOT_COVERED,)))
     return chosen.prepare(
         Request(
             card=card,
@@ -96,7 +97,7 @@ def prepare(
             operating_prior=operating_prior,
             profile=profile,
             match_warnings=warnings,
-            hardware=hardware,
+            hardware=machines,
             meters_count=method is None and _meters_go_first(chosen, methods),
         )
     )

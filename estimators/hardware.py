@@ -1,7 +1,8 @@
 """What is known of the machines that serve a model. It must never guess: None stays unknown and is weighed as a mixture."""
 
+import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,10 @@ class Hardware:
 
 
 UNKNOWN_HARDWARE = Hardware()
+
+GPU_UNKNOWN = "gpu-unknown"
+PRECISION_UNKNOWN = "precision-unknown"
+"""Warnings on what is weighed although a stated word is in no factor row: that fact is as if nobody had stated it."""
 
 PRECISION_WORDS = {
     "bfloat16": "bf16",
@@ -46,13 +51,20 @@ PRECISION_WORDS = {
 def gpu_id(name: str | None, known: Collection[str]) -> str | None:
     """The factor rows' id of an accelerator in any spelling (`NVIDIA H100 80GB HBM3` is `h100`); None when unknown.
 
-    known: ids of factor rows, of which `gpu.<id>.memory_gb` names the accelerators. The longest id that the name contains wins.
+    known: ids of factor rows, of which `gpu.<id>.memory_gb` names the accelerators. The longest id that the name contains wins; a
+    digit behind it makes another accelerator of it (`L40` is no `l4`).
     """
     if name is None:
         return None
-    plain = name.lower().replace("-", "").replace(" ", "").replace("_", "")
-    rows = (row.removeprefix("gpu.").removesuffix(".memory_gb") for row in known if row.startswith("gpu.") and row.endswith(".memory_gb"))
-    return max((gpu for gpu in rows if gpu in plain), key=len, default=None)
+    lower = name.lower()
+    return max((gpu for gpu in gpu_ids(known) if re.search(r"[\s_-]*".join(gpu) + r"(?!\d)", lower)), key=len, default=None)
+
+
+def gpu_ids(known: Collection[str]) -> tuple[str, ...]:
+    """The accelerators that factor rows describe."""
+    return tuple(
+        row.removeprefix("gpu.").removesuffix(".memory_gb") for row in known if row.startswith("gpu.") and row.endswith(".memory_gb")
+    )
 
 
 def precision_id(name: str | None, known: Collection[str]) -> str | None:
@@ -62,3 +74,21 @@ def precision_id(name: str | None, known: Collection[str]) -> str | None:
     plain = name.lower().replace("-", "").replace("_", "")
     found = next((row for word, row in PRECISION_WORDS.items() if plain.startswith(word)), plain)
     return next((row for row in (found, found[:3], found[:4]) if f"precision.{row}.bytes_per_param" in known), None)
+
+
+def precision_ids(known: Collection[str]) -> tuple[str, ...]:
+    """The widths of weights that factor rows describe."""
+    head, tail = "precision.", ".bytes_per_param"
+    return tuple(row.removeprefix(head).removesuffix(tail) for row in known if row.startswith(head) and row.endswith(tail))
+
+
+def recognised(hardware: Hardware, known: Collection[str]) -> tuple[Hardware, tuple[str, ...]]:
+    """The hardware in the factor rows' words, and a warning for each word that none has: that fact counts as not known."""
+    gpu, precision = gpu_id(hardware.gpu, known), precision_id(hardware.precision, known)
+    said = ((hardware.gpu, gpu, GPU_UNKNOWN), (hardware.precision, precision, PRECISION_UNKNOWN))
+    return replace(hardware, gpu=gpu, precision=precision), tuple(code for word, found, code in said if word is not None and found is None)
+
+
+def stated(hardware: Hardware) -> dict[str, str | int | float]:
+    """The facts that somebody stated, by name."""
+    return {name: value for name, value in asdict(hardware).items() if value is not None}

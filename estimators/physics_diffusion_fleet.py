@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from config.diffusion import DiffusionFacts
 from config.factors import FactorSet
+from estimators.diffusion_price import gpu_j_paid_for, within_price
 from estimators.hardware import UNKNOWN_HARDWARE, Hardware, precision_id
 from estimators.physics_diffusion import DiffusionDeployment, DiffusionForm, Shape, diffusion_form, work_of
 from estimators.physics_mixture import GPUS, NORMAL_NODES, at
@@ -22,12 +23,16 @@ Choice = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiffusionFleet:
-    """Deployments that may serve one model, each with its share, and the doubt that the form and the facts add."""
+    """Deployments that may serve one model, each with its share, and the doubt that the form and the facts add.
+
+    price_scale: what is left of the modelled energy once the product's price has been heard.
+    """
 
     facts: DiffusionFacts
     form: DiffusionForm
     deployments: tuple[tuple[DiffusionDeployment, float], ...]
     own_doubt: LogVariance
+    price_scale: float = 1.0
 
     def gpu_j_per_output(self, shape: Shape) -> Quantity:
         """GPU joules of one image or clip of this shape, all GPUs together."""
@@ -35,7 +40,7 @@ class DiffusionFleet:
         logs = [(math.log(self.form.gpu_j(work, deployment)), share) for deployment, share in self.deployments]
         mean = math.fsum(log * share for log, share in logs)
         fleet = math.fsum(share * (log - mean) ** 2 for log, share in logs)
-        return Quantity(math.exp(mean), self.own_doubt._replace(provider=self.own_doubt.provider + fleet))
+        return Quantity(math.exp(mean) * self.price_scale, self.own_doubt._replace(provider=self.own_doubt.provider + fleet))
 
 
 def diffusion_gpu_j_per_output(
@@ -63,19 +68,35 @@ def diffusion_fleet(
             precision_scale=scale,
         )
         found.append((deployment, gpu_share * scale_share * count_share * batch_share))
-    return DiffusionFleet(
+    fleet = DiffusionFleet(
         facts=facts,
         form=diffusion_form(factors),
         deployments=tuple(found),
         own_doubt=_own_doubt(facts, factors, sharded_share=math.fsum(share for count, share in gpus if count > 1)),
     )
+    return _within_price(fleet, factors)
+
+
+def _within_price(fleet: DiffusionFleet, factors: FactorSet) -> DiffusionFleet:
+    """The fleet of a closed product, lighter and surer by what its price says of an output of the default shape."""
+    facts = fleet.facts
+    if facts.price is None:
+        return fleet
+    prior = fleet.gpu_j_per_output(Shape(facts.default_width, facts.default_height, facts.default_frames, facts.steps))
+    held = within_price(prior, gpu_j_paid_for(facts.price.usd_per_output, factors))
+    model = fleet.own_doubt.model - min(held.variance_removed, _class_variance(facts))
+    return replace(fleet, own_doubt=fleet.own_doubt._replace(model=model), price_scale=held.scale)
+
+
+def _class_variance(facts: DiffusionFacts) -> float:
+    return (math.log(facts.doubt_factor) / Z95) ** 2
 
 
 def _own_doubt(facts: DiffusionFacts, factors: FactorSet, *, sharded_share: float) -> LogVariance:
     """What the form does not know: the stack, this architecture, how a run is split, and how much of the facts is guessed."""
     family = factors["diffusion.sd_video" if facts.task == "video" else "diffusion.sd_images"].value
     sharded = factors["diffusion.sd_sharded_video" if facts.task == "video" else "diffusion.sd_sharded_images"].value
-    model = family**2 + factors["diffusion.sd_facts"].value ** 2 + (math.log(facts.doubt_factor) / Z95) ** 2
+    model = family**2 + factors["diffusion.sd_facts"].value ** 2 + _class_variance(facts)
     if facts.size_basis == "assumed":
         model += factors["diffusion.sd_unknown_architecture"].value ** 2
     return LogVariance(method=factors["diffusion.sd_stack"].value ** 2, provider=sharded_share * sharded**2, model=model)
@@ -114,7 +135,8 @@ def _gpu_counts(facts: DiffusionFacts, factors: FactorSet, hardware: Hardware) -
     if hardware.gpus:
         return ((float(hardware.gpus), 1.0),)
     share = factors[f"diffusion.fleet_sharded_share.{facts.task}"].value
-    return ((1.0, 1 - share), (factors["diffusion.fleet_sharded_gpus"].value, share))
+    several = factors["diffusion.fleet_sharded_gpus"]
+    return ((1.0, 1 - share), *((count, share / 3) for count in (several.low, several.value, several.high)))
 
 
 def _batches(factors: FactorSet, operating_prior: str, hardware: Hardware) -> Choice:

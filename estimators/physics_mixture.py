@@ -121,12 +121,17 @@ def _choices(card: ModelCard, factors: FactorSet, operating_prior: str, hardware
         copies=((1, 1.0),) if hardware.gpus else ((1, 1 - double), (2, double)),
         generations=((generation, 1.0),) if generation else tuple(_shares(factors, GPUS)),
         precisions=((precision, 1.0),) if precision else _precisions(card, factors),
-        batches=((max(hardware.batch, 1.0), 1.0),) if hardware.batch else tuple((max(at(batch, z), 1.0), w) for z, w in NORMAL_NODES),
+        batches=((max(hardware.batch, 1.0), 1.0),) if hardware.batch else tuple((_within(batch, at(batch, z)), w) for z, w in NORMAL_NODES),
         least_batch=max(batch.low, 1.0),
         context_tokens=None if hardware.batch else context,
         attention_parallel=1.0 if parallel is not None and parallel > 1 else 0.0,
         stack=_stack(hardware.stack, factors),
     )
+
+
+def _within(span: Range, value: float) -> float:
+    """The value, no further out than the ends of the span: a service is run between them; at least one request."""
+    return max(min(max(value, span.low), span.high), 1.0)
 
 
 def _stack(name: str | None, factors: FactorSet) -> _Stack:
@@ -174,8 +179,8 @@ def _deployments(shape: Shape, factors: FactorSet, choices: _Choices) -> tuple[W
 
 
 def _most_requests(shape: Shape, free_gb: float, choices: _Choices) -> float:
-    """Requests whose keys and values fit beside the weights; never below the least batch of the prior."""
-    if choices.context_tokens is None:
+    """Requests whose keys and values fit beside the weights; never below the least batch of the prior. No limit without a cache."""
+    if choices.context_tokens is None or shape.kv_bytes_per_token <= 0:
         return math.inf
     return max(free_gb * BYTES_PER_GB / (shape.kv_bytes_per_token * choices.context_tokens), choices.least_batch)
 

@@ -121,22 +121,23 @@ def add(a: Quantity, b: Quantity) -> Quantity:
     Log-normal with the exact mean and the exact second moment of the sum; the variance is shared out over the scopes in
     proportion to the square of their mean-weighted standard deviations.
     """
-    mean_a, mean_b = a.mean, b.mean
+    (ma, pa, oa, za, ca), (mb, pb, ob, zb, cb) = a.variance, b.variance
+    total_a, total_b = ma + pa + oa + za + ca, mb + pb + ob + zb + cb
+    mean_a, mean_b = a.p50 * math.exp(total_a / 2), b.p50 * math.exp(total_b / 2)
     mean = mean_a + mean_b
     if mean_a <= 0 or mean_b <= 0:
         return a if mean_b <= 0 else b
     share_a, share_b = mean_a / mean, mean_b / mean
-    sd_a, sd_b = [math.sqrt(v) for v in a.variance], [math.sqrt(v) for v in b.variance]
-    covariance = math.fsum(x * y for x, y in zip(sd_a, sd_b, strict=True))
+    root = math.sqrt
+    sds = ((root(ma), root(mb)), (root(pa), root(pb)), (root(oa), root(ob)), (root(za), root(zb)), (root(ca), root(cb)))
+    covariance = sum([x * y for x, y in sds])
     moment = (
-        share_a**2 * math.expm1(a.variance.total)
-        + share_b**2 * math.expm1(b.variance.total)
-        + 2 * share_a * share_b * math.expm1(covariance)
+        share_a * share_a * math.expm1(total_a) + share_b * share_b * math.expm1(total_b) + 2 * share_a * share_b * math.expm1(covariance)
     )
     variance = math.log1p(moment)
-    weights = [(share_a * x + share_b * y) ** 2 for x, y in zip(sd_a, sd_b, strict=True)]
-    whole = math.fsum(weights)
-    parts = LogVariance(*(variance * w / whole for w in weights)) if whole > 0 else LogVariance()
+    weights = [(share_a * x + share_b * y) ** 2 for x, y in sds]
+    whole = sum(weights)
+    parts = LogVariance._make([variance * w / whole for w in weights]) if whole > 0 else LogVariance()
     return Quantity(mean * math.exp(-variance / 2), parts)
 
 

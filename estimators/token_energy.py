@@ -8,6 +8,9 @@ from estimators.physics_call import CallEnergy
 from estimators.quantity import LogVariance, Quantity, add
 from estimators.usage import Usage, UsageSource
 
+_new = tuple.__new__
+"""Builds a named tuple without the cost of its argument parsing."""
+
 
 class TokenEnergy:
     """Prefill, decode, attention and vision of one deployment, ready for the hot path; token_energy_many.py repeats it for columns."""
@@ -34,13 +37,19 @@ class TokenEnergy:
 
     def gpu_energy_j(self, usage: Usage) -> Quantity:
         """Its mean does not depend on who counted."""
+        call = self.call_variance[usage.source, usage.partial]
+        energy = self.of_counts(usage.input_tokens, usage.cached_input_tokens, usage.output_tokens, call)
+        if usage.input_images or usage.image_input_tokens:
+            return self._with_images(energy, usage, call)
+        return energy
+
+    def of_counts(self, n_in: int, n_cached: int, n_out: int, call: float) -> Quantity:
+        """Joules of so many tokens read, of them cached, and written; call: variance of the logarithm of the counts."""
         call_j, prefill_j, cached_saving, per_context, attention_j, decode_j = self.shape
-        n_in, n_out = usage.input_tokens, usage.output_tokens
-        fresh = n_in - cached_saving * usage.cached_input_tokens
+        fresh = n_in - cached_saving * n_cached
         steady = call_j + prefill_j * fresh * (1 + n_in * per_context) + attention_j * n_out * (n_in + n_out / 2)
         decode = decode_j * n_out
         mean = steady + decode
-        call = self.call_variance[usage.source, usage.partial]
         if mean <= 0:
             return Quantity(0.0, LogVariance(call=call))
         a = steady / mean
@@ -55,10 +64,7 @@ class TokenEnergy:
         whole = method + provider + model
         part = shared / whole if whole > 0 else 0.0
         p50 = mean * math.exp((shared + call) / -2)
-        energy = Quantity(p50, LogVariance(method * part, provider * part, model * part, 0.0, call))
-        if usage.input_images or usage.image_input_tokens:
-            return self._with_images(energy, usage, call)
-        return energy
+        return _new(Quantity, (p50, _new(LogVariance, (method * part, provider * part, model * part, 0.0, call))))
 
     def _with_images(self, energy: Quantity, usage: Usage, call: float) -> Quantity:
         """The vision encoder's energy on top; the image tokens themselves are inside the input tokens already."""

@@ -251,6 +251,8 @@ def _authoriser(rooms: Rooms) -> Callable[[Any], Caller]:
 def _deployed(candidates: Candidates) -> Callable[[str], Deployed | None]:
     def first(alias: str) -> Deployed | None:
         row = candidates.of(alias)
-        return Deployed(row[0].weigh_as or row[0].model or alias, row[0].place) if row else None
+        if not row:
+            return None
+        return Deployed(row[0].weigh_as or row[0].model or alias, row[0].place, row[0].hardware, row[0].operating_prior)
 
     return first

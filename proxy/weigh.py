@@ -58,11 +58,12 @@ class Scales:
             candidate.place,
             self._tables.factors,
             operation=operation,
-            operating_prior=self._rules.operating_prior,
+            operating_prior=candidate.operating_prior or self._rules.operating_prior,
             profile=self._rules.profile,
             methods=self._rules.methods,
             match_warnings=match.warnings,
             method=self._rules.method,
+            hardware=candidate.hardware,
         )
         if len(self._prepared) >= REMEMBERED:
             self._prepared.clear()

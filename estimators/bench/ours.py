@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from config.catalogue import Catalogue
 from config.factors import FactorSet
 from estimators.bench.ours_diffusion import predict_diffusion_row
-from estimators.bench.ours_text import predict_text_row
+from estimators.bench.ours_text import SURE, predict_text_row
 from estimators.bench.protocol import OURS, AdapterError, Kind, Prediction, Setting, VisibleRow
 
 
@@ -33,7 +33,7 @@ class Ours:
 
     def _predict(self, row: VisibleRow, kind: Kind, *, blind: bool) -> Prediction | None:
         if kind == "llm":
-            if not row["total_params_b"] or not row["active_params_b"]:
+            if not row["total_params_b"] and self._catalogue.resolve(row["model"]).match not in SURE:
                 return None
             found = predict_text_row(row, self._catalogue, self._factors, blind=blind)
         else:

@@ -17,6 +17,9 @@ OPERATING_PRIOR = "typical"
 OLD_STACKS = {"mlenergy-v2": "2024"}
 """Data sets measured with an older serving software, and the name of its factor rows."""
 
+SURE = ("exact", "alias", "dated")
+"""Ways in which a name leads to a card for certain."""
+
 PRECISION_WORDS = ("fp8", "int8", "awq", "gptq", "int4", "mxfp4", "nvfp4")
 """What a model's name says of its weights."""
 
@@ -42,29 +45,41 @@ def predict_text_row(row: Mapping[str, str], catalogue: Catalogue, factors: Fact
 
 
 def card_of_row(row: Mapping[str, str], catalogue: Catalogue) -> ModelCard:
-    """The model's card with the sizes that the row states; its architecture only where the name is known for certain."""
+    """The model's card with the sizes that the row states, if any; its architecture only where the name is known for certain."""
     match = catalogue.resolve(row["model"])
-    total, active = float(row["total_params_b"]), float(row["active_params_b"])
-    sure = match.match in ("exact", "alias", "dated")
+    sure = match.match in SURE
+    total, active = (_number(row, f"{size}_params_b") for size in ("total", "active"))
+    sized = match.card
+    if total is not None:
+        active = min(active or total, total)
+        sized = replace(sized, total_params_b=Range.exact(total), active_params_b=Range.exact(active), size_basis="exact")
     return replace(
-        match.card,
-        total_params_b=Range.exact(total),
-        active_params_b=Range.exact(min(active, total)),
-        size_basis="exact",
+        sized,
         reasoning=row.get("reasoning") == "1",
         architecture=match.card.architecture if sure else None,
     )
 
 
 def _stated(row: Mapping[str, str]) -> Hardware:
+    batch = _number(row, "avg_batch") or _number(row, "max_batch")
     return Hardware(
         gpu=row.get("gpu") or None,
-        gpus=int(float(row["num_gpus"])) if row.get("num_gpus") else None,
+        gpus=_whole(row, "num_gpus"),
         precision=row.get("precision") or None,
-        batch=max(float(row["avg_batch"]), 1.0) if row.get("avg_batch") else None,
-        attention_data_parallel=int(float(row["dp"])) if row.get("dp") else None,
+        batch=None if batch is None else max(batch, 1.0),
+        attention_data_parallel=_whole(row, "dp"),
         stack=OLD_STACKS.get(row.get("dataset", "")),
     )
+
+
+def _number(row: Mapping[str, str], column: str) -> float | None:
+    cell = row.get(column)
+    return float(cell) if cell else None
+
+
+def _whole(row: Mapping[str, str], column: str) -> int | None:
+    found = _number(row, column)
+    return None if found is None else max(round(found), 1)
 
 
 def _named(row: Mapping[str, str]) -> Hardware:

@@ -1,5 +1,6 @@
 """Fits the text form, judges it on families it has not seen, and says what came out. It must never judge on a row it was fitted to."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -21,6 +22,7 @@ Values = dict[str, float]
 DOUBTS = {
     "form.sd_dense": "Dense models: departure of one architecture from the form",
     "form.sd_moe": "Mixtures of experts: departure of one architecture from the form",
+    "form.sd_unknown_architecture": "Added in quadrature where the architecture is not published: the rule of thumb in its place",
 }
 RESIDUALS = "Leave-one-family-out residuals of the same fit: 1.645 of it hold 90 % of them; low and high: 0.7 and 1.4 times"
 
@@ -31,10 +33,10 @@ def fit_text(measured: Sequence[MeasuredRow], catalogue: Catalogue, factors: Fac
     whole = fit(rows, factors)
     folds = {str(family): fit(rows.only(rows.family != family), factors) for family in np.unique(rows.family)}
     errors = held_out_errors(rows.family, lambda family, held: predict(folds[family], rows.only(held), factors), rows.log_j)
-    doubts = _doubts(errors, rows)
+    doubts = _doubts(errors, rows) | _unknown_architecture(measured, catalogue, factors, folds, errors)
     return FormFit(
         parameters=(*_fitted(whole, folds), *_as_fitted(doubts)),
-        scores=_scores(measured, catalogue, factors, folds, rows, errors),
+        scores=_scores(measured, catalogue, with_values(factors, doubts), folds, rows, errors),
         rows=len(measured),
         cells=round(float(rows.weight.sum())),
         families=tuple(folds),
@@ -55,6 +57,16 @@ def _doubts(errors: Floats, rows: TextRows, without: str = "") -> Values:
             least = max(least, sd_of(errors[chosen], rows.weight[chosen], rows.family[chosen]))
         found[row] = least
     return found
+
+
+def _unknown_architecture(
+    measured: Sequence[MeasuredRow], catalogue: Catalogue, factors: FactorSet, folds: Mapping[str, Values], errors: Floats
+) -> Values:
+    """What the errors of the same fits grow by where every model is built by the rule of thumb, over all rows."""
+    rows = text_rows(measured, catalogue, factors, architecture_known=False)
+    guessed = held_out_errors(rows.family, lambda family, held: predict(folds[family], rows.only(held), factors), rows.log_j)
+    with_facts, without = (sd_of(each, rows.weight, rows.family) for each in (errors, guessed))
+    return {"form.sd_unknown_architecture": math.sqrt(max(without**2 - with_facts**2, 0.0))}
 
 
 def _fitted(whole: Values, folds: Mapping[str, Values]) -> list[Fitted]:

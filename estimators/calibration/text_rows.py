@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,12 +47,17 @@ class TextRows:
         return TextRows(**picked, shape={name: values[chosen] for name, values in self.shape.items()})
 
 
-def text_rows(rows: Sequence[MeasuredRow], catalogue: Catalogue, factors: FactorSet) -> TextRows:
-    """The rows as arrays. Raises ValueError for a GPU or precision without factor rows."""
+def text_rows(rows: Sequence[MeasuredRow], catalogue: Catalogue, factors: FactorSet, *, architecture_known: bool = True) -> TextRows:
+    """The rows as arrays. Without `architecture_known` every model is built by the rule of thumb for its size.
+
+    Raises ValueError for a GPU or precision without factor rows.
+    """
     cells = [cell_of(row) for row in rows]
     size = Counter(cells)
     shown = [row.visible("known") for row in rows]
     cards = [card_of_row(row, catalogue) for row in shown]
+    if not architecture_known:
+        cards = [replace(card, architecture=None) for card in cards]
     shapes = [shape_of(card, card.total_params_b.value, card.active_params_b.value) for card in cards]
     return TextRows(
         log_j=np.log([row.joules for row in rows]),

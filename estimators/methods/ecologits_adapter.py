@@ -53,7 +53,7 @@ class OutputEnergy:
 
 
 class EcologitsMethod:
-    """EcoLogits' published formulas with the card's size, the place's PUE, water and grid; METHODS.md, section on peers."""
+    """EcoLogits' published formulas with the card's size, the place's PUE, water and grid; METHODS.md, section on EcoLogits."""
 
     id = "ecologits"
 

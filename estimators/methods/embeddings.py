@@ -9,10 +9,10 @@ from estimators.reading_energy import ReadingEnergy
 
 
 class EmbeddingsMethod:
-    """Prefill and one pass; METHODS.md, section 4."""
+    """Prefill and one pass; METHODS.md, section on embeddings and moderation."""
 
     id = "embeddings"
-    version = "1.1.0"
+    version = "2.0.0"
 
     def covers(self, operation: str, card: ModelCard) -> bool:
         """True for embeddings."""

@@ -9,10 +9,10 @@ from estimators.token_energy import TokenEnergy
 
 
 class TokensMethod:
-    """Prefill, decode, attention and vision by tokens; METHODS.md, section 3."""
+    """Prefill, decode, attention and vision by tokens; METHODS.md, section on text."""
 
     id = "tokens"
-    version = "1.0.0"
+    version = "2.0.0"
 
     def covers(self, operation: str, card: ModelCard) -> bool:
         """True for operations that write text."""

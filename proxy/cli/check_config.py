@@ -14,8 +14,10 @@ from config.providers import public_base
 from config.series import MOST_SERIES, SeriesForecast, expected_series
 from config.settings import Deployment, Settings
 from config.tables import Tables, load_tables
+from proxy.cli.hardware_hints import hardware_hints
 from proxy.cli.output import Cell, Format, message, show_rows
 from proxy.cli.place_hints import place_hints
+from proxy.policy.candidates import stated_hardware
 from proxy.shadow import shadow_refusals
 
 COLUMNS = ("alias", "provider", "model", "region", "zone", "place_assumed", "size_basis", "tier", "warnings")
@@ -67,6 +69,8 @@ def _hints(settings: Settings, tables: Tables) -> Iterator[str]:
             place = tables.places.resolve(each.provider, region=each.region, zone=each.zone, api_host=each.api_base)
             hints = place_hints(tables.places, provider=each.provider, region=each.region, zone=each.zone, warnings=place.warnings)
             yield from (f"models.{alias}: {hint}" for hint in hints)
+            unknown = hardware_hints(stated_hardware(each), tables.factors)
+            yield from (f"models.{alias}: hardware: {hint}; until then it counts as not stated" for _, hint in unknown)
 
 
 def _row(alias: str, deployment: Deployment, tables: Tables) -> dict[str, Cell]:

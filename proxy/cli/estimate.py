@@ -6,10 +6,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from config.tables import Tables, load_tables
+from estimators.hardware import Hardware
 from estimators.planned import OPERATIONS, PlanIncomplete, Planned
 from estimators.profiles import DEFAULT_PROFILE
 from proxy.cli.estimate_show import show_many, show_one
 from proxy.cli.estimate_weigh import CHOICES, Question, Weighed, weigh
+from proxy.cli.hardware_hints import hardware_hints
 from proxy.cli.output import Format, message
 from proxy.cli.place_hints import place_hints
 
@@ -41,6 +43,10 @@ def estimate(
     region: Annotated[Word, typer.Option("--region", help="Cloud region, such as swedencentral.")] = None,
     zone: Annotated[Word, typer.Option("--zone", help="Grid zone, such as FR, when the region is unknown.")] = None,
     prior: Annotated[str, typer.Option("--prior", help=f"How busy the machines are: {', '.join(CHOICES['prior'])}.")] = "typical",
+    gpu: Annotated[Word, typer.Option("--gpu", help="Accelerator that serves it, such as h100, where that is known.")] = None,
+    gpus: Annotated[Whole, typer.Option("--gpus", min=1, help="Accelerators that serve one copy of the model together.")] = None,
+    precision: Annotated[Word, typer.Option("--precision", help="Of the weights, such as bf16, fp8 or int4.")] = None,
+    batch: Annotated[Real, typer.Option("--batch", min=1, help="Requests decoded together on one copy, on average.")] = None,
     profile: Annotated[str, typer.Option("--profile", help=f"Boundary: {', '.join(CHOICES['profile'])}.")] = DEFAULT_PROFILE,
     method: Annotated[Word, typer.Option("--method", help=f"One of {', '.join(CHOICES['method'])}; default: by operation.")] = None,
     beside: Annotated[list[str] | None, typer.Option("--beside", help="Method to show beside; may be repeated.")] = None,
@@ -56,9 +62,14 @@ def estimate(
         source="provider" if exact else "estimated",
     )  # fmt: skip
     others = tuple(beside or ())
-    question = Question(provider=provider, region=region, zone=zone, prior=prior, profile=profile, method=method, beside=others)
+    machines = Hardware(gpu=gpu, gpus=gpus, precision=precision, batch=batch)
+    question = Question(
+        provider=provider, region=region, zone=zone, prior=prior, profile=profile, method=method, beside=others, hardware=machines
+    )
     _check_choices(question)
     tables = load_tables()
+    for field, hint in hardware_hints(machines, tables.factors):
+        raise typer.BadParameter(hint, param_hint=f"--{field}")
     found = [_weighed(tables, name, planned, question) for name in _names(model)]
     if len(found) == 1:
         show_one(found[0], form)

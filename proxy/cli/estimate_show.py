@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from config.evidence import Evidence
 from estimators import Estimate
+from estimators.hardware import Hardware, stated
 from estimators.quantity import LogVariance, Quantity
 from estimators.usage import Usage
 from proxy.cli.estimate_weigh import Beside, Weighed, compare
@@ -32,7 +33,7 @@ TIERS = {
     "B": "the same model measured in a public benchmark",
     "C": "an open architecture, modelled",
     "D": "a closed model or an assumed place, inferred",
-    "E": "a class default, for want of facts",
+    "E": "a class default or a guess, for want of facts",
 }
 
 
@@ -77,6 +78,7 @@ def as_json(weighed: Weighed) -> dict[str, object]:
         "region": place.region,
         "zone": place.zone,
         "place_assumed": place.assumed,
+        "hardware": stated(weighed.hardware),
         "gco2e_per_kwh": result.gco2e_per_kwh,
         "intensity_source": result.intensity_source,
         "intensity_year": result.intensity_year,
@@ -166,10 +168,18 @@ def _facts(weighed: Weighed) -> list[str]:
     return [
         f"model      {weighed.model}{named} ({card.vendor}, size {card.size_basis})",
         f"place      {where}, grid {place.zone}: {two_digits(result.gco2e_per_kwh)} gCO2e/kWh, {source}",
+        *([f"machines   {_machines(weighed.hardware)}, as stated"] if stated(weighed.hardware) else []),
         f"quality    {result.quality} ({TIERS[result.quality]}); {parts}",
         f"method     {result.method}@{result.method_version}, profile {result.profile}, factor set {result.factor_set}",
         *([f"warnings   {', '.join(result.warnings)}"] if result.warnings else []),
     ]
+
+
+def _machines(hardware: Hardware) -> str:
+    """The stated facts in words: `8 x h100, fp8, batch 64`."""
+    accelerators = " x ".join(str(fact) for fact in (hardware.gpus, hardware.gpu or ("GPU" if hardware.gpus else None)) if fact is not None)
+    batch = f"batch {hardware.batch:g}" if hardware.batch is not None else ""
+    return ", ".join(fact for fact in (accelerators, hardware.precision or "", batch) if fact)
 
 
 def _others(weighed: Weighed) -> Iterator[str]:

@@ -10,6 +10,7 @@ from config.place import Place
 from config.tables import Tables
 from estimators import METHODS, Estimate, Usage, prepare
 from estimators.choose import NOT_COVERED, ON_REQUEST, OPERATING_PRIORS
+from estimators.hardware import UNKNOWN_HARDWARE, Hardware
 from estimators.planned import Planned, operation_of, usage_of
 from estimators.profiles import DEFAULT_PROFILE, PROFILES
 from estimators.quantity import Difference, difference
@@ -29,6 +30,7 @@ class Question:
     profile: str = DEFAULT_PROFILE
     method: str | None = None
     beside: tuple[str, ...] = ()
+    hardware: Hardware = UNKNOWN_HARDWARE
 
 
 class Beside(NamedTuple):
@@ -50,6 +52,7 @@ class Weighed(NamedTuple):
     estimate: Estimate
     beside: tuple[Beside, ...]
     published: tuple[Evidence, ...]
+    hardware: Hardware
 
 
 def weigh(tables: Tables, model: str, planned: Planned, question: Question) -> Weighed:
@@ -57,7 +60,7 @@ def weigh(tables: Tables, model: str, planned: Planned, question: Question) -> W
     match = tables.catalogue.resolve(model)
     card = match.card
     usage, operation = usage_of(planned, card), operation_of(planned, card)
-    known = {row.provider for row in tables.places.providers()}
+    known = {name for row in tables.places.providers() for name in (row.provider, *row.aliases)}
     vendor = card.vendor.lower()
     place = tables.places.resolve(
         question.provider or (vendor if vendor in known else "unknown"), region=question.region, zone=question.zone
@@ -73,11 +76,12 @@ def weigh(tables: Tables, model: str, planned: Planned, question: Question) -> W
             profile=question.profile,
             match_warnings=match.warnings,
             method=method,
+            hardware=question.hardware,
         )
         return prepared.estimate(usage)
 
     beside = tuple(_beside(by, name, operation) for name in question.beside)
-    return Weighed(model, match, operation, place, usage, by(question.method), beside, tables.evidence_for(card.id))
+    return Weighed(model, match, operation, place, usage, by(question.method), beside, tables.evidence_for(card.id), question.hardware)
 
 
 def compare(lighter: Weighed, heavier: Weighed) -> Difference:

@@ -4,6 +4,8 @@ from typing import Literal
 
 from estimators.quantity import LogVariance
 
+Kind = Literal["text", "integer", "bigint", "double", "boolean", "json"]
+
 SCOPES = LogVariance._fields
 
 QUANTITIES = (
@@ -25,7 +27,7 @@ QUANTITIES = (
 SCOPED_QUANTITIES = ("facility_energy_wh", "operational_gco2e", "embodied_gco2e", "gco2e", "water_ml")
 """Lines whose log-variance is kept by scope (`<line>_var_<scope>`), so that ranges of their sums can be told."""
 
-USAGE_COUNTS = (
+FIRST_COUNTS = (
     "input_tokens",
     "cached_input_tokens",
     "image_input_tokens",
@@ -35,6 +37,30 @@ USAGE_COUNTS = (
     "audio_output_tokens",
     "input_images",
 )
+USAGE_COUNTS = (*FIRST_COUNTS, "image_output_tokens")
+"""Counts of a usage; each column is named as the field. The last stands apart: a later revision added it."""
+
+MEDIA_KINDS: dict[str, Kind] = {
+    "images": "bigint",
+    "width": "bigint",
+    "height": "bigint",
+    "quality": "text",
+    "steps": "bigint",
+    "clips": "bigint",
+    "video_seconds": "double",
+    "frames": "bigint",
+    "fps": "double",
+    "audio_input_seconds": "double",
+    "audio_output_seconds": "double",
+    "characters": "bigint",
+}
+"""Fields of `Usage.media`; each column is `media_<field>`, null in a call without media."""
+
+METERED_KINDS: dict[str, Kind] = {"energy_wh": "double", "boundary": "text", "source": "text", "shared": "boolean"}
+"""Fields of `Usage.metered`; each column is `metered_<field>`, null in a call that nobody metered."""
+
+MEDIA = tuple(f"media_{field}" for field in MEDIA_KINDS)
+METERED = tuple(f"metered_{field}" for field in METERED_KINDS)
 
 CALLS = (
     "call_id",
@@ -77,10 +103,16 @@ ATTEMPTS = (
     "request_bytes",
     "response_bytes",
     "latency_s",
-    *USAGE_COUNTS,
+    *FIRST_COUNTS,
     "usage_source",
     "partial",
+    "image_output_tokens",
+    *MEDIA,
+    *METERED,
 )
+
+TEXT_ATTEMPTS = ATTEMPTS[: -len((*MEDIA, *METERED))]
+"""What is written of an attempt without media or meter: to name the other columns only to leave them null costs a fifth more."""
 
 ESTIMATE_FACTS = (
     "attempt_id",
@@ -123,6 +155,9 @@ LEDGER_META = ("key", "value")
 
 TABLES = {"calls": CALLS, "attempts": ATTEMPTS, "estimates": ESTIMATES, "retags": RETAGS, "ledger_meta": LEDGER_META}
 
+WRITES = (("calls", CALLS), ("attempts", TEXT_ATTEMPTS), ("attempts", ATTEMPTS), ("estimates", ESTIMATES))
+"""Tables and columns of each kind of row that a batch holds, in the order of rows.py."""
+
 KEYS = {
     "calls": ("call_id",),
     "attempts": ("call_id", "attempt_id"),
@@ -133,8 +168,6 @@ KEYS = {
 """Primary keys. They begin with what rows are looked up by, so that no further index is needed for it."""
 
 INDICES = {"ix_calls_started_ms": ("calls", "started_ms")}
-
-Kind = Literal["text", "integer", "bigint", "double", "boolean", "json"]
 
 KINDS: dict[str, Kind] = {
     "started_ms": "bigint",
@@ -156,6 +189,8 @@ KINDS: dict[str, Kind] = {
     "gco2e_per_kwh": "double",
     "intensity_year": "integer",
     **dict.fromkeys(USAGE_COUNTS, "bigint"),
+    **{f"media_{field}": kind for field, kind in MEDIA_KINDS.items()},
+    **{f"metered_{field}": kind for field, kind in METERED_KINDS.items()},
     **dict.fromkeys(FIGURES, "double"),
 }
 """Every column that is not text."""
@@ -172,6 +207,8 @@ NULLABLE = frozenset(
         "usage_source",
         "partial",
         *USAGE_COUNTS,
+        *MEDIA,
+        *METERED,
         *FIGURES,
     }
 )
@@ -179,5 +216,5 @@ NULLABLE = frozenset(
 DEFAULTS = {"role": CHOSEN}
 """What rows have that were written before the column was; rows of today name it."""
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Schema revisions, oldest first, as in migrations/versions; this code reads and writes the last."""

@@ -10,13 +10,11 @@ from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyE
 from proxy.call import CallRecord
 from proxy.errors import StartError
 from proxy.ledger.base import Durability, Fetched, LedgerUnavailable, UnwritableRecord
-from proxy.ledger.columns import ATTEMPTS, CALLS, ESTIMATES, REVISIONS
+from proxy.ledger.columns import REVISIONS, WRITES
 from proxy.ledger.rows import rows_of
-from proxy.ledger.tables import METADATA, attempts, calls, estimates, ledger_meta
+from proxy.ledger.tables import METADATA, ledger_meta
 
-_INSERTS = tuple(
-    (insert(table).on_conflict_do_nothing(), columns) for table, columns in ((calls, CALLS), (attempts, ATTEMPTS), (estimates, ESTIMATES))
-)
+_INSERTS = tuple((insert(METADATA.tables[table]).on_conflict_do_nothing(), columns) for table, columns in WRITES)
 
 
 def missing_driver(error: ModuleNotFoundError) -> str:

@@ -10,9 +10,9 @@ from typing import Final
 from proxy.call import CallRecord
 from proxy.errors import StartError
 from proxy.ledger.base import Durability, Fetched, LedgerUnavailable, UnwritableRecord
-from proxy.ledger.columns import ATTEMPTS, CALLS, ESTIMATES, LEDGER_META, REVISIONS
+from proxy.ledger.columns import LEDGER_META, REVISIONS, WRITES
 from proxy.ledger.create import create_if_empty
-from proxy.ledger.rows import Row, rows_of
+from proxy.ledger.rows import Row, Rows, rows_of
 
 LOCK_WAIT_MS: Final = 1_000
 """How long a batch waits for another writer before it goes to the spool."""
@@ -43,10 +43,7 @@ def insert_or_ignore(table: str, columns: Sequence[str], rows: int) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([one] * rows)} ON CONFLICT DO NOTHING"
 
 
-_INSERTS: Final = tuple(
-    {size: insert_or_ignore(table, columns, size) for size in ROWS_PER_STATEMENT}
-    for table, columns in (("calls", CALLS), ("attempts", ATTEMPTS), ("estimates", ESTIMATES))
-)
+_INSERTS: Final = tuple({size: insert_or_ignore(table, columns, size) for size in ROWS_PER_STATEMENT} for table, columns in WRITES)
 
 
 class SqliteDoor:
@@ -207,7 +204,7 @@ class SqliteDoor:
             self._writer = None
 
 
-def _storable_rows(records: Sequence[CallRecord]) -> tuple[list[Row], list[Row], list[Row]]:
+def _storable_rows(records: Sequence[CallRecord]) -> Rows:
     try:
         return rows_of(records)
     except (TypeError, AttributeError, ValueError, OverflowError) as error:

@@ -1,6 +1,6 @@
 """The ledger by its URL: schema, writing, and one call read back. It must never edit a row: facts and opinions are only added."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,11 +9,11 @@ from estimators.estimate import QualityParts
 from proxy.call import CallRecord
 from proxy.errors import StartError
 from proxy.ledger.base import Door, Durability, Fetched
-from proxy.ledger.columns import SHADOW, USAGE_COUNTS
+from proxy.ledger.columns import MEDIA, MEDIA_KINDS, METERED, METERED_KINDS, SHADOW, USAGE_COUNTS
 from proxy.ledger.sqlite import SqliteDoor
 
 _SQLITE_SCHEMES = ("sqlite:///", "sqlite+pysqlite:///")
-_FLAGS = ("stream", "stream_complete", "place_assumed", "simulated", "partial")
+_FLAGS = ("stream", "stream_complete", "place_assumed", "simulated", "partial", "metered_shared")
 
 
 class Store:
@@ -104,11 +104,19 @@ def _attempt(row: Fetched, opinions: list[Fetched]) -> Fetched:
     source = row.pop("usage_source")
     counts = {name: row.pop(name) for name in USAGE_COUNTS}
     partial = row.pop("partial")
-    row["usage"] = None if source is None else counts | {"source": source, "partial": partial}
+    media = _members(row, MEDIA, MEDIA_KINDS)
+    metered = _members(row, METERED, METERED_KINDS)
+    row["usage"] = None if source is None else counts | {"source": source, "partial": partial, "media": media, "metered": metered}
     own = [_opinion(opinion) for opinion in opinions if opinion["attempt_id"] == row["attempt_id"]]
     row["estimates"] = [opinion for opinion in own if opinion["role"] != SHADOW]
     row["shadow"] = [opinion for opinion in own if opinion["role"] == SHADOW]
     return row
+
+
+def _members(row: Fetched, columns: Iterable[str], fields: Iterable[str]) -> Fetched | None:
+    """Takes the columns out of the row, as fields of one value; None when all are null."""
+    found = {field: row.pop(column) for field, column in zip(fields, columns, strict=True)}
+    return None if all(value is None for value in found.values()) else found
 
 
 def _opinion(row: Fetched) -> Fetched:

@@ -9,6 +9,7 @@ from config.place import Place
 from config.places import Places
 from config.providers import SIMULATED, public_base
 from config.settings import Deployment, Meter, Settings
+from estimators.hardware import UNKNOWN_HARDWARE, Hardware
 
 DEFAULT_UPSTREAM = "https://api.openai.com/v1"
 UNKNOWN_PROVIDER = "unknown"
@@ -23,6 +24,7 @@ class Candidate:
 
     model: its name at the provider, None keeps the caller's. base_url: up to and including /v1, empty for the simulated provider.
     weigh_as: the catalogue name to weigh it by, None for the served model's own. api_key None: the caller's own key goes along.
+    operating_prior: how busy its machines are assumed to be, None as for all.
     """
 
     pattern: str
@@ -33,6 +35,8 @@ class Candidate:
     weigh_as: str | None
     place: Place
     meter: Meter | None = None
+    hardware: Hardware = UNKNOWN_HARDWARE
+    operating_prior: str | None = None
 
     @property
     def is_simulated(self) -> bool:
@@ -126,7 +130,14 @@ def _candidate(pattern: str, deployment: Deployment, places: Places) -> Candidat
         weigh_as=deployment.catalogue_model,
         place=place,
         meter=deployment.meter,
+        hardware=stated_hardware(deployment),
+        operating_prior=deployment.operating_prior,
     )
+
+
+def stated_hardware(deployment: Deployment) -> Hardware:
+    """What the configuration states of the deployment's machines."""
+    return UNKNOWN_HARDWARE if deployment.hardware is None else Hardware(**deployment.hardware.model_dump())
 
 
 def _models_of(provider: str, catalogue: Catalogue) -> tuple[str, ...]:

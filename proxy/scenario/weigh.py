@@ -96,7 +96,7 @@ def weigh(scenario: Scenario, tables: Tables, *, name: str | None = None) -> Wei
 def place_of(card: ModelCard, provider: str | None, region: str | None, zone: str | None, tables: Tables) -> Place:
     """Where a model is served: the stated provider, else the model's vendor, and whatever is stated of the place."""
     vendor = card.vendor.lower()
-    known = {row.provider for row in tables.places.providers()}
+    known = {name for row in tables.places.providers() for name in (row.provider, *row.aliases)}
     return tables.places.resolve(provider or (vendor if vendor in known else WITHOUT_PLACE), region=region, zone=zone)
 
 

@@ -4,15 +4,15 @@ from typing import Any
 
 from config.catalogue import ModelMatch
 from config.evidence import Evidence
-from config.place import Place
 from estimators import METHODS, Estimate, Usage, prepare
 from estimators.choose import ON_REQUEST
+from estimators.hardware import UNKNOWN_HARDWARE, Hardware, gpu_ids, precision_ids, recognised, stated
 from estimators.planned import PlanIncomplete, operation_of, usage_of
 from estimators.profiles import PROFILES
 from proxy.errors import BadRequest
 from proxy.web.estimate_request import EstimateRequest
 from proxy.web.record import shown
-from proxy.web.rooms import Deployed, WebRooms
+from proxy.web.rooms import Deployed, Machines, WebRooms
 
 COUNTS = ("input_tokens", "cached_input_tokens", "output_tokens")
 
@@ -21,32 +21,33 @@ def forecast(asked: EstimateRequest, rooms: WebRooms) -> dict[str, Any]:
     """The forecast as JSON members. Takes milliseconds: run it in a thread. Raises BadRequest: missing_input, invalid_type."""
     deployed = rooms.deployed(asked.model)
     match = rooms.tables.catalogue.resolve(deployed.weigh_as if deployed else asked.model)
-    place = _place(asked, deployed, rooms)
+    machines = _machines(asked, deployed, rooms)
     plan = asked.planned(match.card, rooms.usual_output_tokens(asked.model))
     try:
         usage = usage_of(plan, match.card)
     except PlanIncomplete as problem:
         raise BadRequest(f"{problem}.", code="missing_input", param=problem.field) from problem
     operation = operation_of(plan, match.card)
-    estimate = _weighed(asked, rooms, match, place, operation, usage)
-    return _answer(asked, operation, usage, place, estimate, rooms.tables.evidence_for(match.card.id))
+    estimate = _weighed(asked, rooms, match, machines, operation, usage)
+    return _answer(asked, operation, usage, machines, estimate, rooms.tables.evidence_for(match.card.id))
 
 
-def _weighed(asked: EstimateRequest, rooms: WebRooms, match: ModelMatch, place: Place, operation: str, usage: Usage) -> Estimate:
+def _weighed(asked: EstimateRequest, rooms: WebRooms, match: ModelMatch, machines: Machines, operation: str, usage: Usage) -> Estimate:
     weighing = rooms.settings.weighing
     _check_known("method", asked.method, tuple(method.id for method in (*METHODS, *ON_REQUEST)))
     _check_known("profile", asked.profile, tuple(PROFILES))
     try:
         prepared = prepare(
             match.card,
-            place,
+            machines.place,
             rooms.tables.factors,
             operation=operation,
-            operating_prior=asked.operating_prior or weighing.operating_prior,
+            operating_prior=machines.operating_prior,
             profile=asked.profile or weighing.profile,
             match_warnings=match.warnings,
             method=asked.method,
             methods=tuple(weighing.methods),
+            hardware=machines.hardware,
         )
     except ValueError as problem:
         if asked.method is None:
@@ -61,8 +62,9 @@ def _check_known(field: str, word: str | None, known: tuple[str, ...]) -> None:
 
 
 def _answer(
-    asked: EstimateRequest, operation: str, usage: Usage, place: Place, estimate: Estimate, published: tuple[Evidence, ...]
+    asked: EstimateRequest, operation: str, usage: Usage, machines: Machines, estimate: Estimate, published: tuple[Evidence, ...]
 ) -> dict[str, Any]:
+    place = machines.place
     return {
         "object": "footprint.estimate",
         "model": asked.model,
@@ -75,6 +77,8 @@ def _answer(
         "region": place.region,
         "zone": estimate.zone,
         "place_assumed": place.assumed,
+        "hardware": stated(machines.hardware),
+        "operating_prior": machines.operating_prior,
         "profile": estimate.profile,
         "factor_set": estimate.factor_set,
         "usage": _usage(usage),
@@ -106,8 +110,24 @@ def _published(one: Evidence) -> dict[str, Any]:
     }
 
 
-def _place(asked: EstimateRequest, deployed: Deployed | None, rooms: WebRooms) -> Place:
+def _machines(asked: EstimateRequest, deployed: Deployed | None, rooms: WebRooms) -> Machines:
+    """The alias's own deployment, unless another place is named; what the request says of the machines goes before what that states."""
+    usual_prior = rooms.settings.weighing.operating_prior
     if deployed is not None and asked.provider is None and asked.region is None:
-        return deployed.place
-    provider = asked.provider or (deployed.place.provider if deployed else "unknown")
-    return rooms.tables.places.resolve(provider, region=asked.region)
+        place, hardware, prior = deployed.place, deployed.hardware, deployed.operating_prior or usual_prior
+    else:
+        provider = asked.provider or (deployed.place.provider if deployed else "unknown")
+        place, hardware, prior = rooms.tables.places.resolve(provider, region=asked.region), UNKNOWN_HARDWARE, usual_prior
+    if asked.hardware is not None:
+        hardware = asked.hardware.facts()
+        _check_words(hardware, rooms)
+    return Machines(place, hardware, asked.operating_prior or prior)
+
+
+def _check_words(hardware: Hardware, rooms: WebRooms) -> None:
+    """Refuses a word that no factor row has: the figure would be as wide as without it."""
+    factors = rooms.tables.factors
+    known, _ = recognised(hardware, factors)
+    for field, ids in (("gpu", gpu_ids(factors)), ("precision", precision_ids(factors))):
+        word = getattr(hardware, field)
+        _check_known(f"hardware.{field}", word if getattr(known, field) is None else None, ids)

@@ -6,6 +6,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from config.catalogue import ModelCard
+from config.settings import OperatingPrior, StatedHardware
+from estimators.hardware import Hardware
 from estimators.planned import TEXT, Planned, operation_of
 from proxy.endpoints.base import joined
 from proxy.errors import BadRequest
@@ -16,7 +18,16 @@ MOST_SECONDS = 1_000_000.0
 SIZE = r"^[1-9]\d{0,4}x[1-9]\d{0,4}$"
 
 Operation = Literal["chat", "completions", "embeddings", "moderation", "images", "video", "audio", "speech", "transcription", "translation"]
-Prior = Literal["saturated", "typical", "low_traffic"]
+
+
+class AskedHardware(StatedHardware):
+    """What is known of the machines, as in the configuration; numbers are numbers here."""
+
+    model_config = ConfigDict(strict=True)
+
+    def facts(self) -> Hardware:
+        """The same for the scales."""
+        return Hardware(**self.model_dump())
 
 
 class EstimateRequest(BaseModel):
@@ -45,7 +56,11 @@ class EstimateRequest(BaseModel):
     fps: float | None = Field(default=None, gt=0, le=1000, description="Frames per second of the clip.")
     audio_seconds: float | None = Field(default=None, gt=0, le=MOST_SECONDS, description="Length of what is heard or spoken.")
     characters: int | None = Field(default=None, ge=1, le=MOST_TOKENS, description="Length of the text to speak.")
-    operating_prior: Prior | None = Field(default=None, description="How busy the machines are; null: as configured.")
+    hardware: AskedHardware | None = Field(
+        default=None,
+        description="What is known of the machines; null: what the alias's deployment states, where that is who is asked about.",
+    )
+    operating_prior: OperatingPrior | None = Field(default=None, description="How busy the machines are; null: as configured.")
     profile: str | None = Field(default=None, min_length=1, max_length=32, description="Boundary; null: as configured.")
     method: str | None = Field(default=None, min_length=1, max_length=32, description="Method; null: by operation.")
 

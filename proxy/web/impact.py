@@ -11,6 +11,7 @@ from config.places import Place, Places
 from estimators import prepare
 from estimators.choose import NOT_COVERED
 from estimators.estimate import Estimate
+from estimators.hardware import UNKNOWN_HARDWARE
 from estimators.physics_beyond import training_share
 from estimators.physics_lines import KWH_PER_WH, embodied_water_ml_per_gpu_second
 from estimators.prepared import Prepared
@@ -19,7 +20,7 @@ from proxy.errors import BadRequest
 from proxy.web.impact_rows import ImpactRow, RowFault, parts_of, read_row
 from proxy.web.record import shown
 from proxy.web.reply import figure
-from proxy.web.rooms import Deployed, WebRooms
+from proxy.web.rooms import Deployed, Machines, WebRooms
 
 MOST_ROWS = 1000
 METRICS = ("usage_energy_wh", "usage_emissions_gco2e", "usage_water_ml", "embodied_emissions_gco2e", "embodied_water_ml")
@@ -37,7 +38,7 @@ class ImpactRequest(BaseModel):
 
 class _Weighed(NamedTuple):
     estimates: tuple[Estimate, ...]
-    place: Place
+    machines: Machines
 
 
 def read_impact_request(body: bytes) -> ImpactRequest:
@@ -69,11 +70,10 @@ class _Scale:
     def __init__(self, rooms: WebRooms) -> None:
         self._rooms = rooms
         self._tables = rooms.tables
-        self._prepared: dict[tuple[ModelMatch, Place, str], Prepared] = {}
-        self._vendors = {row.provider for row in rooms.tables.places.providers()}
-        factors, prior = rooms.tables.factors, rooms.settings.weighing.operating_prior
-        self._training_share = training_share(factors).mean
-        self._water_ml_per_gpu_second = embodied_water_ml_per_gpu_second(factors, prior).mean
+        self._prepared: dict[tuple[ModelMatch, Machines, str], Prepared] = {}
+        self._water_ml_per_gpu_second: dict[str, float] = {}
+        self._vendors = {name for row in rooms.tables.places.providers() for name in (row.provider, *row.aliases)}
+        self._training_share = training_share(rooms.tables.factors).mean
 
     def answer(self, rows: list[Any], with_footprint: bool) -> dict[str, Any]:
         """Rows in the order they came, and what they sum to; a sum is null when rows came and none could be weighed."""
@@ -97,7 +97,7 @@ class _Scale:
             weighed = self._weigh(read_row(sent))
         except RowFault as fault:
             return _failed(fault)
-        inference, training = self._inference(weighed.estimates), self._training(weighed.estimates)
+        inference, training = self._inference(weighed), self._training(weighed)
         whole = {name: inference[name] + (training[name] if training else 0.0) for name in METRICS}
         wholes.append(whole)
         shown_row = {
@@ -114,13 +114,13 @@ class _Scale:
             raise RowFault("missing_model", "the row names no model; add model_id.", "model_id")
         deployed = self._rooms.deployed(row.model_id) if row.model_id else None
         match = self._match(row, deployed)
-        place = self._place(row, match, deployed)
+        machines = self._machines(row, match, deployed)
         parts = parts_of(row, match.card.operations == ONLY_READS)
-        prepared = self._prepare(match, place, parts.operation)
+        prepared = self._prepare(match, machines, parts.operation)
         estimates = tuple(prepared.estimate(usage) for usage in parts.usages)
         if NOT_COVERED in estimates[0].warnings:
             raise RowFault("not_covered", f"no method weighs {parts.operation} of {match.card.id!r} yet.", "task")
-        return _Weighed(estimates, place)
+        return _Weighed(estimates, machines)
 
     def _match(self, row: ImpactRow, deployed: Deployed | None) -> ModelMatch:
         """The first name that the catalogue knows: of the model that answered, of the deployment here, else as the row has them."""
@@ -128,11 +128,15 @@ class _Scale:
         matches = [self._tables.catalogue.resolve(name) for name in known if name]
         return next((match for match in matches if match.match != "class"), matches[-1] if row.model_id is None else matches[0])
 
-    def _place(self, row: ImpactRow, match: ModelMatch, deployed: Deployed | None) -> Place:
-        """Cloud region, else country, else where this proxy serves the alias, else the provider's default."""
-        places = self._tables.places
+    def _machines(self, row: ImpactRow, match: ModelMatch, deployed: Deployed | None) -> Machines:
+        """Cloud region, else country, else where and on what this proxy serves the alias, else the provider's default."""
+        usual_prior = self._rooms.settings.weighing.operating_prior
         if deployed is not None and not (row.cloud_region or row.country or row.cloud_id):
-            return deployed.place
+            return Machines(deployed.place, deployed.hardware, deployed.operating_prior or usual_prior)
+        return Machines(self._place(row, match), UNKNOWN_HARDWARE, usual_prior)
+
+    def _place(self, row: ImpactRow, match: ModelMatch) -> Place:
+        places = self._tables.places
         named = [name for name in (row.managed_service_id, row.cloud_id) if name]
         if row.cloud_region:
             for provider in (*named, *_only_cloud_of(row.cloud_region, places)):
@@ -143,37 +147,47 @@ class _Scale:
         provider = named[0] if named else vendor if vendor in self._vendors else "unknown"
         return places.resolve(provider, region=row.cloud_region, zone=row.country)
 
-    def _prepare(self, match: ModelMatch, place: Place, operation: str) -> Prepared:
-        key = (match, place, operation)
+    def _prepare(self, match: ModelMatch, machines: Machines, operation: str) -> Prepared:
+        key = (match, machines, operation)
         if key not in self._prepared:
             weighing = self._rooms.settings.weighing
             self._prepared[key] = prepare(
                 match.card,
-                place,
+                machines.place,
                 self._tables.factors,
                 operation=operation,
-                operating_prior=weighing.operating_prior,
+                operating_prior=machines.operating_prior,
                 profile=weighing.profile,
                 match_warnings=match.warnings,
+                methods=tuple(weighing.methods),
+                hardware=machines.hardware,
             )
         return self._prepared[key]
 
-    def _inference(self, estimates: tuple[Estimate, ...]) -> Metrics:
+    def _embodied_water_ml(self, operating_prior: str, gpu_seconds: float) -> float:
+        known = self._water_ml_per_gpu_second
+        if operating_prior not in known:
+            known[operating_prior] = embodied_water_ml_per_gpu_second(self._tables.factors, operating_prior).mean
+        return known[operating_prior] * gpu_seconds
+
+    def _inference(self, weighed: _Weighed) -> Metrics:
         """Serving alone, as headers and records show it: expected values."""
+        estimates = weighed.estimates
+        gpu_seconds = math.fsum(each.gpu_seconds.mean for each in estimates)
         return {
             "usage_energy_wh": math.fsum(each.facility_energy_wh.mean for each in estimates),
             "usage_emissions_gco2e": math.fsum(each.operational_gco2e.mean for each in estimates),
             "usage_water_ml": math.fsum(each.water_ml.mean for each in estimates),
             "embodied_emissions_gco2e": math.fsum(each.embodied_gco2e.mean for each in estimates),
-            "embodied_water_ml": self._water_ml_per_gpu_second * math.fsum(each.gpu_seconds.mean for each in estimates),
+            "embodied_water_ml": self._embodied_water_ml(weighed.machines.operating_prior, gpu_seconds),
         }
 
-    def _training(self, estimates: tuple[Estimate, ...]) -> Metrics | None:
+    def _training(self, weighed: _Weighed) -> Metrics | None:
         """The share of the training: grams split between electricity and machines; None where the method gives none."""
-        grams = [each.training_gco2e.mean for each in estimates if each.training_gco2e is not None]
-        if len(grams) < len(estimates):
+        grams = [each.training_gco2e.mean for each in weighed.estimates if each.training_gco2e is not None]
+        if len(grams) < len(weighed.estimates):
             return None
-        serving = self._inference(estimates)
+        serving = self._inference(weighed)
         electricity = serving["usage_energy_wh"] * KWH_PER_WH * self._tables.factors["training.gco2e_per_kwh"].value
         made = serving["embodied_emissions_gco2e"]
         embodied = math.fsum(grams) * made / (electricity + made) if made else 0.0
@@ -213,6 +227,6 @@ def _footprint(weighed: _Weighed) -> dict[str, Any]:
         "profile": first.profile,
         "factor_set": first.factor_set,
         "zone": first.zone,
-        "place_assumed": weighed.place.assumed,
+        "place_assumed": weighed.machines.place.assumed,
         "warnings": sorted({code for each in weighed.estimates for code in each.warnings}),
     }

@@ -75,6 +75,8 @@ ESTIMATE = _object(
         "region": MAYBE_TEXT,
         "zone": TEXT,
         "place_assumed": FLAG,
+        "hardware": {"type": "object", "description": "What is stated of the machines; the rest is weighed as a mixture."},
+        "operating_prior": {**TEXT, "description": "How busy the machines are assumed to be."},
         "profile": {**TEXT, "description": "Boundary: which lines the total holds."},
         "factor_set": TEXT,
         "usage": PLANNED_USAGE,
@@ -98,7 +100,13 @@ OPINION = _object(
     }
 )
 
-USAGE: Schema = {"type": "object", "description": "Counts by bucket, who counted (source) and whether the answer was cut (partial)."}
+USAGE: Schema = {
+    "type": "object",
+    "description": (
+        "Counts by bucket, what is stated of pictures, clips and sound, who counted (source) and whether the answer was cut (partial); "
+        "of an attempt also `metered`: energy_wh, its boundary and source, and whether it is a share of a common meter."
+    ),
+}
 
 SHADOW = _object({"method": METHOD, **_figures(NUMBER), "quality": TIER, "attempts": COUNT, "warnings": TEXTS})
 
@@ -214,7 +222,7 @@ def describe(base_path: str, version: str) -> Schema:
         "components": {
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
             "schemas": {
-                "EstimateRequest": EstimateRequest.model_json_schema(),
+                **_estimate_request(),
                 "Estimate": ESTIMATE,
                 "Record": RECORD,
                 "ImpactRequest": _impact_request(),
@@ -224,6 +232,12 @@ def describe(base_path: str, version: str) -> Schema:
             },
         },
     }
+
+
+def _estimate_request() -> dict[str, Schema]:
+    """The body's schema and those it refers to."""
+    schema = EstimateRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs", {}), "EstimateRequest": schema}
 
 
 def _impact_request() -> Schema:

@@ -1,15 +1,19 @@
 """A call of the ledger as its caller reads it. It must never show who called, nor a figure that was not weighed."""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import reduce
 from typing import Any
 
 from estimators.quantity import LogVariance, Quantity, add
+from proxy.ledger.columns import USAGE_COUNTS
 from proxy.web.reply import figure
 
 Row = Mapping[str, Any]
 SUMMED = ("facility_energy_wh", "operational_gco2e", "embodied_gco2e", "gco2e", "water_ml")
+MEDIA_SHAPE = frozenset({"width", "height", "quality", "steps", "fps"})
+"""Facts of media that do not add up."""
 ATTEMPT_FACTS = (
     "attempt_id",
     "ordinal",
@@ -23,7 +27,6 @@ ATTEMPT_FACTS = (
     "status",
     "outcome",
     "unweighed_reason",
-    "usage",
 )
 OPINION_FACTS = (
     "method",
@@ -94,6 +97,7 @@ def shown(gco2e: Quantity, energy_wh: Quantity, operational: Quantity, embodied:
 def _attempt(row: Row) -> dict[str, Any]:
     return {
         **{name: row[name] for name in ATTEMPT_FACTS},
+        "usage": None if row["usage"] is None else _shown_usage(row["usage"]),
         "estimates": [_shown_opinion(opinion) for opinion in row["estimates"]],
         "shadow": [_shown_opinion(opinion) for opinion in row["shadow"]],
     }
@@ -125,16 +129,45 @@ def _quantity(opinion: Row, line: str) -> Quantity:
     return Quantity(opinion[f"{line}_p50"], LogVariance._make(opinion[f"{line}_var_{scope}"] for scope in LogVariance._fields))
 
 
+def _shown_usage(usage: Row) -> dict[str, Any]:
+    """The counts, what was said of pictures, clips and sound among them, and the meter's figure where there was one."""
+    counts = {name: usage[name] for name in USAGE_COUNTS}
+    metered = {"metered": dict(usage["metered"])} if usage["metered"] else {}
+    return {**counts, **_stated(usage["media"]), "source": usage["source"], "partial": usage["partial"], **metered}
+
+
+def _stated(media: Row | None) -> dict[str, Any]:
+    """The facts of media that are stated."""
+    return {name: value for name, value in (media or {}).items() if value}
+
+
 def _usage(usages: Sequence[Row]) -> dict[str, Any] | None:
+    """All attempts together: counts are summed, a shape such as the width stands where they agree. Meters are not: boundaries differ."""
     if not usages:
         return None
-    counts = [name for name, value in usages[0].items() if isinstance(value, int) and not isinstance(value, bool)]
-    sources = ",".join(sorted({usage["source"] for usage in usages}))
     return {
-        **{name: sum(usage[name] for usage in usages) for name in counts},
-        "source": sources,
+        **{name: _summed([usage[name] for usage in usages]) for name in USAGE_COUNTS},
+        **_media_of_all([_stated(usage["media"]) for usage in usages]),
+        "source": ",".join(sorted({usage["source"] for usage in usages})),
         "partial": any(usage["partial"] for usage in usages),
     }
+
+
+def _summed(counts: Sequence[int | None]) -> int | None:
+    """The sum; None when one is not known, as in calls recorded before the count was."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _media_of_all(stated: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in dict.fromkeys(name for media in stated for name in media):
+        values = [media[name] for media in stated if name in media]
+        if name not in MEDIA_SHAPE:
+            found[name] = math.fsum(values) if isinstance(values[0], float) else sum(values)
+        elif len(set(values)) == 1:
+            found[name] = values[0]
+    return found
 
 
 def _timestamp(milliseconds: int) -> str:

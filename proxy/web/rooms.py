@@ -7,16 +7,27 @@ from typing import Any, NamedTuple
 from config.places import Place
 from config.settings import Settings
 from config.tables import Tables
+from estimators.hardware import UNKNOWN_HARDWARE, Hardware
 from proxy.call import Caller
 
 Scope = MutableMapping[str, Any]
 
 
 class Deployed(NamedTuple):
-    """Where an alias would be served first, and the catalogue name to weigh it by."""
+    """Where an alias would be served first, the catalogue name to weigh it by, and what is known of its machines."""
 
     weigh_as: str
     place: Place
+    hardware: Hardware = UNKNOWN_HARDWARE
+    operating_prior: str | None = None
+
+
+class Machines(NamedTuple):
+    """Where a call would be served, on what as far as that is stated, and how busy that is."""
+
+    place: Place
+    hardware: Hardware
+    operating_prior: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

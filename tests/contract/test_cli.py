@@ -187,6 +187,35 @@ def test_check_config_shows_place_and_tier_of_each_alias(tmp_path: Path) -> None
     assert rows(call("check-config", "c.yaml", "--format", "csv").stdout)[0]["alias"] == "small"
 
 
+def test_check_config_warns_of_machines_that_no_table_knows_and_says_which_are_known(tmp_path: Path) -> None:
+    (tmp_path / "h.yaml").write_text(
+        "models:\n"
+        "  good: {deployments: [{provider: local, api_base: 'http://h/v1', hardware: {gpu: NVIDIA H100 80GB, precision: bfloat16}}]}\n"
+        "  odd: {deployments: [{provider: local, api_base: 'http://h/v1', hardware: {gpu: h10, precision: fp7}}]}\n"
+    )
+    said = call("check-config", "h.yaml").stderr
+    assert "models.odd: hardware: gpu 'h10' is not in the tables; did you mean h100?; known: a10, a100, b200" in said
+    assert "models.odd: hardware: precision 'fp7' is not in the tables; did you mean fp" in said
+    assert "bf16" in said
+    assert "models.good: hardware" not in said
+
+
+def test_an_estimate_on_known_machines_has_a_narrower_range_and_says_on_what(tmp_path: Path) -> None:
+    asked = ("estimate", "-m", "llama-3.3-70b", "-i", "1000", "-o", "300", "--zone", "FR", "--exact")
+    machines = ("--gpu", "NVIDIA H100", "--gpus", "4", "--precision", "fp8", "--batch", "32")
+    plain, known = data(*asked), data(*asked, *machines)
+    assert (plain["hardware"], known["hardware"]) == ({}, {"gpu": "NVIDIA H100", "gpus": 4, "precision": "fp8", "batch": 32})
+    assert (plain["quality_parts"]["hardware"], known["quality_parts"]["hardware"]) == ("D", "C")
+    assert known["gco2e"]["p95"] / known["gco2e"]["p5"] < plain["gco2e"]["p95"] / plain["gco2e"]["p5"]
+    assert "machines   4 x NVIDIA H100, fp8, batch 32, as stated" in call(*asked, *machines).stdout
+    assert "machines   2 x GPU, as stated" in call(*asked, "--gpus", "2").stdout
+    assert "as stated" not in call(*asked).stdout
+    for option, word, near in (("--gpu", "b2000", "b200"), ("--precision", "fp7", "fp8")):
+        refused = " ".join(call(*asked, option, word, code=2).stderr.replace("│", " ").split())
+        assert f"'{word}' is not in the tables" in refused
+        assert near in refused
+
+
 def test_check_config_without_a_file_checks_what_is_in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "built-in defaults" in call("check-config").stdout
     (tmp_path / "named.yaml").write_text("auth: open")

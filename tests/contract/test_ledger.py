@@ -6,10 +6,12 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -18,9 +20,13 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert
 
 from estimators.quantity import Quantity
+from estimators.usage import Media, Metered, Usage
+from proxy.call import CallRecord
 from proxy.errors import StartError
 from proxy.ledger.base import LedgerUnavailable, UnwritableRecord
-from proxy.ledger.columns import ATTEMPTS, CALLS, ESTIMATES, REVISIONS, SCOPES
+from proxy.ledger.columns import ATTEMPTS, CALLS, ESTIMATES, MEDIA, METERED, REVISIONS, SCOPES, WRITES
+from proxy.ledger.queries import Selection, read_sums
+from proxy.ledger.rows import rows_of
 from proxy.ledger.schema import alembic_config, migrate
 from proxy.ledger.sqlite import insert_or_ignore
 from proxy.ledger.store import Store
@@ -65,8 +71,11 @@ def test_a_call_is_found_with_its_attempts_usage_and_opinions(store: Store) -> N
         "reasoning_output_tokens": 10,
         "audio_output_tokens": 0,
         "input_images": 0,
+        "image_output_tokens": 0,
         "source": "provider",
         "partial": False,
+        "media": None,
+        "metered": None,
     }
     (opinion,) = only["estimates"]
     assert (opinion["method"], opinion["method_version"], opinion["factor_set"]) == ("tokens", "1.0.0", "f00d")
@@ -97,12 +106,46 @@ def test_every_column_holds_the_field_it_is_named_after(store: Store) -> None:
     for name in set(CALLS) - {"tags"}:
         assert call[name] == getattr(kept, name), name
     served = call["attempts"][0]
-    for name in set(ATTEMPTS) - set(served["usage"]) - {"call_id", "usage_source"}:
+    for name in set(ATTEMPTS) - {*served["usage"], *MEDIA, *METERED, "call_id", "usage_source"}:
         assert served[name] == getattr(kept.attempts[0], name), name
     (opinion,) = served["estimates"]
     assert {name: opinion[f"{name}_p50"] for name in lines} == {name: line.p50 for name, line in lines.items()}
     assert (opinion["gco2e_per_kwh"], opinion["intensity_source"], opinion["zone"]) == (41.0, "is", "zo")
     assert opinion["created_ms"] == kept.started_ms + 1250
+
+
+MEDIA_OF_ALL_KINDS = Media(
+    images=2, width=1024, height=1536, quality="high", steps=28, clips=1, video_seconds=5.5, frames=132, fps=24.0,
+    audio_input_seconds=3.25, audio_output_seconds=4.75, characters=77,
+)  # fmt: skip
+METER = Metered(energy_wh=0.1 + 0.2, boundary="gpu", source="neuralwatt", shared=True)
+WHOLE = Usage(
+    input_tokens=100, cached_input_tokens=1, image_input_tokens=2, audio_input_tokens=3, output_tokens=200, reasoning_output_tokens=4,
+    audio_output_tokens=5, input_images=6, image_output_tokens=7, source="counted", partial=True,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        pytest.param(replace(WHOLE, media=MEDIA_OF_ALL_KINDS, metered=METER), id="all"),
+        pytest.param(replace(WHOLE, media=Media()), id="media that nobody describes"),
+        pytest.param(replace(WHOLE, metered=replace(METER, shared=False)), id="a meter"),
+        pytest.param(WHOLE, id="text"),
+    ],
+)
+def test_the_whole_usage_comes_back_as_it_was(store: Store, usage: Usage) -> None:
+    kept = record(attempts=(attempt(usage=usage), attempt(attempt_id="beside", ordinal=1)))
+    store.write([kept])
+    first, second = found(store, kept.call_id)["attempts"]
+    assert usage_of(first["usage"]) == usage
+    assert usage_of(second["usage"]) == kept.attempts[1].usage
+
+
+def usage_of(shown: dict[str, Any]) -> Usage:
+    """What find() shows of a usage as the usage it was."""
+    media, metered = shown.pop("media"), shown.pop("metered")
+    return Usage(**shown, media=media and Media(**media), metered=metered and Metered(**metered))
 
 
 def _line_names() -> list[str]:
@@ -202,6 +245,59 @@ def test_a_fresh_ledger_is_what_the_migrations_would_have_made(tmp_path: Path) -
     assert Store(sqlite_url(tmp_path)).revision() == Store(f"sqlite:///{tmp_path / 'migrated.db'}").revision() == REVISIONS[-1]
 
 
+def made_at(revision: str, file: Path, kept: list[CallRecord]) -> None:
+    """A ledger as the version of that revision left it, with the records' calls in it."""
+    engine = create_engine(f"sqlite:///{file}")
+    with engine.begin() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()
+    rows = rows_of(kept)
+    with closing(sqlite3.connect(file)) as written, written:
+        for (table, columns), table_rows in zip(WRITES, rows, strict=True):
+            of_the_day = {str(row[1]) for row in written.execute(f"PRAGMA table_info({table})")}
+            names = [name for name in columns if name in of_the_day]
+            for row in table_rows:
+                values = dict(zip(columns, row, strict=True))
+                written.execute(insert_or_ignore(table, names, 1), [values[name] for name in names])
+
+
+@pytest.mark.parametrize("revision", REVISIONS[:-1])
+def test_a_ledger_of_an_older_version_is_brought_up_and_still_reads(tmp_path: Path, revision: str) -> None:
+    old = records(3)
+    made_at(revision, tmp_path / "ledger.db", old)
+    assert Store(sqlite_url(tmp_path)).revision() == revision
+    store = open_store(sqlite_url(tmp_path))
+    assert store.revision() == REVISIONS[-1]
+    new = record(9, attempts=(attempt(usage=replace(WHOLE, media=MEDIA_OF_ALL_KINDS, metered=METER)),))
+    store.write([*old, new])
+    (kept,) = found(store, old[1].call_id)["attempts"]
+    assert (kept["usage"]["input_tokens"], kept["usage"]["image_output_tokens"]) == (100, None), "what was not recorded is not known"
+    assert (kept["usage"]["media"], kept["usage"]["metered"]) == (None, None)
+    assert [opinion["role"] for opinion in kept["estimates"]] == ["chosen"]
+    assert usage_of(found(store, new.call_id)["attempts"][0]["usage"]).media == MEDIA_OF_ALL_KINDS
+    store.close()
+    sums = read_sums(sqlite_url(tmp_path), Selection(by="model"))
+    assert (sums.whole.calls, sums.whole.usage["input_tokens"], sums.whole.usage["image_output_tokens"]) == (4, 400, 7)
+
+
+def test_an_upgrade_rewrites_no_row(tmp_path: Path) -> None:
+    """Only the pages of the schema and its revision change, however long the ledger is."""
+    file = tmp_path / "ledger.db"
+    made_at("0002", file, records(400))
+    before = pages_of(file)
+    open_store(sqlite_url(tmp_path)).close()
+    after = pages_of(file)
+    assert len(before) > 50
+    assert sum(old != new for old, new in zip(before, after, strict=False)) < 10
+
+
+def pages_of(file: Path) -> list[bytes]:
+    content = file.read_bytes()
+    return [content[start : start + 4096] for start in range(0, len(content), 4096)]
+
+
 def test_a_ledger_beside_other_tables_is_made_by_the_migrations(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
         connection.execute("CREATE TABLE somebodys (x)")
@@ -234,9 +330,9 @@ def test_the_revisions_named_in_code_are_those_of_the_files() -> None:
     assert tuple(reversed([revision.revision for revision in script.walk_revisions()])) == REVISIONS
 
 
-@pytest.mark.parametrize(("table", "columns"), [("calls", CALLS), ("attempts", ATTEMPTS), ("estimates", ESTIMATES)])
+@pytest.mark.parametrize(("table", "columns"), WRITES)
 def test_the_statement_sent_is_the_one_the_schema_compiles_to(table: str, columns: tuple[str, ...]) -> None:
-    statement = insert(METADATA.tables[table]).on_conflict_do_nothing()
+    statement = insert(METADATA.tables[table]).values(dict.fromkeys(columns)).on_conflict_do_nothing()
     compiled = str(statement.compile(dialect=sqlite.dialect(paramstyle="qmark")))
     assert _words(insert_or_ignore(table, columns, 1)) == _words(compiled)
 

@@ -72,7 +72,10 @@ def test_energy_in_the_body_weighs_the_call_and_stays_in_the_body(tmp_path: Path
     with proxy(tmp_path, upstream.url) as made:
         reply = made.chat()
         call = made.call()
+        record = made.get(f"/v1/footprint/{reply.ours['call-id']}").json
     assert without_footprint(reply.body) == body
+    kept = {"energy_wh": pytest.approx(0.2), "boundary": "gpu", "source": "neuralwatt", "shared": True}
+    assert record["attempts"][0]["usage"]["metered"] == kept
     assert reply.ours["method"] == "metered@1.0.0"
     assert reply.json["usage"]["footprint"]["method"] == "metered@1.0.0"
     assert call["facility_energy_wh"] > 0.2

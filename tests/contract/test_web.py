@@ -2,7 +2,9 @@
 
 import json
 import re
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,14 @@ import pytest
 
 from config.settings import Settings
 from config.tables import Tables, load_tables
+from estimators.usage import Media, Metered, Usage
 from proxy.auth import Doorkeeper
 from proxy.ledger.base import LedgerUnavailable
 from proxy.ledger.store import Store
 from proxy.web import Deployed, WebRooms, create_web
 from tests.sample_records import CALL_ID, attempt, call, estimate
 
+OTHER_ID = "01980000-0000-7000-8000-0000000000ff"
 KEYS = [
     {"key": "caller-key", "name": "team-a"},
     {"key": "other-key-1", "name": "team-b"},
@@ -194,6 +198,32 @@ async def test_a_ledger_that_cannot_be_read_is_said_so(tables: Tables, store: St
         reply = await client.get(f"/v1/footprint/{CALL_ID}")
     assert (reply.status_code, error_of(reply)["code"]) == (503, "ledger_unavailable")
     store.close()
+
+
+async def test_a_record_tells_what_was_made_and_metered(keyed: Client, store: Store) -> None:
+    pictures = Usage(output_tokens=50, image_output_tokens=40, media=Media(images=2, width=1024, height=1024, quality="high"))
+    clip = Usage(
+        media=Media(images=1, width=512, height=512, clips=1, video_seconds=2.5), metered=Metered(energy_wh=3.0, boundary="it", source="s")
+    )
+    first = attempt(attempt_id=f"{CALL_ID[:-1]}a", usage=pictures)
+    store.write([call(call_id=OTHER_ID, attempts=(first, attempt(attempt_id=f"{CALL_ID[:-1]}b", ordinal=1, usage=clip)))])
+    body = (await keyed.get(f"/v1/footprint/{OTHER_ID}", headers=with_key("caller-key"))).json()
+    made, filmed = (one["usage"] for one in body["attempts"])
+    assert {name: made[name] for name in ("image_output_tokens", "images", "width", "quality")} == {
+        "image_output_tokens": 40, "images": 2, "width": 1024, "quality": "high",
+    }  # fmt: skip
+    assert "metered" not in made
+    assert filmed["metered"] == {"energy_wh": 3.0, "boundary": "it", "source": "s", "shared": False}
+    summed = body["usage"]
+    assert (summed["image_output_tokens"], summed["images"], summed["video_seconds"], summed["quality"]) == (40, 3, 2.5, "high")
+    assert "width" not in summed, "sides of different pictures do not add up"
+
+
+async def test_a_count_that_was_not_recorded_is_null_in_the_sum(keyed: Client, store: Store, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
+        connection.execute("UPDATE attempts SET image_output_tokens = NULL")
+    body = (await keyed.get(f"/v1/footprint/{CALL_ID}", headers=with_key("caller-key"))).json()
+    assert (body["usage"]["image_output_tokens"], body["usage"]["input_tokens"]) == (None, 100)
 
 
 async def test_an_estimate_is_what_the_method_says_in_plain_decimals(unkeyed: Client) -> None:

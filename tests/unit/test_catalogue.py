@@ -1,6 +1,7 @@
 """The model catalogue and the ways that names lead into it. It must never let a name fail, nor an unknown one look certain."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -87,6 +88,23 @@ RESOLVED = [
     ("models/gemini-2.5-flash-preview-05-20", "dated", "gemini-2.5-flash"),
     ("text-embedding-3-small", "exact", "text-embedding-3-small"),
     ("nomic-embed-text:latest", "alias", "nomic-embed-text-v1.5"),
+    ("deepseek/deepseek-chat-v3-0324:free", "alias", "deepseek-v3"),
+    ("deepseek/deepseek-chat-v3.1", "alias", "deepseek-v3.1"),
+    ("mistral-small-2409", "exact", "mistral-small-2409"),
+    ("codestral-2405", "alias", "codestral-22b"),
+    ("codestral-2501", "dated", "codestral"),
+    ("open-codestral-mamba", "alias", "codestral-mamba"),
+    ("mistral-saba-2502", "dated", "mistral-saba"),
+    ("google/gemini-pro-1.5", "alias", "gemini-1.5-pro"),
+    ("google/gemini-flash-1.5-8b", "alias", "gemini-1.5-flash-8b"),
+    ("text-moderation-latest", "alias", "text-moderation-007"),
+    ("amazon.titan-image-generator-v2:0", "alias", "titan-image-generator-v2"),
+    ("luma.ray-v2:0", "alias", "luma-ray-2"),
+    ("deepseek-r1:1.5b", "alias", "deepseek-r1-distill-qwen-1.5b"),
+    ("gpt-oss:latest", "alias", "gpt-oss-20b"),
+    ("mxbai-embed-large:335m", "alias", "mxbai-embed-large-v1"),
+    ("aws_polly/neural", "alias", "polly-neural"),
+    ("gpt-4-1106-vision-preview", "alias", "gpt-4-turbo"),
     ("sim-small", "alias", "llama-3.1-8b"),
     ("sim-medium", "alias", "qwen3-30b-a3b"),
     ("sim-large", "alias", "llama-3.3-70b"),
@@ -256,3 +274,22 @@ def test_spellings_share_one_key() -> None:
 )
 def test_the_place_in_a_name_is_read(name: str, place: str | None) -> None:
     assert place_in_name(name) == place
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("gpt-4o-mini", "gpt-4o"),
+        ("gpt-4.1-nano", "gpt-4.1-mini", "gpt-4.1"),
+        ("gpt-5-nano", "gpt-5-mini", "gpt-5"),
+        ("gemini-1.5-flash-8b", "gemini-1.5-flash", "gemini-1.5-pro"),
+        ("gemini-2.5-flash-lite", "gemini-2.5-flash", "gemini-2.5-pro"),
+        ("claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-5"),
+        ("nova-lite", "nova-pro", "nova-premier"),
+    ],
+)
+def test_the_members_of_a_line_grow_in_the_order_that_their_names_say(line: tuple[str, ...]) -> None:
+    sizes = [(CARDS[card].active_params_b.value, CARDS[card].total_params_b.value) for card in line]
+    for smaller, larger in pairwise(sizes):
+        assert smaller[0] < larger[0]
+        assert smaller[1] < larger[1]

@@ -380,3 +380,22 @@ def test_series_are_counted_by_tag_combination_alias_and_zone() -> None:
     assert two.footprint - one.footprint == 12 * SERIES_PER_TAGGED_PLACE
     assert not two.folds
     assert expected_series(Settings(tags={"campaign": [f"c{n}" for n in range(MOST_SERIES)]})).folds
+
+
+def test_stated_machines_are_read_and_what_cannot_be_is_refused_at_its_line(tmp_path: Path) -> None:
+    deployment = "models:\n  a:\n    deployments:\n      - provider: openai\n"
+    settings = load(
+        deployment + "        hardware: {gpu: h100, gpus: 8, precision: fp8, batch: 64}\n        operating_prior: low_traffic", tmp_path
+    )
+    (only,) = settings.models["a"].deployments
+    assert only.hardware is not None
+    assert only.hardware.model_dump() == {"gpu": "h100", "gpus": 8, "precision": "fp8", "batch": 64.0, "attention_data_parallel": None}
+    assert only.operating_prior == "low_traffic"
+    assert load(deployment + "        hardware:", tmp_path).models["a"].deployments[0].hardware is None
+    found = problems(deployment + "        hardware:\n          gpuss: h100\n          gpus: 0\n          batch: 0.5", tmp_path)
+    assert {key.rpartition(".")[2]: message for key, (_, _, message) in found.items()} == {
+        "gpuss": "unknown key; did you mean `gpus`?",
+        "gpus": "must be at least 1; it is 0",
+        "batch": "must be at least 1; it is 0.5",
+    }
+    assert [line for line, _, _ in found.values()] == [6, 7, 8]

@@ -19,7 +19,7 @@ from proxy.scenario.compare import compare
 from proxy.scenario.equivalents import equivalents
 from proxy.scenario.sums import Keyed, repeated, shared_scopes, summed
 from proxy.scenario.volume import lengths_of, volume_of
-from proxy.scenario.weigh import PICTURES, TEXTS, Weighed, weigh
+from proxy.scenario.weigh import PICTURES, TEXTS, Weighed, place_of, weigh
 
 ONE = Quantity(2.0, LogVariance(method=0.1, provider=0.2, model=0.3, zone=0.05, call=0.4))
 HERE = ScopeKeys("tokens@1", "openai", "gpt-4o", "US")
@@ -264,3 +264,10 @@ def test_a_change_from_the_command_line_lies_on_top_of_the_file(tmp_path: Path) 
     assert found.images == ScenarioImages(quality="high", width=512)
     with pytest.raises(ConfigError, match="command line: products: must be a whole number"):
         load_scenario(file, {"products": "x"})
+
+
+@pytest.mark.parametrize(("model", "provider"), [("gemini-2.5-flash", "google-gemini"), ("nova-pro", "aws-bedrock"), ("gpt-4o", "openai")])
+def test_a_vendor_that_a_provider_row_names_otherwise_is_no_unknown_place(model: str, provider: str, tables: Tables) -> None:
+    place = place_of(tables.catalogue.resolve(model).card, None, None, None, tables)
+    assert place.provider == provider
+    assert "provider-unknown" not in place.warnings
