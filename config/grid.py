@@ -53,7 +53,10 @@ class RegionGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderDefault:
-    """What is assumed of a provider that does not say where it runs. `cloud` is whose regions its region names are."""
+    """What is assumed of a provider that does not say where it runs. `cloud` is whose regions its region names are.
+
+    at_scale: it serves its own models to the mass of the public, hence in large batches.
+    """
 
     provider: str
     aliases: tuple[str, ...]
@@ -64,6 +67,7 @@ class ProviderDefault:
     gco2e_per_kwh: Range | None
     pue: Range
     wue_onsite_l_per_kwh: Range
+    at_scale: bool
     confidence: str
     assumption: str
     source: str

@@ -11,6 +11,7 @@ class Place:
 
     gco2e_per_kwh: yearly average, lifecycle, location-based; its span covers the regions that could have served.
     pue: facility energy / IT energy, >= 1. wue_onsite_l_per_kwh: litres per IT kWh; water_offsite_l_per_kwh: litres per facility kWh.
+    serves_at_scale: the provider serves its own models to the mass of the public, hence in large batches.
     assumed: neither the configuration nor the provider states the region.
     market_based_gco2e_per_kwh: only where a factor is published, else None.
     """
@@ -30,4 +31,5 @@ class Place:
     primary_energy_mj_per_kwh: Range
     adpe_kgsbeq_per_kwh: Range
     tier: str
+    serves_at_scale: bool = False
     warnings: tuple[str, ...] = ()

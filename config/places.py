@@ -69,6 +69,12 @@ class Places:
             default = self._defaults[told[0]]
         warnings: tuple[str, ...] = ("provider-unknown",) if default.provider == UNKNOWN else ()
         named = replace(default, provider=provider or UNKNOWN) if default.provider == UNKNOWN else default
+        place = self._of(named, told, region, zone, warnings)
+        return replace(place, serves_at_scale=True) if named.at_scale else place
+
+    def _of(
+        self, named: ProviderDefault, told: tuple[str, str | None] | None, region: str | None, zone: str | None, warnings: tuple[str, ...]
+    ) -> Place:
         stated = self._region_or_group(named, region) if region else None
         if zone:
             grid = self._zones.get(zone.strip().lower())

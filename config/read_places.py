@@ -21,7 +21,8 @@ REGION_COLUMNS = (
 GROUP_COLUMNS = ("provider", "group", "zone", "members", "source", "url", "year")
 ALIAS_COLUMNS = ("provider", "alias", "region", "kind", "source", "year", "note")
 DEFAULT_COLUMNS = (
-    "provider", "aliases", "hosts", "cloud", "region", "zone", *SITE_COLUMNS, "confidence", "assumption", "source", "url", "year",
+    "provider", "aliases", "hosts", "cloud", "region", "zone", *SITE_COLUMNS, "at_scale",
+    "confidence", "assumption", "source", "url", "year",
 )  # fmt: skip
 MIX_FACTORS = ("water", "primary_energy", "adpe")
 
@@ -166,6 +167,7 @@ def _defaults(
             gco2e_per_kwh=_own_intensity(row, zone),
             pue=_pue(row),
             wue_onsite_l_per_kwh=row.span("wue_l_per_kwh", "wue_low", "wue_high"),
+            at_scale=row.flag("at_scale"),
             confidence=row.text("confidence"),
             assumption=row.text("assumption"),
             source=row.text("source"),

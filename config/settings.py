@@ -11,7 +11,7 @@ MethodName = Literal["metered", "disclosed", "images", "image_tokens", "video", 
 """Methods that may report; each is a file of estimators/methods, but for `metered`."""
 
 
-OperatingPrior = Literal["saturated", "typical", "low_traffic"]
+OperatingPrior = Literal["saturated", "at_scale", "typical", "low_traffic"]
 
 
 class Section(BaseModel):
@@ -141,7 +141,8 @@ class Ledger(Section):
 
 class Weighing(Section):
     operating_prior: OperatingPrior = Field(
-        default="typical", description="How busy the provider's machines are assumed to be; a factor row each."
+        default="typical",
+        description="How busy the provider's machines are assumed to be; a factor row each. typical: at_scale for vendors' mass services.",
     )
     methods: list[MethodName] = Field(
         default=[],

@@ -61,7 +61,8 @@ FALLBACK: Method = METHODS[-1]
 NOT_COVERED = "operation-not-covered"
 """Warning on what the fallback weighs."""
 
-OPERATING_PRIORS = ("saturated", "typical", "low_traffic")
+OPERATING_PRIORS = ("saturated", "at_scale", "typical", "low_traffic")
+"""How busy machines may be assumed to be. `typical` at a vendor's own mass service means `at_scale`."""
 
 
 def prepare(
@@ -85,6 +86,8 @@ def prepare(
     """
     _refuse_unknown("operating prior", operating_prior, OPERATING_PRIORS)
     _refuse_unknown("profile", profile, tuple(PROFILES))
+    if operating_prior == "typical" and place.serves_at_scale and hardware == UNKNOWN_HARDWARE:
+        operating_prior = "at_scale"
     chosen = _choose(operation, card, method, methods)
     machines, unknown_words = recognised(hardware, factors)
     warnings = (*match_warnings, *unknown_words, *(() if chosen.covers(operation, card) else (NOT_COVERED,)))

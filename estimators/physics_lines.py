@@ -7,7 +7,7 @@ from config.factors import FactorSet
 from config.places import Place
 from config.ranges import Range
 from estimators.hardware import UNKNOWN_HARDWARE, Hardware
-from estimators.physics_mixture import serving_w
+from estimators.physics_mixture import embodied_scale, serving_w
 from estimators.quantity import Z95, LogVariance, Quantity, add, around, exact, multiply, scale
 
 WH_PER_J = 1 / 3600
@@ -65,7 +65,8 @@ def lines_through(gpu_j: Quantity, it_wh: Quantity, facility_wh: Quantity, servi
     power_w = serving_w(factors, serving.hardware)
     gpu_seconds = multiply(gpu_j, around(1 / power_w.p50, power_w.variance))
     operational = scale(multiply(facility_wh, average(place.gco2e_per_kwh, "zone")), KWH_PER_WH)
-    embodied = scale(multiply(gpu_seconds, _embodied_per_gpu_second(factors, utilisation, "kgco2e")), GRAMS_PER_KG)
+    reference_seconds = multiply(gpu_seconds, embodied_scale(factors, serving.hardware))
+    embodied = scale(multiply(reference_seconds, _embodied_per_gpu_second(factors, utilisation, "kgco2e")), GRAMS_PER_KG)
     water_ml = add(
         multiply(it_wh, average(place.wue_onsite_l_per_kwh, "provider")),
         multiply(facility_wh, average(place.water_offsite_l_per_kwh, "zone")),
@@ -78,8 +79,8 @@ def lines_through(gpu_j: Quantity, it_wh: Quantity, facility_wh: Quantity, servi
         embodied_gco2e=embodied,
         gco2e=add(operational, embodied),
         water_ml=water_ml,
-        primary_energy_mj=_with_embodied(facility_wh, place.primary_energy_mj_per_kwh, gpu_seconds, factors, utilisation, "mj"),
-        adpe_kgsbeq=_with_embodied(facility_wh, place.adpe_kgsbeq_per_kwh, gpu_seconds, factors, utilisation, "kgsbeq"),
+        primary_energy_mj=_with_embodied(facility_wh, place.primary_energy_mj_per_kwh, reference_seconds, factors, utilisation, "mj"),
+        adpe_kgsbeq=_with_embodied(facility_wh, place.adpe_kgsbeq_per_kwh, reference_seconds, factors, utilisation, "kgsbeq"),
         market_based_gco2e=_market_based(facility_wh, place),
     )
 
@@ -136,7 +137,7 @@ def _idle_hours(utilisation_ratio: float) -> float:
 
 
 def _embodied_per_gpu_second(factors: FactorSet, utilisation: Range, unit: str) -> Quantity:
-    """Manufacturing of one GPU and its share of the server, in `unit`, per second of serving over the life of both."""
+    """Manufacturing of one H100 and its share of the server, in `unit`, per second of serving over the life of both."""
     server_share = scale(average(factors[f"embodied.server_{unit}"].range, "method"), 1 / factors["embodied.gpus_per_server"].value)
     whole = add(average(factors[f"embodied.gpu_{unit}"].range, "method"), server_share)
     lifetime_years = factors["embodied.lifetime_years"].range
@@ -146,11 +147,11 @@ def _embodied_per_gpu_second(factors: FactorSet, utilisation: Range, unit: str) 
 
 
 def _with_embodied(
-    facility_wh: Quantity, per_kwh: Range, gpu_seconds: Quantity, factors: FactorSet, utilisation: Range, unit: str
+    facility_wh: Quantity, per_kwh: Range, reference_seconds: Quantity, factors: FactorSet, utilisation: Range, unit: str
 ) -> Quantity:
-    """Electricity's share of a line plus that of the hardware, in `unit`."""
+    """Electricity's share of a line plus that of the hardware, in `unit`; reference_seconds: of an H100 that took as much to make."""
     electricity = scale(multiply(facility_wh, average(per_kwh, "zone")), KWH_PER_WH)
-    return add(electricity, multiply(gpu_seconds, _embodied_per_gpu_second(factors, utilisation, unit)))
+    return add(electricity, multiply(reference_seconds, _embodied_per_gpu_second(factors, utilisation, unit)))
 
 
 def _market_based(facility_wh: Quantity, place: Place) -> Quantity | None:

@@ -76,9 +76,19 @@ def at(span: Range, z: float) -> float:
 
 def serving_w(factors: FactorSet, hardware: Hardware = UNKNOWN_HARDWARE) -> Quantity:
     """Mean power of one serving GPU, W: of the known one, else over the GPU generations; its doubt belongs to scope `provider`."""
+    return _over_generations("serving_w", factors, hardware)
+
+
+def embodied_scale(factors: FactorSet, hardware: Hardware = UNKNOWN_HARDWARE) -> Quantity:
+    """What making one GPU took over making an H100: of the known one, else over the GPU generations; scope `provider`."""
+    return _over_generations("embodied_scale", factors, hardware)
+
+
+def _over_generations(fact: str, factors: FactorSet, hardware: Hardware) -> Quantity:
+    """The log-normal of one fact of the accelerators over those that may serve, each within its own range."""
     known = gpu_id(hardware.gpu, factors)
     logs = [
-        (math.log(at(factors[f"gpu.{gpu}.serving_w"].range, z)), share * weight)
+        (math.log(at(factors[f"gpu.{gpu}.{fact}"].range, z)), share * weight)
         for gpu, share in ([(known, 1.0)] if known else _shares(factors, GPUS))
         for z, weight in NORMAL_NODES
     ]

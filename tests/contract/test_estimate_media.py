@@ -95,7 +95,7 @@ def test_more_of_it_weighs_more(less: tuple[str, ...], more: tuple[str, ...]) ->
         (("-m", "gpt-image-1", "--size", "0x10"), "--size: '0x10' is no size"),
         (
             ("-m", "gpt-4o", "-i", "1", "-o", "1", "--prior", "busy"),
-            "--prior: 'busy' does not exist; known: saturated, typical, low_traffic",
+            "--prior: 'busy' does not exist; known: saturated, at_scale, typical, low_traffic",
         ),
         (("-m", "gpt-4o", "-i", "1", "-o", "1", "--profile", "green"), "--profile: 'green' does not exist; known: sci-consumer"),
         (("-m", "gpt-4o", "-i", "1", "-o", "1", "--method", "magic"), "--method: 'magic' does not exist; known: "),
