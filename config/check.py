@@ -207,8 +207,8 @@ def _meter_faults(path: KeyPath, meter: Meter) -> Iterator[Finding]:
     elif meter.query is not None and not asks_prometheus:
         yield Finding(path=(*path, "query"), message="is for Prometheus; a TensorRT-LLM server has one counter: leave it out")
     elif asks_prometheus and meter.query is None and not meter.labels:
-        message = "is needed too: without labels every machine that Prometheus knows would be charged to this deployment"
-        yield Finding(path=(*path, "kind"), message=message)
+        message = "is needed: without labels every machine that Prometheus knows would be charged to this deployment"
+        yield Finding(path=(*path, "labels"), message=message)
     if meter.kind == "query" and meter.boundary is None:
         yield Finding(path=(*path, "kind"), message="`query` needs `boundary:`: gpu, it or facility, whichever the figure contains")
     for name in meter.labels:

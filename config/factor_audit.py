@@ -1,4 +1,4 @@
-"""Says what is wrong with a factor set, and how two sets differ. It must never call a row sound that a stranger could not look up."""
+"""Says what is wrong with a factor set. It must never call a row sound that a stranger could not look up."""
 
 import re
 from collections.abc import Mapping
@@ -26,8 +26,6 @@ UNIT_WORDS = frozenset(
 NO_UNIT = "-"
 LOOKED_UP = ("source", "url", "unit", "licence", "as_of")
 Kind = Literal["problem", "warning"]
-Change = Literal["added", "removed", "changed"]
-COMPARED = ("value", "low", "high", "unit", "source", "url", "year", "licence")
 
 
 class Finding(NamedTuple):
@@ -36,16 +34,6 @@ class Finding(NamedTuple):
     factor_id: str
     kind: Kind
     message: str
-
-
-class Difference(NamedTuple):
-    """How one column of a row differs between two sets; column is empty for a row that only one of them has."""
-
-    factor_id: str
-    change: Change
-    column: str
-    before: str
-    after: str
 
 
 def audit(factors: Mapping[str, Factor], described: str | None, stale_before: int) -> list[Finding]:
@@ -76,20 +64,6 @@ def _patterns(page: str) -> tuple[str, ...]:
     return tuple("[A-Za-z0-9_-]+".join(re.escape(part) for part in re.split(r"<[a-z_]+>", name)) for name in dict.fromkeys(named))
 
 
-def compare(before: Mapping[str, Factor], after: Mapping[str, Factor]) -> list[Difference]:
-    """How `after` differs from `before`: rows removed and changed in the order of `before`, then rows added."""
-    found = []
-    for factor_id, old in before.items():
-        new = after.get(factor_id)
-        if new is None:
-            found.append(Difference(factor_id, "removed", "", _brief(old), ""))
-            continue
-        pairs = [(column, str(getattr(old, column)), str(getattr(new, column))) for column in COMPARED]
-        found += [Difference(factor_id, "changed", column, was, is_now) for column, was, is_now in pairs if was != is_now]
-    added = [factor for factor_id, factor in after.items() if factor_id not in before]
-    return [*found, *(Difference(factor.id, "added", "", "", _brief(factor)) for factor in added)]
-
-
 def unknown_words(unit: str) -> list[str]:
     """Words of a unit that are none of ours."""
     return [] if unit == NO_UNIT else [word for word in re.findall(r"[A-Za-z][A-Za-z0-9]*", _bare(unit)) if word not in UNIT_WORDS]
@@ -110,7 +84,3 @@ def _problems(factor: Factor) -> list[str]:
     if strange:
         found.append(f"unit {factor.unit!r} is not known: {', '.join(strange)}")
     return found
-
-
-def _brief(factor: Factor) -> str:
-    return f"{factor.value:g} [{factor.low:g} - {factor.high:g}] {factor.unit}"

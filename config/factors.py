@@ -1,4 +1,4 @@
-"""Factor rows with their sources, and the set they form. It must never carry a number without a source."""
+"""The set of factor rows that every figure rests on. It must never carry a number without a source."""
 
 from collections.abc import Iterator, Mapping
 from importlib.resources.abc import Traversable
@@ -8,6 +8,9 @@ from config.fitted import read_fitted
 from config.rows import read_rows
 
 __all__ = ["Factor", "FactorSet", "read_factors"]
+
+FINGERPRINT_DIGITS = 12
+"""Of the sha256, as many as a stamp bears."""
 
 FACTOR_COLUMNS = ("id", "value", "low", "high", "unit", "source", "url", "year", "as_of", "licence", "note")
 
@@ -30,6 +33,11 @@ class FactorSet(Mapping[str, Factor]):
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def stamp(self) -> str:
+        """Version and first digits of the fingerprint, as every estimate bears them."""
+        return f"{self.version}+{self.fingerprint[:FINGERPRINT_DIGITS]}"
 
 
 def read_factors(folder: Traversable, *, version: str, fingerprint: str) -> FactorSet:

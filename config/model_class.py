@@ -94,10 +94,6 @@ LARGE_B = 130.0
 """Billions of parameters above which a name without an active size is taken as a mixture of experts more often than not (definition)."""
 
 
-def _scaled(ratio: Range, size: float) -> Range:
-    return Range(ratio.value * size, ratio.low * size, ratio.high * size)
-
-
 def _scaled_span(size: Range, ratio: Range) -> Range:
     return Range(size.value * ratio.value, size.low * ratio.low, size.high * ratio.high)
 
@@ -108,8 +104,8 @@ def _card(row: ModelClass, total_b: float, active_b: float) -> ModelCard:
         id=row.id,
         vendor="unknown",
         family="unknown",
-        total_params_b=_scaled(row.total_params, total_b),
-        active_params_b=_scaled(row.active_params, active_b),
+        total_params_b=row.total_params.scaled(total_b),
+        active_params_b=row.active_params.scaled(active_b),
         size_basis="class",
         tier="E",
         operations=row.operations,

@@ -61,6 +61,11 @@ class Places:
         found = self._hosts.find(host)
         return found[0] if found else None
 
+    def provider_of_vendor(self, vendor: str) -> str:
+        """The provider by whom a vendor serves its own models; `unknown` where the table holds none of that name."""
+        name = vendor.lower()
+        return name if name in self._names else UNKNOWN
+
     def resolve(self, provider: str, *, region: str | None = None, zone: str | None = None, api_host: str | None = None) -> Place:
         """The place of a call: stated zone, stated region or group, what the host tells, provider's default, world. Never raises."""
         told = self._hosts.find(api_host) if api_host else None

@@ -22,3 +22,7 @@ class Range:
     def exact(cls, value: float) -> "Range":
         """A range without spread."""
         return cls(value, value, value)
+
+    def scaled(self, by: float) -> "Range":
+        """The range times an exact number >= 0."""
+        return Range(self.value * by, self.low * by, self.high * by)

@@ -11,7 +11,7 @@ from config.rows import Row, read_rows
 FILE = "architectures.csv"
 ARCHITECTURE_COLUMNS = (
     "id", "layers", "hidden_size", "kv_bytes_per_token", "experts", "experts_per_token", "shared_b", "mixer", "native_precision",
-    "image_tokens",     "source", "url", "as_of",
+    "image_tokens", "source", "url", "as_of",
 )  # fmt: skip
 Architectures = Mapping[str, Architecture]
 """Card id -> architecture, for the models that publish theirs."""

@@ -5,7 +5,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import TypeVar
 
-from config.diffusion import Attends, Basis, Billing, DiffusionFacts, DiffusionModels, Kind, Price, Task
+from config.diffusion import Attends, Basis, Billing, DiffusionFacts, Kind, Price, Task
+from config.diffusion_names import DiffusionModels
 from config.model_name import key_of
 from config.rows import Row, read_rows
 

@@ -9,7 +9,6 @@ from config.catalogue import Catalogue
 from config.evidence import Evidence, EvidenceTable, read_evidence
 from config.factors import FactorSet, read_factors
 from config.places import Places
-from config.read_architectures import Architectures, read_architectures
 from config.read_models import read_catalogue
 from config.read_places import read_places
 
@@ -20,7 +19,6 @@ class Tables:
 
     factors: FactorSet
     catalogue: Catalogue
-    architectures: Architectures
     places: Places
     evidence: EvidenceTable
 
@@ -33,11 +31,9 @@ def load_tables(folder: Traversable | None = None) -> Tables:
     """All tables of `folder` (default: those that ship with the package). Raises ValueError naming file, line and column."""
     source = files("config").joinpath("data") if folder is None else folder
     version = source.joinpath("VERSION").read_text(encoding="utf-8").strip()
-    catalogue = read_catalogue(source)
     return Tables(
         factors=read_factors(source, version=version, fingerprint=fingerprint(source)),
-        catalogue=catalogue,
-        architectures=read_architectures(source, catalogue.cards()),
+        catalogue=read_catalogue(source),
         places=read_places(source),
         evidence=read_evidence(source),
     )

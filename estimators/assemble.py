@@ -22,8 +22,6 @@ ASSUMED_HARDWARE: Tier = "D"
 STATED_HARDWARE: Tier = "C"
 """Tier of a deployment whose accelerator and batch the owner states."""
 
-FINGERPRINT_DIGITS = 12
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -64,7 +62,7 @@ def assemble(
     labels = Labels(
         method=method,
         method_version=version,
-        factor_set=f"{factors.version}+{factors.fingerprint[:FINGERPRINT_DIGITS]}",
+        factor_set=factors.stamp,
         profile=request.profile,
         model_tier=request.card.tier,
         hardware_tier=_hardware_tier(request.hardware),

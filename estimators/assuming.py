@@ -13,19 +13,18 @@ from estimators.usage import Usage
 class AssumingPrepared(Prepared):
     """A Prepared whose energy knows what it assumed of a call: the warnings are added, and the usage is tier E."""
 
-    __slots__ = ("_method", "_warnings_of")
+    __slots__ = ("_warnings_of",)
 
     def __init__(
         self, warnings_of: Callable[[Usage], tuple[str, ...]], energy: Energy, lines: Lines, labels: Labels, meters: Meters | None
     ) -> None:
         super().__init__(energy, lines, labels, meters=meters)
         self._warnings_of = warnings_of
-        self._method = labels.method
 
     def estimate(self, usage: Usage, possible_output_tokens: int | None = None, network_bytes: int | None = None) -> Estimate:
         """The footprint of one attempt; a metered one assumes nothing."""
         base = super().estimate(usage, possible_output_tokens, network_bytes)
-        assumed = self._warnings_of(usage) if base.method == self._method else ()
+        assumed = self._warnings_of(usage) if base.method == self.labels.method else ()
         if not assumed:
             return base
         parts = base.quality_parts._replace(usage="E")

@@ -7,9 +7,8 @@ from typing import NamedTuple
 from config.catalogue import ModelCard
 from config.factors import FactorSet
 from estimators.physics_lines import log_sd
-from estimators.usage import Media, Usage
+from estimators.usage import NO_MEDIA, Usage
 
-NO_MEDIA = Media()
 LISTENING_FAMILIES = frozenset({"whisper", "transcribe", "voxtral", "deepgram", "scribe", "speech-to-text"})
 """Families that write down what they hear; every other one speaks, which weighs more, when a call says nothing of itself."""
 

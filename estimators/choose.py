@@ -55,6 +55,8 @@ METHODS: tuple[Method, ...] = (
 ON_REQUEST: tuple[Method, ...] = (EcologitsMethod(), StudyMethod())
 """Weigh only when they are named, as the method asked for or as a shadow beside it."""
 
+_BY_ID = {method.id: method for method in (*METHODS, *ON_REQUEST)}
+
 FALLBACK: Method = METHODS[-1]
 """Weighs operations that no method covers, with a warning: a rough figure stands, a silent zero does not."""
 
@@ -108,23 +110,21 @@ def prepare(
 
 def known_methods() -> tuple[str, ...]:
     """Ids of the methods that can be named."""
-    return tuple(method.id for method in (*METHODS, *ON_REQUEST))
+    return tuple(_BY_ID)
 
 
 def named(method: str) -> Method:
     """The method of this id. Raises ValueError for one that does not exist."""
     _refuse_unknown("method", method, known_methods())
-    return next(known for known in (*METHODS, *ON_REQUEST) if known.id == method)
+    return _BY_ID[method]
 
 
 def _choose(operation: str, card: ModelCard, method: str | None, methods: tuple[str, ...]) -> Method:
-    by_id = {known.id: known for known in (*METHODS, *ON_REQUEST)}
     if method is not None:
-        _refuse_unknown("method", method, tuple(by_id))
-        return by_id[method]
+        return named(method)
     for name in methods:
-        _refuse_unknown("method", name, (METERED, *by_id))
-    order = tuple(by_id[name] for name in methods if name != METERED) if methods else METHODS
+        _refuse_unknown("method", name, (METERED, *_BY_ID))
+    order = tuple(_BY_ID[name] for name in methods if name != METERED) if methods else METHODS
     return next((known for known in order if known.covers(operation, card)), FALLBACK)
 
 

@@ -10,9 +10,8 @@ from estimators.energy import PerUnit
 from estimators.physics_diffusion import Shape
 from estimators.physics_diffusion_fleet import DiffusionFleet
 from estimators.quantity import Quantity
-from estimators.usage import Media, Usage, UsageSource
+from estimators.usage import NO_MEDIA, Media, Usage, UsageSource
 
-NO_MEDIA = Media()
 COUNT_ASSUMED = "media-count-assumed"
 SIZE_ASSUMED = "media-size-assumed"
 STEPS_ASSUMED = "diffusion-steps-assumed"

@@ -4,7 +4,8 @@ import math
 from dataclasses import replace
 
 from config.catalogue import ModelCard
-from config.diffusion import DiffusionMatch, Task
+from config.diffusion import Task
+from config.diffusion_names import DiffusionMatch
 from config.read_diffusion import shipped_diffusion_models
 
 

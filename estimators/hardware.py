@@ -1,8 +1,9 @@
 """What is known of the machines that serve a model. It must never guess: None stays unknown and is weighed as a mixture."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +26,7 @@ class Hardware:
 
 UNKNOWN_HARDWARE = Hardware()
 
-GPU_UNKNOWN = "gpu-unknown"
-PRECISION_UNKNOWN = "precision-unknown"
+UNKNOWN_WORD = {"gpu": "gpu-unknown", "precision": "precision-unknown"}
 """Warnings on what is weighed although a stated word is in no factor row: that fact is as if nobody had stated it."""
 
 PRECISION_WORDS = {
@@ -56,19 +56,21 @@ def gpu_id(name: str | None, known: Collection[str]) -> str | None:
     """
     if name is None:
         return None
-    lower = name.lower()
-    return max((gpu for gpu in gpu_ids(known) if re.search(r"[\s_-]*".join(gpu) + r"(?!\d)", lower)), key=len, default=None)
+    return max((gpu for gpu in gpu_ids(known) if names_gpu(gpu, name)), key=len, default=None)
+
+
+def names_gpu(gpu: str, name: str) -> bool:
+    """Whether a name in any spelling holds this id, with no digit behind it: `L40` is no `l4`."""
+    return re.search(r"[\s_-]*".join(gpu) + r"(?!\d)", name.lower()) is not None
 
 
 def gpu_ids(known: Collection[str]) -> tuple[str, ...]:
     """The accelerators that factor rows describe."""
-    return tuple(
-        row.removeprefix("gpu.").removesuffix(".memory_gb") for row in known if row.startswith("gpu.") and row.endswith(".memory_gb")
-    )
+    return _between("gpu.", ".memory_gb", known)
 
 
 def precision_id(name: str | None, known: Collection[str]) -> str | None:
-    """The factor rows' id of a weight precision in any spelling (`bfloat16` is `bf16`); None when unknown."""
+    """The factor rows' id of a weight precision in any spelling (`bfloat16` is `bf16`, `fp8_e4m3` is `fp8`); None when unknown."""
     if name is None:
         return None
     plain = name.lower().replace("-", "").replace("_", "")
@@ -78,15 +80,34 @@ def precision_id(name: str | None, known: Collection[str]) -> str | None:
 
 def precision_ids(known: Collection[str]) -> tuple[str, ...]:
     """The widths of weights that factor rows describe."""
-    head, tail = "precision.", ".bytes_per_param"
+    return _between("precision.", ".bytes_per_param", known)
+
+
+def _between(head: str, tail: str, known: Collection[str]) -> tuple[str, ...]:
+    """The words `<id>` of the factor rows `<head><id><tail>`."""
     return tuple(row.removeprefix(head).removesuffix(tail) for row in known if row.startswith(head) and row.endswith(tail))
+
+
+class StrangeWord(NamedTuple):
+    """A stated word that no factor row has: of which fact of Hardware, and the words that there are."""
+
+    field: str
+    word: str
+    known: tuple[str, ...]
+
+
+def strange_words(hardware: Hardware, known: Collection[str]) -> Iterator[StrangeWord]:
+    """The stated words of accelerator and precision that no factor row has."""
+    if hardware.gpu is not None and gpu_id(hardware.gpu, known) is None:
+        yield StrangeWord("gpu", hardware.gpu, gpu_ids(known))
+    if hardware.precision is not None and precision_id(hardware.precision, known) is None:
+        yield StrangeWord("precision", hardware.precision, precision_ids(known))
 
 
 def recognised(hardware: Hardware, known: Collection[str]) -> tuple[Hardware, tuple[str, ...]]:
     """The hardware in the factor rows' words, and a warning for each word that none has: that fact counts as not known."""
-    gpu, precision = gpu_id(hardware.gpu, known), precision_id(hardware.precision, known)
-    said = ((hardware.gpu, gpu, GPU_UNKNOWN), (hardware.precision, precision, PRECISION_UNKNOWN))
-    return replace(hardware, gpu=gpu, precision=precision), tuple(code for word, found, code in said if word is not None and found is None)
+    found = replace(hardware, gpu=gpu_id(hardware.gpu, known), precision=precision_id(hardware.precision, known))
+    return found, tuple(UNKNOWN_WORD[strange.field] for strange in strange_words(hardware, known))
 
 
 def stated(hardware: Hardware) -> dict[str, str | int | float]:

@@ -86,8 +86,7 @@ class ImageTokenTable:
         """The row of a quality, scaled to a size outside the table."""
         at = shape if self._row(word, shape) in self._factors else SQUARE
         scale = math.pow(pixels / SHAPE_PIXELS[at], self._exponent)
-        row = self._factors[self._row(word, at)].range
-        return Range(row.value * scale, row.low * scale, row.high * scale)
+        return self._factors[self._row(word, at)].range.scaled(scale)
 
     def _row(self, word: str, shape: str) -> str:
         return f"image_tokens.{self._table}.{word}.{shape}"

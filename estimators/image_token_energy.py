@@ -7,14 +7,15 @@ from typing import NamedTuple
 from config.factors import FactorSet
 from estimators.doubt import doubted
 from estimators.energy import PerUnit
-from estimators.image_token_counts import ImageTokenTable
+from estimators.image_token_counts import SHAPE_PIXELS, SQUARE, ImageTokenTable
 from estimators.physics_lines import average, log_sd
 from estimators.quantity import Quantity, add, scale
 from estimators.token_energy import TokenEnergy
-from estimators.usage import Media, Usage
+from estimators.usage import NO_MEDIA, Usage
 
-PIXELS_PER_MEGAPIXEL = 1024 * 1024
-NO_MEDIA = Media()
+PIXELS_PER_MEGAPIXEL = SHAPE_PIXELS[SQUARE]
+"""Of the decoder's factor row: it is stated for the square picture of the tables."""
+
 COUNT_ASSUMED = "image-count-assumed"
 TOKENS_ASSUMED = "image-tokens-assumed"
 

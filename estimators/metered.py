@@ -6,7 +6,7 @@ from dataclasses import replace
 from estimators.energy import PerUnit
 from estimators.estimate import Estimate, Tier
 from estimators.physics_beyond import within
-from estimators.physics_lines import WH_PER_J, Lines, Serving, average, host_and_idle, lines_per_gpu_j, lines_through
+from estimators.physics_lines import J_PER_WH, WH_PER_J, Lines, Serving, average, host_and_idle, lines_per_gpu_j, lines_through
 from estimators.prepared import Labels, Prepared
 from estimators.profiles import PROFILES
 from estimators.quantity import LogVariance, Quantity, around, exact, multiply, scale
@@ -14,7 +14,6 @@ from estimators.usage import MeterBoundary, Metered, Usage, UsageSource
 
 METHOD = "metered"
 VERSION = "1.0.0"
-J_PER_WH = 3600
 FAR_FROM_MODEL = "metered-far-from-model"
 NO_UNITS = PerUnit()
 """A meter says what a call took, not what the next will take: routing compares by the model's coefficients."""

@@ -1,11 +1,11 @@
 """What lies beyond the serving of a call: a share of the training, and the network. It must never pass for a measured figure."""
 
 from config.factors import FactorSet
+from estimators.physics import BYTES_PER_GB
 from estimators.physics_lines import KWH_PER_WH, Lines, average
 from estimators.profiles import Profile
 from estimators.quantity import Quantity, add, exact, multiply, scale
 
-BYTES_PER_GB = 1e9
 SCOPE = "method"
 """One rule for all models and all networks: whoever is wrong about one call is wrong about all."""
 

@@ -13,6 +13,9 @@ FLOP_PER_PARAM = 2
 ATTENTION_FLOP = 4
 """Per pair of tokens and unit of width: scores and weighted sum, two operations each (definition)."""
 
+BLOCK_PARAMS = 12
+"""Parameters of a transformer block over the square of its width (definition)."""
+
 TEXT_ENCODER_TOKENS = 256
 """Tokens of a padded prompt in common pipelines (definition)."""
 
@@ -114,7 +117,7 @@ def work_of(facts: DiffusionFacts, shape: Shape) -> Work:
         decoded_megapixels=shape.width * shape.height * (shape.frames + shape.input_images) * facts.decode_weight / PIXELS_PER_MEGAPIXEL,
         launches=shape.steps * facts.blocks,
         is_linear=facts.kind == "linear-dit",
-        compute_per_traffic=(6 * facts.width + reach) / INTENSITY_UNIT,
+        compute_per_traffic=(BLOCK_PARAMS * FLOP_PER_PARAM / ATTENTION_FLOP * facts.width + reach) / INTENSITY_UNIT,
     )
 
 

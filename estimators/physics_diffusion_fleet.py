@@ -8,9 +8,9 @@ from itertools import product
 from config.diffusion import DiffusionFacts
 from config.factors import FactorSet
 from estimators.diffusion_price import gpu_j_paid_for, within_price
-from estimators.hardware import UNKNOWN_HARDWARE, Hardware, precision_id
+from estimators.hardware import UNKNOWN_HARDWARE, Hardware, names_gpu, precision_id
 from estimators.physics_diffusion import DiffusionDeployment, DiffusionForm, Shape, diffusion_form, work_of
-from estimators.physics_mixture import GPUS, NORMAL_NODES, at
+from estimators.physics_mixture import GPUS, NORMAL_NODES, at, fleet_shares
 from estimators.quantity import Z95, LogVariance, Quantity
 
 GPU_ROWS = "diffusion.gpu_scale."
@@ -106,18 +106,15 @@ def _generations(factors: FactorSet, hardware: Hardware) -> tuple[tuple[str, flo
     known = _known_gpu(hardware.gpu, factors)
     if known is not None:
         return ((known, 1.0),)
-    shares = {gpu: factors[f"fleet.{gpu}_share"].value for gpu in GPUS}
-    whole = math.fsum(shares.values())
-    return tuple((gpu, share / whole) for gpu, share in shares.items())
+    return tuple(fleet_shares(factors, GPUS))
 
 
 def _known_gpu(name: str | None, factors: FactorSet) -> str | None:
-    """The id of the longest accelerator row that the name contains, None when there is none."""
+    """The id of the longest accelerator row that the name holds, None when there is none."""
     if name is None:
         return None
-    plain = "".join(letter for letter in name.lower() if letter.isalnum())
     rows = (row.removeprefix(GPU_ROWS) for row in factors if row.startswith(GPU_ROWS))
-    return max((gpu for gpu in rows if gpu in plain), key=len, default=None)
+    return max((gpu for gpu in rows if names_gpu(gpu, name)), key=len, default=None)
 
 
 def _precisions(factors: FactorSet, hardware: Hardware) -> Choice:
@@ -127,16 +124,16 @@ def _precisions(factors: FactorSet, hardware: Hardware) -> Choice:
         share = factors["diffusion.fleet_fp8_share"].value
         return ((1.0, 1 - share), (fp8, share))
     known: Mapping[str, float] = {row.removeprefix(PRECISION_ROWS): factors[row].value for row in factors if row.startswith(PRECISION_ROWS)}
-    precision = "fp32" if hardware.precision.lower() in ("float32", "fp32") else precision_id(hardware.precision, factors)
-    return ((known.get(precision or "", 1.0), 1.0),)
+    return ((known.get(precision_id(hardware.precision, factors) or "", 1.0), 1.0),)
 
 
 def _gpu_counts(facts: DiffusionFacts, factors: FactorSet, hardware: Hardware) -> Choice:
     if hardware.gpus:
         return ((float(hardware.gpus), 1.0),)
     share = factors[f"diffusion.fleet_sharded_share.{facts.task}"].value
-    several = factors["diffusion.fleet_sharded_gpus"]
-    return ((1.0, 1 - share), *((count, share / 3) for count in (several.low, several.value, several.high)))
+    span = factors["diffusion.fleet_sharded_gpus"]
+    several = (span.low, span.value, span.high)
+    return ((1.0, 1 - share), *((count, share / len(several)) for count in several))
 
 
 def _batches(factors: FactorSet, operating_prior: str, hardware: Hardware) -> Choice:

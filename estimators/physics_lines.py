@@ -10,7 +10,8 @@ from estimators.hardware import UNKNOWN_HARDWARE, Hardware
 from estimators.physics_mixture import embodied_scale, serving_w
 from estimators.quantity import Z95, LogVariance, Quantity, add, around, exact, multiply, scale
 
-WH_PER_J = 1 / 3600
+J_PER_WH = 3600
+WH_PER_J = 1 / J_PER_WH
 KWH_PER_WH = 1 / 1000
 SECONDS_PER_YEAR = 365.25 * 24 * 3600
 GRAMS_PER_KG = 1000

@@ -89,7 +89,7 @@ def _over_generations(fact: str, factors: FactorSet, hardware: Hardware) -> Quan
     known = gpu_id(hardware.gpu, factors)
     logs = [
         (math.log(at(factors[f"gpu.{gpu}.{fact}"].range, z)), share * weight)
-        for gpu, share in ([(known, 1.0)] if known else _shares(factors, GPUS))
+        for gpu, share in ([(known, 1.0)] if known else fleet_shares(factors, GPUS))
         for z, weight in NORMAL_NODES
     ]
     mean = math.fsum(log * weight for log, weight in logs)
@@ -129,7 +129,7 @@ def _choices(card: ModelCard, factors: FactorSet, operating_prior: str, hardware
     return _Choices(
         gpus=hardware.gpus,
         copies=((1, 1.0),) if hardware.gpus else ((1, 1 - double), (2, double)),
-        generations=((generation, 1.0),) if generation else tuple(_shares(factors, GPUS)),
+        generations=((generation, 1.0),) if generation else tuple(fleet_shares(factors, GPUS)),
         precisions=((precision, 1.0),) if precision else _precisions(card, factors),
         batches=((max(hardware.batch, 1.0), 1.0),) if hardware.batch else tuple((_within(batch, at(batch, z)), w) for z, w in NORMAL_NODES),
         least_batch=max(batch.low, 1.0),
@@ -153,7 +153,7 @@ def _stack(name: str | None, factors: FactorSet) -> _Stack:
 def _precisions(card: ModelCard, factors: FactorSet) -> tuple[tuple[str, float], ...]:
     """The precision in which a model was published, with the share of those who serve it so; else the fleet's."""
     native = precision_id(card.architecture.native_precision, factors) if card.architecture else None
-    fleet_wide = _shares(factors, PRECISIONS)
+    fleet_wide = fleet_shares(factors, PRECISIONS)
     if native is None:
         return tuple(fleet_wide)
     as_published = factors["fleet.native_precision_share"].value
@@ -195,8 +195,8 @@ def _most_requests(shape: Shape, free_gb: float, choices: _Choices) -> float:
     return max(free_gb * BYTES_PER_GB / (shape.kv_bytes_per_token * choices.context_tokens), choices.least_batch)
 
 
-def _shares(factors: FactorSet, names: Sequence[str]) -> list[tuple[str, float]]:
-    """The factor rows `fleet.<name>_share`, made to sum to 1."""
+def fleet_shares(factors: FactorSet, names: Sequence[str]) -> list[tuple[str, float]]:
+    """The factor rows `fleet.<name>_share` of generations or precisions, made to sum to 1."""
     shares = [factors[f"fleet.{name}_share"].value for name in names]
     whole = math.fsum(shares)
     return [(name, share / whole) for name, share in zip(names, shares, strict=True)]

@@ -202,8 +202,13 @@ def _with_network(total: Quantity, network: Quantity) -> Quantity:
 
 
 def _overall(variance: LogVariance, line: LogVariance, parts: QualityParts) -> Tier:
-    """Tier of the part with the largest share of the variance of gco2e: call is usage, method and provider are hardware."""
+    """Tier of the part with the largest share of the variance of gco2e: call is usage, method and provider are hardware.
+
+    A method that states no doubt about model and hardware does not know them any better: then the worse of the two.
+    """
     hardware = variance.method + variance.provider + line.method + line.provider
+    if hardware <= 0 and variance.model <= 0:
+        return max(parts.hardware, parts.model)
     largest = max(hardware, variance.model, line.zone, variance.call)
     if largest == hardware:
         return parts.hardware

@@ -29,6 +29,13 @@ class Media:
     audio_output_seconds: float | None = None
     characters: int | None = None
 
+    def stated(self) -> dict[str, int | float | str]:
+        """The facts that are stated and not nothing, by name."""
+        return {name: value for name in Media.__slots__ if (value := getattr(self, name))}
+
+
+NO_MEDIA = Media()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metered:

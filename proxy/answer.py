@@ -14,13 +14,16 @@ from proxy.meter.usage import read_usage
 from proxy.passage import Passage
 from proxy.respond import respond_whole
 from proxy.rooms import Rooms
-from proxy.settle import meter_nothing_seen, meter_whole, record, take_reading, weigh
-from proxy.splice import append_member, replace_exact
+from proxy.settle import add_facts, meter_nothing_seen, meter_whole, record, take_reading, weigh
+from proxy.splice import append_member, replace_exact, without_payloads
 from proxy.tag import call_header, deployment_headers, figures_of, footprint_headers, footprint_member
 from proxy.upstream.base import Headers, UpstreamReply
 
 _log = logging.getLogger("grammage.answer")
 SUCCESS = range(200, 300)
+LONGEST_READ_BYTES = 64 * 1024
+"""A longer answer is read without the pictures in it."""
+
 MAY_HAVE_GENERATED = ("upstream_broke", "upstream_timeout", "ending")
 
 
@@ -50,11 +53,14 @@ async def _weighed(rooms: Rooms, passage: Passage, headers: Headers, body: bytes
     plain = inflate_whole(encoding, body) if encoding else body
     if plain is not None and encoding:
         headers = [pair for pair in headers if pair[0] != b"content-encoding"]
-    head, body = (UNREADABLE, body) if plain is None else (read_reply(plain), plain)
+    body = body if plain is None else plain
+    text = without_payloads(body) if len(body) > LONGEST_READ_BYTES else body
+    head = UNREADABLE if plain is None else read_reply(text)
     passage.served_model = head.served_model
     passage.usage = read_usage(head.usage_raw) if head.usage_raw is not None else None
     if passage.usage is None:
-        await meter_whole(rooms, passage, body, head)
+        await meter_whole(rooms, passage, text, head)
+    add_facts(passage, text)
     if head.reading is not None:
         take_reading(passage, head.reading)
     tags = [call_header(passage.call_id)]
@@ -67,7 +73,8 @@ async def _weighed(rooms: Rooms, passage: Passage, headers: Headers, body: bytes
     tags += deployment_headers(passage.candidate, passage.weighed_model, head.served_model is None, decision.policy, decision.altered)
     if tagging.body and head.usage_raw is not None:
         member = footprint_member(estimate, figures, passage.call_id, tuple(tagging.compat))
-        body = replace_exact(body, "usage", head.usage_raw, append_member(head.usage_raw, member))
+        new = append_member(head.usage_raw, member)
+        body = replace_exact(body, "usage", head.usage_raw, new, text=text if text is not body else b"")
     return headers, tags, body
 
 

@@ -19,7 +19,7 @@ GIVES_USAGE_UNASKED = frozenset(("openrouter",))
 def forces_usage(passage: Passage) -> bool:
     """True when usage must be asked for on the client's behalf."""
     ask = passage.ask
-    return ask.stream and ask.endpoint.streams and not ask.wants_usage and passage.candidate.provider not in GIVES_USAGE_UNASKED
+    return ask.stream and ask.endpoint.forces_usage and not ask.wants_usage and passage.candidate.provider not in GIVES_USAGE_UNASKED
 
 
 def request_for(rooms: Rooms, passage: Passage, *, query: bytes) -> UpstreamRequest:
@@ -27,7 +27,7 @@ def request_for(rooms: Rooms, passage: Passage, *, query: bytes) -> UpstreamRequ
     candidate, ask = passage.candidate, passage.ask
     body = without_tag_metadata(ask, ask.body, rooms.metadata_tags)
     if candidate.model is not None and candidate.model != ask.alias:
-        body = replace_value(body, "model", msgspec.json.encode(candidate.model), bytes(ask.head.model))
+        body = _with_model(ask, body, msgspec.json.encode(candidate.model))
     if passage.forced_usage:
         body = _with_forced_usage(ask, body)
     return UpstreamRequest(
@@ -48,6 +48,14 @@ def upstream_url(base_url: str, path: str, query: bytes) -> str:
     """The provider's address for `path` (which starts with /v1), query kept as it came."""
     address = base_url + path[len(V1) :]
     return f"{address}?{query.decode('latin-1')}" if query else address
+
+
+def _with_model(ask: Ask, body: bytes, model: bytes) -> bytes:
+    raw = bytes(ask.head.model)
+    if raw:
+        return replace_value(body, "model", model, raw)
+    member = b'"model":' + model
+    return prepend_member(body, member) if body.strip(b" \t\r\n{}") else b"{" + member + b"}"
 
 
 def _with_forced_usage(ask: Ask, body: bytes) -> bytes:

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 from proxy.admit import admit
 from proxy.answer import SUCCESS, answer_whole, leave_unanswered
 from proxy.asgi import JSON_TYPE, ClientGone, send_error, send_whole
+from proxy.bytestream import ByteStream, is_binary
 from proxy.call import Outcome
 from proxy.endpoints.base import Endpoint
 from proxy.errors import Ending, GrammageError, InternalError
@@ -62,10 +63,9 @@ async def _refuse(passage: Passage | None, error: GrammageError, send: Send) -> 
 
 async def _serve(rooms: Rooms, passage: Passage, scope: Scope, receive: Receive, send: Send) -> None:
     """Steps 5 to 9 of an admitted call."""
-    stream = EventStream(rooms, passage, send)
-    got = await _fetch(rooms, passage, stream, scope["query_string"], receive)  # 5 send
-    if passage.head_sent and got.reply is not None:  # 6 meter, 7 weigh, 8 tag, 9 record: whatever happened
-        await stream.finish(got.reply)
+    got = await _fetch(rooms, passage, scope["query_string"], receive, send)  # 5 send
+    if passage.head_sent and got.reply is not None and got.stream is not None:  # 6 to 9: meter, weigh, tag, record, whatever happened
+        await got.stream.finish(got.reply)
     elif got.trouble is not None:
         await leave_unanswered(rooms, passage, got.trouble, send)
     elif got.reply is not None:
@@ -77,19 +77,24 @@ class _Got:
     """What came of asking the provider. `trouble`: it broke, the client left, or the proxy itself is ending."""
 
     reply: UpstreamReply | None = None
+    stream: EventStream | ByteStream | None = None
     body: bytes = b""
     trouble: GrammageError | asyncio.CancelledError | None = None
 
 
-async def _fetch(rooms: Rooms, passage: Passage, stream: EventStream, query: bytes, receive: Receive) -> _Got:
-    """A whole answer, or the events of a stream passed on up to its end; ended early when the client leaves."""
+async def _fetch(rooms: Rooms, passage: Passage, query: bytes, receive: Receive, send: Send) -> _Got:
+    """A whole answer, or a stream passed on up to its end; ended early when the client leaves."""
     got = _Got()
     watch = rooms.watch(receive)
     try:
         async with watch:
             reply = got.reply = await _send(rooms, passage, query)
             if reply.status in SUCCESS and is_event_stream(reply):
-                await stream.relay(reply)
+                got.stream = EventStream(rooms, passage, send)
+            elif reply.status in SUCCESS and is_binary(passage, reply):
+                got.stream = ByteStream(rooms, passage, send)
+            if got.stream is not None:
+                await got.stream.relay(reply)
             else:
                 got.body = await reply.read()
     except (GrammageError, asyncio.CancelledError) as error:

@@ -13,10 +13,11 @@ from proxy.errors import GrammageError, UpstreamUnreachable
 from proxy.headers import returned, value_of
 from proxy.meter.inflate import Inflater, inflater_for
 from proxy.meter.sse import Relay
+from proxy.meter.terminal import TerminalRelay
 from proxy.passage import Passage
 from proxy.respond import respond_head
 from proxy.rooms import Rooms
-from proxy.settle import meter_stream, prepared_for, record, take_reading, weigh
+from proxy.settle import add_facts, meter_stream, prepared_for, record, take_reading, weigh
 from proxy.tag import call_header, deployment_headers, figures_of, footprint_headers, footprint_member
 from proxy.upstream.base import Headers, UpstreamReply
 
@@ -40,14 +41,14 @@ class EventStream:
         self._rooms = rooms
         self._passage = passage
         self._send = send
-        self._relay: Relay | None = None
+        self._relay: Relay | TerminalRelay | None = None
         self._chunks: AsyncIterator[bytes] | None = None
 
     async def relay(self, reply: UpstreamReply) -> None:
         """Head, then events until the end mark or the end of the body. Raises what the upstream door raises."""
         passage, rooms, send = self._passage, self._rooms, self._send
         passage.streamed = True
-        relay = self._relay = Relay(forced=passage.forced_usage)
+        relay = self._relay = _relay_of(passage)
         headers = await self._head(reply)
         await respond_head(send, reply.status, headers)
         passage.head_sent = True
@@ -91,11 +92,12 @@ class EventStream:
                     await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def _weighed(self, relay: Relay) -> bytes | None:
+    async def _weighed(self, relay: Relay | TerminalRelay) -> bytes | None:
         """The footprint as a member of the usage object, None when there is none to write."""
         passage, rooms = self._passage, self._rooms
         try:
             await meter_stream(passage, relay.usage_raw, relay.kept, relay.seen_bytes)
+            add_facts(passage, relay.answer)
             take_reading(passage, relay.reading)
             estimate = await weigh(rooms, passage)
         except Exception:  # noqa: BLE001  # the edge: what we add may fail, the client's answer may not
@@ -126,6 +128,14 @@ class EventStream:
 
 def _forecast_headers(forecast: Estimate) -> Headers:
     return footprint_headers(forecast, figures_of(forecast), b"forecast")
+
+
+def _relay_of(passage: Passage) -> Relay | TerminalRelay:
+    """What reads the stream: chat streams end by a mark, others by an event that carries the usage."""
+    endpoint = passage.ask.endpoint
+    if not endpoint.terminal_events:
+        return Relay(forced=passage.forced_usage)
+    return TerminalRelay(endpoint.terminal_events, expected=1 if endpoint.writes else passage.ask.whole("n") or 1, keeps=endpoint.writes)
 
 
 async def _plain(reply: UpstreamReply) -> AsyncIterator[bytes]:

@@ -21,14 +21,20 @@ from proxy.weigh import WEIGHING_TROUBLE
 
 _log = logging.getLogger("grammage.settle")
 NOT_GENERATED = "not_generated"
+UNFINISHED = "unfinished"
+"""The answer only says that the work has begun: what it takes is not known yet."""
 
 
 async def meter_whole(rooms: Rooms, passage: Passage, body: bytes, head: ReplyHead) -> None:
     """Usage of a whole answer without one: counted in a thread, or guessed for an answer that cannot be read.
 
-    An answer that is nothing but an error generated nothing.
+    An answer that is nothing but an error generated nothing; one whose work goes on behind it is not weighed yet.
     """
     if head.is_error:
+        return
+    unfinished = passage.ask.endpoint.unfinished
+    if unfinished is not None and unfinished(body):
+        passage.unweighed_reason = UNFINISHED
         return
     if head.readable:
         passage.usage = await asyncio.to_thread(count_whole, passage.ask, body)
@@ -57,29 +63,30 @@ def take_reading(passage: Passage, reading: Reading | None) -> None:
         passage.usage = replace(usage, metered=reading.metered)
 
 
+def add_facts(passage: Passage, answer: bytes) -> None:
+    """Puts on the passage's usage what request and answer say beyond tokens: pictures, their size, characters spoken."""
+    usage_of = passage.ask.endpoint.usage_of
+    if usage_of is not None and passage.usage is not None:
+        passage.usage = usage_of(passage.ask, answer, passage.usage)
+
+
 async def meter_nothing_seen(passage: Passage) -> None:
     """Usage when the client left before any answer: the prompt is counted, the answer is unknown."""
     input_tokens, images = await asyncio.to_thread(count_prompt, passage.ask)
     passage.usage = Usage(input_tokens=input_tokens, input_images=images, source="estimated", partial=True)
+    add_facts(passage, b"")
 
 
 def _larger(reported: Usage, counted: Usage) -> Usage:
     """Of a running count by the provider and ours, the one that saw more of the answer; both are partial."""
     if counted.output_tokens > reported.output_tokens:
         return counted
-    return Usage(
-        input_tokens=reported.input_tokens,
-        cached_input_tokens=reported.cached_input_tokens,
-        output_tokens=reported.output_tokens,
-        reasoning_output_tokens=reported.reasoning_output_tokens,
-        source="provider",
-        partial=True,
-    )
+    return replace(reported, partial=True)
 
 
 async def prepared_for(rooms: Rooms, passage: Passage) -> Prepared | None:
     """The method bound to the passage's model and place, made in a thread the first time; None, with a reason, when that fails."""
-    candidate, model, operation = passage.candidate, passage.weighed_model, passage.ask.endpoint.operation
+    candidate, model, operation = passage.candidate, passage.weighed_model, passage.ask.endpoint.weighed_as
     prepared = rooms.scales.known(candidate, model, operation)
     if prepared is not None:
         return prepared
@@ -95,7 +102,7 @@ async def weigh(rooms: Rooms, passage: Passage) -> Estimate | None:
     usage = passage.usage
     if usage is None:
         return None
-    prepared = rooms.scales.known(passage.candidate, passage.weighed_model, passage.ask.endpoint.operation)
+    prepared = rooms.scales.known(passage.candidate, passage.weighed_model, passage.ask.endpoint.weighed_as)
     if prepared is None:
         prepared = await prepared_for(rooms, passage)
     if prepared is None:
@@ -112,7 +119,7 @@ async def weigh(rooms: Rooms, passage: Passage) -> Estimate | None:
     except WEIGHING_TROUBLE as error:
         _unweighed(passage, error)
         return None
-    if not usage.partial and usage.output_tokens:
+    if not usage.partial and usage.output_tokens and passage.ask.endpoint.writes:
         rooms.scales.learn(passage.ask.alias, usage.output_tokens)
     return passage.estimate
 
@@ -162,6 +169,7 @@ def weigh_in_shadow(rooms: Rooms, passage: Passage) -> None:
         record=entry,
         candidate=passage.candidate,
         model=passage.weighed_model,
+        operation=passage.ask.endpoint.weighed_as,
         usage=usage,
         possible_output_tokens=rooms.scales.most_output_tokens(passage.ask) if usage.partial else None,
         network_bytes=passage.request_bytes + passage.response_bytes,

@@ -41,11 +41,12 @@ class Appends(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weighed:
-    """A finished call of one attempt: its record, and what the chosen method was given to weigh it."""
+    """A finished call of one attempt: its record, and what the chosen method was given to weigh it, the operation's name included."""
 
     record: CallRecord
     candidate: Candidate
     model: str
+    operation: str
     usage: Usage
     possible_output_tokens: int | None
     network_bytes: int
@@ -142,7 +143,7 @@ class Shadows:
 
 def _opinion(method: str, scales: Scales, weighed: Weighed) -> Estimate | None:
     """The method's estimate; None where it does not cover the call, or was the one that weighed it."""
-    operation, (attempt,) = weighed.record.operation, weighed.record.attempts
+    operation, (attempt,) = weighed.operation, weighed.record.attempts
     if attempt.estimate is not None and attempt.estimate.method == method:
         return None
     if not named(method).covers(operation, scales.card(weighed.candidate, weighed.model)):

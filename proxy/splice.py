@@ -11,6 +11,7 @@ T = TypeVar("T")
 _COLON = re.compile(rb"\s*:\s*")
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NEXT_KEY = re.compile(rb'[\s,{]*("[^"\\]*(?:\\.[^"\\]*)*")\s*:\s*', re.DOTALL)
+_PAYLOAD = re.compile(rb'"(?:b64_json|result)"\s*:\s*"')
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _OPEN = b"{["
 _CLOSE = b"}]"
@@ -40,6 +41,18 @@ def decode_leniently(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         if isinstance(error, msgspec.ValidationError) or b"\\u" not in body:
             raise
         return decoder.decode(without_surrogates(body))
+
+
+def without_payloads(body: bytes) -> bytes:
+    """`body` with the pictures inlined in it emptied: as JSON it reads the same otherwise, and is short enough to be read at once."""
+    parts, at = [], 0
+    while found := _PAYLOAD.search(body, at):
+        end = body.find(b'"', found.end())
+        if end < 0:
+            break
+        parts.append(body[at : found.end()])
+        at = end if body[end - 1 : end] != b"\\" else found.end()
+    return b"".join((*parts, body[at:])) if parts else body
 
 
 def find_member(body: bytes, key: str) -> Member | None:
@@ -147,11 +160,17 @@ def prepend_member(body: bytes, member: bytes) -> bytes:
 def append_member(value: bytes, member: bytes) -> bytes:
     """The JSON object `value` (nothing around it) with `"key":value` as its last member."""
     inner = value[:-1].rstrip()
-    return inner + (b"" if inner.endswith(b"{") else b",") + member + b"}"
+    return inner + (b"" if inner.endswith(b"{") else b",") + member + value[len(inner) :]
 
 
-def replace_exact(body: bytes, key: str, old: bytes, new: bytes) -> bytes:
-    """`body` with the value `old` of top-level member `key` replaced by `new`; quick when `old` occurs once."""
+def replace_exact(body: bytes, key: str, old: bytes, new: bytes, *, text: bytes = b"") -> bytes:
+    """`body` with the value `old` of top-level member `key` replaced by `new`; quick when `old` occurs once.
+
+    text: the body without its payloads, where it has any: a value with a quote in it stands in none of them.
+    """
+    if text and b'"' in old and text.count(old) == 1:
+        at, whole = body.rfind(old), memoryview(body)
+        return b"".join((whole[:at], new, whole[at + len(old) :]))
     at = body.find(old)
     if at >= 0 and body.find(old, at + 1) < 0:
         return body[:at] + new + body[at + len(old) :]

@@ -77,11 +77,13 @@ class Scales:
     def forecast(self, prepared: Prepared, ask: Ask) -> Estimate:
         """What the call should weigh, before its answer: prompt by length, answer by its limit and the alias's usual length."""
         usage = Usage(input_tokens=guess_input_tokens(ask), output_tokens=self.likely_output_tokens(ask), source="estimated")
-        return prepared.estimate(usage, possible_output_tokens=ask.max_output_tokens)
+        if ask.endpoint.usage_of is not None:
+            usage = ask.endpoint.usage_of(ask, b"", usage)
+        return prepared.estimate(usage, possible_output_tokens=ask.max_output_tokens if ask.endpoint.writes else None)
 
     def likely_output_tokens(self, ask: Ask) -> int:
-        """The usual output of the alias, within the caller's limit; nothing for endpoints that write nothing."""
-        if not ask.endpoint.streams:
+        """The usual output of the alias, within the caller's limit; nothing for endpoints that write no text."""
+        if not ask.endpoint.writes:
             return 0
         usual = self._usual.get(ask.alias, self._first_guess) * (ask.whole("n") or 1)
         limit = ask.max_output_tokens
@@ -91,7 +93,7 @@ class Scales:
         """What the provider may have gone on to write when the client left."""
         limit = ask.max_output_tokens
         usual = self._usual.get(ask.alias, self._first_guess)
-        return int((limit or max(usual, self._first_guess)) * (ask.whole("n") or 1)) if ask.endpoint.streams else 0
+        return int((limit or max(usual, self._first_guess)) * (ask.whole("n") or 1)) if ask.endpoint.writes else 0
 
     def usual_output_tokens(self, alias: str) -> int:
         """What answers of `alias` usually have."""

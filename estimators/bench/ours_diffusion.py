@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from config.diffusion import DiffusionFacts, Task
 from config.factors import FactorSet
 from config.read_diffusion import shipped_diffusion_models
+from estimators.bench.protocol import number_in
 from estimators.hardware import UNKNOWN_HARDWARE, Hardware
 from estimators.physics_diffusion import Shape
 from estimators.physics_diffusion_fleet import diffusion_gpu_j_per_output
@@ -15,8 +16,8 @@ OPERATING_PRIOR = "typical"
 
 def predict_diffusion_row(row: Mapping[str, str], factors: FactorSet, blind: bool) -> Quantity:
     """GPU joules per output, all GPUs together; `blind`: the deployment's columns are ignored. Empty or missing columns are unknowns."""
-    task: Task = "video" if "video" in row.get("task", "") or (_number(row, "frames") or 1) > 1 else "image"
-    params_b = _number(row, "params_b_denoiser")
+    task: Task = "video" if "video" in row.get("task", "") or (number_in(row, "frames") or 1) > 1 else "image"
+    params_b = number_in(row, "params_b_denoiser")
     models = shipped_diffusion_models()
     match = models.resolve(row.get("model", ""), task=task, params_b=params_b)
     facts = match.facts if match.facts.task == task else models.assumed(row.get("model", ""), task=task, params_b=params_b).facts
@@ -26,23 +27,18 @@ def predict_diffusion_row(row: Mapping[str, str], factors: FactorSet, blind: boo
 
 def _shape(row: Mapping[str, str], facts: DiffusionFacts) -> Shape:
     return Shape(
-        width=_number(row, "width") or facts.default_width,
-        height=_number(row, "height") or facts.default_height,
-        frames=_number(row, "frames") or facts.default_frames,
-        steps=_number(row, "steps") or facts.steps,
+        width=number_in(row, "width") or facts.default_width,
+        height=number_in(row, "height") or facts.default_height,
+        frames=number_in(row, "frames") or facts.default_frames,
+        steps=number_in(row, "steps") or facts.steps,
     )
 
 
 def _hardware(row: Mapping[str, str]) -> Hardware:
-    gpus = _number(row, "num_gpus")
+    gpus = number_in(row, "num_gpus")
     return Hardware(
         gpu=row.get("gpu") or None,
         gpus=None if gpus is None else int(gpus),
         precision=row.get("precision") or None,
-        batch=_number(row, "batch"),
+        batch=number_in(row, "batch"),
     )
-
-
-def _number(row: Mapping[str, str], column: str) -> float | None:
-    cell = row.get(column) or ""
-    return float(cell) if cell else None

@@ -6,6 +6,7 @@ from dataclasses import replace
 from config.catalogue import Catalogue, ModelCard
 from config.factors import FactorSet
 from config.ranges import Range
+from estimators.bench.protocol import number_in
 from estimators.energy import call_variances
 from estimators.hardware import Hardware
 from estimators.physics_call import call_energy
@@ -48,7 +49,7 @@ def card_of_row(row: Mapping[str, str], catalogue: Catalogue) -> ModelCard:
     """The model's card with the sizes that the row states, if any; its architecture only where the name is known for certain."""
     match = catalogue.resolve(row["model"])
     sure = match.match in SURE
-    total, active = (_number(row, f"{size}_params_b") for size in ("total", "active"))
+    total, active = (number_in(row, f"{size}_params_b") for size in ("total", "active"))
     sized = match.card
     if total is not None:
         active = min(active or total, total)
@@ -61,7 +62,7 @@ def card_of_row(row: Mapping[str, str], catalogue: Catalogue) -> ModelCard:
 
 
 def _stated(row: Mapping[str, str]) -> Hardware:
-    batch = _number(row, "avg_batch") or _number(row, "max_batch")
+    batch = number_in(row, "avg_batch") or number_in(row, "max_batch")
     return Hardware(
         gpu=row.get("gpu") or None,
         gpus=_whole(row, "num_gpus"),
@@ -72,13 +73,8 @@ def _stated(row: Mapping[str, str]) -> Hardware:
     )
 
 
-def _number(row: Mapping[str, str], column: str) -> float | None:
-    cell = row.get(column)
-    return float(cell) if cell else None
-
-
 def _whole(row: Mapping[str, str], column: str) -> int | None:
-    found = _number(row, column)
+    found = number_in(row, column)
     return None if found is None else max(round(found), 1)
 
 

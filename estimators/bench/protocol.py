@@ -61,6 +61,12 @@ OURS: Final = "grammage"
 OUTPUTS: Final[Mapping[Kind, str]] = {"llm": "output token", "image": "image", "video": "clip"}
 
 
+def number_in(cells: Mapping[str, str], column: str) -> float | None:
+    """The cell as a number; None when it is empty or missing. Raises ValueError for one that is no number."""
+    cell = cells.get(column)
+    return float(cell) if cell else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """GPU energy of one output, J, all GPUs together: median, a 90 % range (p5 to p95, or None), and the expected value."""

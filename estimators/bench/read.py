@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from estimators.bench.protocol import TARGETS, VISIBLE, Kind, Setting, VisibleRow
+from estimators.bench.protocol import TARGETS, VISIBLE, Kind, Setting, VisibleRow, number_in
 
 FILES: Final[Mapping[Kind, str]] = {
     "llm": "measured_llm_energy.csv",
@@ -103,8 +103,7 @@ class MeasuredRow:
 
     def number(self, column: str) -> float | None:
         """The cell as a number, None when it is unknown."""
-        cell = self.text(column)
-        return float(cell) if cell else None
+        return number_in(self.columns, column)
 
     @property
     def family(self) -> str:

@@ -14,7 +14,7 @@ from estimators.bench.protocol import Prediction
 from estimators.bench.read import MeasuredRow
 from estimators.bench.scores import Score, score
 from estimators.calibration.diffusion_rows import Array, DiffusionRows, diffusion_rows
-from estimators.calibration.parameter import Fitted, FormFit, rounded, with_values
+from estimators.calibration.parameter import Fitted, FormFit, fitted_spreads, rounded, with_values
 from estimators.physics_diffusion import J_PER_NJ, J_PER_PJ
 
 
@@ -125,12 +125,13 @@ def leave_one_family_out(rows: DiffusionRows, predict_on: DiffusionRows | None =
 def fit_diffusion(measured: Sequence[MeasuredRow], factors: FactorSet) -> FormFit:
     """The form fitted to all rows, images and clips together, with ranges, spreads and scores from the fits that leave one family out."""
     rows = diffusion_rows(measured)
-    best = fit(rows, np.ones(len(rows.log_j), dtype=np.bool_))
+    everything = np.ones(len(rows.log_j), dtype=np.bool_)
+    best = fit(rows, everything)
     predicted, folds = leave_one_family_out(rows)
     guessed, _ = leave_one_family_out(rows, diffusion_rows(measured, architecture_known=False))
-    everything = np.ones(len(rows.log_j), dtype=np.bool_)
+    spreads = residual_spreads(rows, predicted, guessed, everything)
     return FormFit(
-        parameters=(*_parameters(best, folds), *_spread_parameters(residual_spreads(rows, predicted, guessed, everything))),
+        parameters=(*_parameters(best, folds), *fitted_spreads(spreads, SPREADS, RESIDUALS)),
         scores=_scores(measured, rows, (predicted, guessed), folds, factors),
         rows=len(measured),
         cells=round(float(rows.weight.sum())),
@@ -145,13 +146,6 @@ def _parameters(best: Values, folds: Mapping[str, Values]) -> list[Fitted]:
         span = (rounded(best[name]), rounded(min(seen)), rounded(max(seen)))
         found.append(Fitted(id=f"diffusion.{name}", value=span[0], low=span[1], high=span[2], unit=prior.unit, note=prior.note))
     return found
-
-
-def _spread_parameters(spreads: Values) -> list[Fitted]:
-    return [
-        Fitted(id=row, value=rounded(sd), low=rounded(0.7 * sd), high=rounded(1.4 * sd), unit="ln", note=SPREADS[row], source=RESIDUALS)
-        for row, sd in spreads.items()
-    ]
 
 
 def _scores(

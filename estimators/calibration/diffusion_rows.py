@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from config.diffusion import DiffusionFacts, Task, assumed_facts, kind_hint
+from config.diffusion import DiffusionFacts, Task
+from config.diffusion_assumed import assumed_facts, kind_hint
 from config.read_diffusion import shipped_diffusion_models
 from estimators.bench.cells import weights
 from estimators.bench.protocol import VisibleRow
@@ -29,7 +30,6 @@ class DiffusionRows:
     families: NDArray[np.str_]
     weight: Array
     log_j: Array
-    warnings: tuple[str, ...]
 
     def family_names(self) -> list[str]:
         """The families, in order of their names."""
@@ -43,7 +43,7 @@ def diffusion_rows(measured: Sequence[MeasuredRow], *, architecture_known: bool 
         (row, "video" if each.kind == "video" else "image") for each, row in zip(measured, rows, strict=True)
     ]
     found = [_facts(row, task, architecture_known) for row, task in tagged]
-    works = [work_of(facts, _shape(row)) for row, (facts, _) in zip(rows, found, strict=True)]
+    works = [work_of(facts, _shape(row)) for row, facts in zip(rows, found, strict=True)]
     return DiffusionRows(
         work={field: np.array([float(getattr(work, field)) for work in works]) for field in Work._fields},
         gpus=_column(rows, lambda row: float(row["num_gpus"])),
@@ -54,18 +54,14 @@ def diffusion_rows(measured: Sequence[MeasuredRow], *, architecture_known: bool 
         families=np.array([row.family for row in measured]),
         weight=np.array(weights(measured)),
         log_j=np.log([row.joules for row in measured]),
-        warnings=tuple(
-            sorted({f"{row['model']}: {warning}" for row, (_, warnings) in zip(rows, found, strict=True) for warning in warnings})
-        ),
     )
 
 
-def _facts(row: VisibleRow, task: Task, known: bool) -> tuple[DiffusionFacts, tuple[str, ...]]:
+def _facts(row: VisibleRow, task: Task, known: bool) -> DiffusionFacts:
     params_b = float(row["params_b_denoiser"])
     if not known:
-        return assumed_facts(task, kind_hint(row["model"]), params_b), ()
-    match = shipped_diffusion_models().resolve(row["model"], task=task, params_b=params_b)
-    return match.facts, match.warnings
+        return assumed_facts(task, kind_hint(row["model"]), params_b)
+    return shipped_diffusion_models().resolve(row["model"], task=task, params_b=params_b).facts
 
 
 def _shape(row: VisibleRow) -> Shape:

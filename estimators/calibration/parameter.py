@@ -1,6 +1,5 @@
 """What is fitted: a parameter, where it is believed to lie, and what came out. It must never hide how sure the fit is."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,10 +18,6 @@ class Parameter:
     unit: str
     note: str
 
-    def at(self, z: float) -> float:
-        """The value z prior standard deviations from the prior median."""
-        return self.prior * math.exp(self.prior_sd * z)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
@@ -35,6 +30,10 @@ class Fitted:
     unit: str
     note: str
     source: str = ""
+
+
+SPREAD_RANGE = (0.7, 1.4)
+"""How far a spread that a few families show may be off, as factors of it (definition; the parameter files say so)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +55,15 @@ def with_values(factors: FactorSet, values: Mapping[str, float]) -> FactorSet:
             id=row, value=value, low=value, high=value, unit="-", source="fit", url="", year=0, as_of="", licence="", note=""
         )
     return FactorSet(rows, version=factors.version, fingerprint=factors.fingerprint)
+
+
+def fitted_spreads(spreads: Mapping[str, float], notes: Mapping[str, str], source: str) -> list[Fitted]:
+    """Standard deviations of the logarithm by factor row, as parameters; their range is SPREAD_RANGE times the value."""
+    low, high = SPREAD_RANGE
+    return [
+        Fitted(id=row, value=rounded(sd), low=rounded(low * sd), high=rounded(high * sd), unit="ln", note=notes[row], source=source)
+        for row, sd in spreads.items()
+    ]
 
 
 def rounded(value: float) -> float:

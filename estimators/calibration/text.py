@@ -13,7 +13,7 @@ from estimators.bench.protocol import SETTINGS, Prediction
 from estimators.bench.read import MeasuredRow
 from estimators.bench.scores import Score, score
 from estimators.calibration.folds import held_out_errors, sd_of
-from estimators.calibration.parameter import Fitted, FormFit, rounded, with_values
+from estimators.calibration.parameter import Fitted, FormFit, fitted_spreads, rounded, with_values
 from estimators.calibration.text_fit import fit, predict
 from estimators.calibration.text_parameters import PARAMETERS
 from estimators.calibration.text_rows import Floats, TextRows, text_rows
@@ -35,7 +35,7 @@ def fit_text(measured: Sequence[MeasuredRow], catalogue: Catalogue, factors: Fac
     errors = held_out_errors(rows.family, lambda family, held: predict(folds[family], rows.only(held), factors), rows.log_j)
     doubts = _doubts(errors, rows) | _unknown_architecture(measured, catalogue, factors, folds, errors)
     return FormFit(
-        parameters=(*_fitted(whole, folds), *_as_fitted(doubts)),
+        parameters=(*_fitted(whole, folds), *fitted_spreads(doubts, DOUBTS, RESIDUALS)),
         scores=_scores(measured, catalogue, with_values(factors, doubts), folds, rows, errors),
         rows=len(measured),
         cells=round(float(rows.weight.sum())),
@@ -85,13 +85,6 @@ def _fitted(whole: Values, folds: Mapping[str, Values]) -> list[Fitted]:
             )
         )
     return found
-
-
-def _as_fitted(doubts: Values) -> list[Fitted]:
-    return [
-        Fitted(id=row, value=rounded(sd), low=rounded(sd * 0.7), high=rounded(sd * 1.4), unit="ln", note=DOUBTS[row], source=RESIDUALS)
-        for row, sd in doubts.items()
-    ]
 
 
 def _scores(

@@ -40,8 +40,7 @@ def values_of(logs: Floats) -> dict[str, float]:
 
 def predict(values: Values, rows: TextRows, factors: FactorSet) -> Floats:
     """Logarithm of J per output token of each row: decode, attention, and the prompt shared out over the answer."""
-    old = rows.old_stack
-    form = _form(values, factors, np.where(old, values["stack.2024.sequence_scale"], 1.0))
+    form = _form(values, factors)
     at = _deployment(values, rows, factors)
     input_tokens = np.select([rows.task == task for task in _tasks(values)], [values[input_tokens_row(task)] for task in _tasks(values)])
     media_tokens = _media_tokens(values, rows)
@@ -64,9 +63,8 @@ def _tasks(values: Values) -> list[str]:
     return [name.removeprefix(prefix) for name in values if name.startswith(prefix)]
 
 
-def _form(values: Values, factors: FactorSet, sequence_scale: Floats) -> EnergyForm:
+def _form(values: Values, factors: FactorSet) -> EnergyForm:
     found: dict[str, Any] = {name: values[row] if row in values else factors[row].value for name, row in FORM_ROWS.items()}
-    found["sequence_j_per_token"] = found["sequence_j_per_token"] * sequence_scale
     return EnergyForm(**found)
 
 

@@ -49,7 +49,6 @@ FORM: tuple[Parameter, ...] = (
     _row("precision.fp8.matmul_scale", 0.75, 0.2, "-", "Matrix products with 8-bit weights over 16-bit"),
     _row("stack.2024.static_scale", 1.6, 0.3, "-", OLD_STACK),
     _row("stack.2024.dynamic_scale", 1.1, 0.2, "-", OLD_STACK),
-    _row("stack.2024.sequence_scale", 2.0, 1.0, "-", OLD_STACK),
 )
 
 INPUT_TOKENS: Mapping[str, float] = {

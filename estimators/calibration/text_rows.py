@@ -1,6 +1,5 @@
 """Measured text rows as arrays that the form can be laid on. It must never read power, throughput or latency."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,8 +9,8 @@ from numpy.typing import NDArray
 
 from config.catalogue import Catalogue
 from config.factors import FactorSet
-from estimators.bench.cells import cell_of
-from estimators.bench.ours_text import card_of_row
+from estimators.bench.cells import weights
+from estimators.bench.ours_text import OLD_STACKS, card_of_row
 from estimators.bench.read import MeasuredRow
 from estimators.hardware import gpu_id, precision_id
 from estimators.model_shape import Shape, shape_of
@@ -52,8 +51,6 @@ def text_rows(rows: Sequence[MeasuredRow], catalogue: Catalogue, factors: Factor
 
     Raises ValueError for a GPU or precision without factor rows.
     """
-    cells = [cell_of(row) for row in rows]
-    size = Counter(cells)
     shown = [row.visible("known") for row in rows]
     cards = [card_of_row(row, catalogue) for row in shown]
     if not architecture_known:
@@ -61,14 +58,14 @@ def text_rows(rows: Sequence[MeasuredRow], catalogue: Catalogue, factors: Factor
     shapes = [shape_of(card, card.total_params_b.value, card.active_params_b.value) for card in cards]
     return TextRows(
         log_j=np.log([row.joules for row in rows]),
-        weight=np.array([1 / size[cell] for cell in cells]),
+        weight=np.array(weights(rows)),
         family=np.array([row.family for row in rows]),
         shape={name: np.array([getattr(shape, name) for shape in shapes], dtype=float) for name in SHAPE_FIELDS},
         gpu=np.array([_known(gpu_id(row["gpu"], factors), row["gpu"]) for row in shown]),
         precision=np.array([_known(precision_id(row["precision"], factors), row["precision"]) for row in shown]),
         task=np.array([row["task"] for row in shown]),
         modality=np.array([row["input_modality"] for row in shown]),
-        old_stack=np.array([row["dataset"] == "mlenergy-v2" for row in shown]),
+        old_stack=np.array([row["dataset"] in OLD_STACKS for row in shown]),
         gpus=np.array([float(row["num_gpus"]) for row in shown]),
         batch=np.maximum(np.array([float(row["avg_batch"]) for row in shown]), 1.0),
         output_tokens=np.array([float(row["output_tokens_mean"]) for row in shown]),

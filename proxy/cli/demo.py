@@ -1,4 +1,4 @@
-"""Runs the demonstration: starts a proxy, sends a small campaign of product sheets through it, shows what each call weighs.
+"""Runs the demonstration: starts a proxy, sends a small campaign through it, product sheets and an ad visual, shows what each call weighs.
 
 It must never weigh anything itself.
 """
@@ -23,7 +23,7 @@ import typer
 from proxy.cli.output import message
 
 if TYPE_CHECKING:
-    from proxy.campaign.run import WeighedCall
+    from proxy.campaign.run import Piece, WeighedCall
     from proxy.campaign.totals import Totals
 
 HOST = "127.0.0.1"
@@ -35,7 +35,7 @@ LOG_SETTLES_S = 0.5
 
 
 class Provider(StrEnum):
-    """Who writes the sheets."""
+    """Who writes and draws."""
 
     SIMULATED = "simulated"
     OPENAI = "openai"
@@ -43,6 +43,9 @@ class Provider(StrEnum):
 
 # provider -> the large and the small model
 MODELS = {Provider.SIMULATED: ("sim-large", "sim-small"), Provider.OPENAI: ("gpt-4o", "gpt-4o-mini")}
+# provider -> the models of final and of draft visuals, and how many visuals without being told
+VISUAL_MODELS = {Provider.SIMULATED: ("sim-image-tokens", "sim-image"), Provider.OPENAI: ("gpt-image-1", "gpt-image-1-mini")}
+VISUALS = {Provider.SIMULATED: 20, Provider.OPENAI: 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,7 @@ class Plan:
     provider: Provider
     products: int
     languages: tuple[str, ...]
+    visuals: int
     campaign: str
     api_key: str
     base_url: str | None
@@ -67,6 +71,9 @@ def demo(
     ] = Provider.SIMULATED,
     products: Annotated[int, typer.Option(min=1, help="How many of the products that ship with grammage to write about.")] = 12,
     languages: Annotated[str, typer.Option(help="Languages of the sheets, of fr, en, de.")] = "fr,en,de",
+    visuals: Annotated[
+        int | None, typer.Option(min=0, help="How many variants of an ad visual to make; 20, or none where it costs money.")
+    ] = None,
     campaign: Annotated[str, typer.Option(help="Value of the campaign tag.")] = "product-sheets-demo",
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port of the proxy; 8080 if it keeps serving, else a free one.")
@@ -83,6 +90,7 @@ def demo(
         provider=provider,
         products=products,
         languages=_languages_of(languages),
+        visuals=VISUALS[provider] if visuals is None else visuals,
         campaign=campaign,
         api_key=_key_of(provider),
         base_url=_base_url_of(base_url),
@@ -179,19 +187,16 @@ def _free_port() -> int:
 
 async def _show_campaign(plan: Plan, url: str, ledger_url: str | None) -> int:
     """Runs the campaign and shows it; 1 when any call failed or was not weighed."""
-    from proxy.campaign.products import load_products  # as above
-    from proxy.campaign.run import plan_campaign, run_campaign
+    from proxy.campaign.run import run_campaign  # as above
     from proxy.cli import demo_show as show
     from proxy.clock import Clock
 
     started_ms = Clock().now_ms()
-    large, small = MODELS[plan.provider]
-    sheets = plan_campaign(load_products()[: plan.products], plan.languages, large=large, small=small)
-    message(f"sending {len(sheets)} product sheets to {large} and {small} ({plan.provider.value}) with the openai SDK ...")
+    pieces = _pieces_of(plan)
     console = show.open_console()
     show.show_head(console)
     calls = []
-    running = run_campaign(sheets, base_url=url + "/v1", api_key=plan.api_key, campaign=plan.campaign, pace=plan.pace)
+    running = run_campaign(pieces, base_url=url + "/v1", api_key=plan.api_key, campaign=plan.campaign, pace=plan.pace)
     async with contextlib.aclosing(running) as weighed:
         async for call in weighed:
             show.show_call(console, call)
@@ -206,6 +211,21 @@ async def _show_campaign(plan: Plan, url: str, ledger_url: str | None) -> int:
     return 1 if failed else 0
 
 
+def _pieces_of(plan: Plan) -> "tuple[Piece, ...]":
+    """All that is to be sent, and a word on it."""
+    from proxy.campaign.products import load_products  # as above
+    from proxy.campaign.run import plan_campaign, plan_visuals
+
+    products = load_products()[: plan.products]
+    large, small = MODELS[plan.provider]
+    sheets = plan_campaign(products, plan.languages, large=large, small=small)
+    final, draft = VISUAL_MODELS[plan.provider]
+    visuals = plan_visuals(products[0], plan.languages, plan.visuals, final=final, draft=draft)
+    drawn = f", {len(visuals)} variants of an ad visual to {draft} and {final}" if visuals else ""
+    message(f"sending {len(sheets)} product sheets to {large} and {small}{drawn} ({plan.provider.value}) with the openai SDK ...")
+    return (*sheets, *visuals)
+
+
 def _totals_of(calls: "Sequence[WeighedCall]", ledger_url: str | None, started_ms: int) -> "Iterator[tuple[str, Sequence[Totals]]]":
     """The closing tables by title: from the ledger when it is at hand, else summed from what the answers told."""
     from proxy.campaign.products import MARKETS  # as above
@@ -213,8 +233,8 @@ def _totals_of(calls: "Sequence[WeighedCall]", ledger_url: str | None, started_m
 
     if ledger_url is None:
         answered = [call for call in calls if call.problem is None]
-        yield "By model", sum_outer(answered, lambda call: call.sheet.model)
-        yield "By market", sum_outer(answered, lambda call: MARKETS[call.sheet.language])
+        yield "By model", sum_outer(answered, lambda call: call.piece.model)
+        yield "By market", sum_outer(answered, lambda call: MARKETS[call.piece.language])
         yield "In all", sum_outer(answered, lambda call: "all")
         return
     from proxy.ledger.queries import Selection  # SQLAlchemy is slow to import

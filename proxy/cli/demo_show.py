@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from proxy.campaign.products import MARKETS
-from proxy.campaign.run import WeighedCall
+from proxy.campaign.run import Piece, WeighedCall
 from proxy.campaign.totals import Totals
 from proxy.cli.output import ANY_WIDTH, two_digits
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 WIDE = 140
 _SHORT_ID = 8
-_LINE = "{id}  {product:<16} {market:<2}  {model:<11} {mode:<6} {tokens:>11}  {wh:>8}  {grams:>8} {range:>18}  {tier}"
+_LINE = "{id}  {product:<16} {market:<2}  {model:<16} {mode:<6} {tokens:>11}  {wh:>8}  {grams:>8} {range:>18}  {tier}"
 
 
 def open_console() -> "Console":
@@ -35,15 +35,15 @@ def show_call(console: "Console", call: WeighedCall) -> None:
     name = call.call_id or "no call id"
     shown = name.ljust(36) if console.width >= WIDE else "…" + name[-_SHORT_ID:].ljust(_SHORT_ID)
     if call.problem is not None:
-        console.print(f"{shown}  {call.sheet.product.id:<16} {call.problem}", style="red", markup=False, soft_wrap=True)
+        console.print(f"{shown}  {_name_of(call.piece):<16} {call.problem}", style="red", markup=False, soft_wrap=True)
         return
     line = _LINE.format(
         id=shown,
-        product=call.sheet.product.id,
-        market=MARKETS[call.sheet.language],
-        model=call.sheet.model,
-        mode="stream" if call.sheet.stream else "whole",
-        tokens=f"{_count(call.input_tokens)} + {_count(call.output_tokens)}",
+        product=_name_of(call.piece),
+        market=MARKETS[call.piece.language],
+        model=call.piece.model,
+        mode="stream" if call.piece.stream else "whole",
+        tokens=_counts(call),
         wh=_figure(call.energy_wh),
         grams=_figure(call.gco2e),
         range=f"{_figure(call.gco2e_low)} to {_figure(call.gco2e_high)}",
@@ -77,7 +77,7 @@ def show_meaning(console: "Console", *, simulated: bool, coherent: bool) -> None
     if simulated:
         console.print(
             "The provider is simulated: no model ran. The figures are modelled as if the open model that each sim-* name stands for "
-            "had written these sheets; `grammage models --search sim-large` tells which."
+            "had made all this; `grammage models --search sim-large` tells which."
         )
     console.print(
         "gCO2e is the expected value of a model, operational and embodied; low to high are its 5th and 95th percentiles under named "
@@ -101,6 +101,18 @@ def show_next(console: "Console", *, url: str, model: str, report: str) -> None:
         f"  report     {report}",
     )
     console.print("\n".join(lines), markup=False, soft_wrap=True)
+
+
+def _name_of(piece: Piece) -> str:
+    """The product, with the number of the variant."""
+    return piece.product.id if piece.variant is None else f"{piece.product.id} {piece.variant + 1}"
+
+
+def _counts(call: WeighedCall) -> str:
+    """Tokens in and out, or the picture where a model reports none."""
+    if call.input_tokens is None and call.piece.variant is not None:
+        return "1 picture"
+    return f"{_count(call.input_tokens)} + {_count(call.output_tokens)}"
 
 
 def _count(number: int | None) -> str:

@@ -97,9 +97,8 @@ def _figures(result: Estimate) -> dict[str, object]:
 def _usage(usage: Usage) -> dict[str, object]:
     """The counts that are not zero and the media that are stated."""
     counts = ("input_tokens", "cached_input_tokens", "output_tokens", "input_images")
-    media = usage.media
-    stated = {name: value for name in media.__slots__ if (value := getattr(media, name))} if media is not None else {}
-    return {**{name: value for name in counts if (value := getattr(usage, name))}, **stated, "source": usage.source}
+    media = usage.media.stated() if usage.media is not None else {}
+    return {**{name: value for name in counts if (value := getattr(usage, name))}, **media, "source": usage.source}
 
 
 def _beside_json(beside: Beside) -> dict[str, object]:
@@ -164,7 +163,8 @@ def _facts(weighed: Weighed) -> list[str]:
     parts = ", ".join(f"{name} {tier}" for name, tier in result.quality_parts._asdict().items())
     where = f"{place.provider} {place.region or ''}".strip() + (" (assumed)" if place.assumed else "")
     named = "" if card.id == weighed.model else f", weighed as {card.id}"
-    source = f"{result.intensity_source} {result.intensity_year}"
+    year = str(result.intensity_year)
+    source = result.intensity_source if year in result.intensity_source else f"{result.intensity_source}, {year}"
     return [
         f"model      {weighed.model}{named} ({card.vendor}, size {card.size_basis})",
         f"place      {where}, grid {place.zone}: {two_digits(result.gco2e_per_kwh)} gCO2e/kWh, {source}",

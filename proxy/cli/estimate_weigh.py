@@ -8,15 +8,14 @@ from config.catalogue import ModelMatch
 from config.evidence import Evidence
 from config.place import Place
 from config.tables import Tables
-from estimators import METHODS, Estimate, Usage, prepare
-from estimators.choose import NOT_COVERED, ON_REQUEST, OPERATING_PRIORS
+from estimators import Estimate, Usage, prepare
+from estimators.choose import NOT_COVERED, OPERATING_PRIORS, known_methods
 from estimators.hardware import UNKNOWN_HARDWARE, Hardware
 from estimators.planned import Planned, operation_of, usage_of
 from estimators.profiles import DEFAULT_PROFILE, PROFILES
 from estimators.quantity import Difference, difference
 
-METHOD_IDS = tuple(method.id for method in (*METHODS, *ON_REQUEST))
-CHOICES = {"prior": OPERATING_PRIORS, "profile": tuple(PROFILES), "method": METHOD_IDS, "beside": METHOD_IDS}
+CHOICES = {"prior": OPERATING_PRIORS, "profile": tuple(PROFILES), "method": known_methods(), "beside": known_methods()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +59,8 @@ def weigh(tables: Tables, model: str, planned: Planned, question: Question) -> W
     match = tables.catalogue.resolve(model)
     card = match.card
     usage, operation = usage_of(planned, card), operation_of(planned, card)
-    known = {name for row in tables.places.providers() for name in (row.provider, *row.aliases)}
-    vendor = card.vendor.lower()
-    place = tables.places.resolve(
-        question.provider or (vendor if vendor in known else "unknown"), region=question.region, zone=question.zone
-    )
+    places = tables.places
+    place = places.resolve(question.provider or places.provider_of_vendor(card.vendor), region=question.region, zone=question.zone)
 
     def by(method: str | None) -> Estimate:
         prepared = prepare(

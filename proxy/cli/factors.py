@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from config.factor_audit import Difference, audit, compare
+from config.factor_audit import audit
+from config.factor_compare import Difference, compare
 from config.factor_files import NUMBERS, exported, read_factor_set
 from config.factors import FACTOR_COLUMNS, FactorSet
 from config.tables import load_tables
@@ -59,7 +60,7 @@ def diff(
     """Show how two factor sets differ: rows added and removed, and every changed value, range, unit, source, year and licence."""
     old, new = _set_at(before), _set_at(after)
     found = compare(old, new)
-    message(f"{_named(old)} -> {_named(new)}: {_counted(found)}")
+    message(f"{old.stamp} -> {new.stamp}: {_counted(found)}")
     rows = [
         {"id": each.factor_id, "change": each.change, "column": each.column, "before": each.before, "after": each.after} for each in found
     ]
@@ -81,7 +82,7 @@ def verify(
     problems = [each for each in found if each.kind == "problem"]
     if found or form is not Format.TABLE:
         show_rows([{"id": each.factor_id, "kind": each.kind, "message": each.message} for each in found], FINDINGS, form)
-    message(f"{_named(found_set)}: {len(found_set)} rows, {len(problems)} problems, {len(found) - len(problems)} warnings")
+    message(f"{found_set.stamp}: {len(found_set)} rows, {len(problems)} problems, {len(found) - len(problems)} warnings")
     message(f"sha256 {found_set.fingerprint}")
     if problems:
         raise typer.Exit(PROBLEM)
@@ -92,12 +93,9 @@ def _set_at(path: Path | None) -> FactorSet:
     try:
         return load_tables().factors if path is None else read_factor_set(path)
     except (OSError, ValueError) as error:
-        message(f"{path or 'the shipped tables'}: {error}")
+        why = f"cannot be read: {error.strerror}" if isinstance(error, OSError) and error.strerror else error
+        message(f"{path or 'the shipped tables'}: {why}")
         raise typer.Exit(PROBLEM) from None
-
-
-def _named(factor_set: FactorSet) -> str:
-    return f"{factor_set.version}+{factor_set.fingerprint[:12]}"
 
 
 def _counted(found: list[Difference]) -> str:

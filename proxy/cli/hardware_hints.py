@@ -3,16 +3,13 @@
 import difflib
 from collections.abc import Collection, Iterator
 
-from estimators.hardware import Hardware, gpu_ids, precision_ids, recognised
+from estimators.hardware import Hardware, strange_words
 
 
 def hardware_hints(hardware: Hardware, known: Collection[str]) -> Iterator[tuple[str, str]]:
     """(field, sentence) for each stated word that no factor row has; known: ids of the factor rows."""
-    found, _ = recognised(hardware, known)
-    for field, ids in (("gpu", gpu_ids(known)), ("precision", precision_ids(known))):
-        word = getattr(hardware, field)
-        if word is not None and getattr(found, field) is None:
-            yield field, f"{field} {word!r} is not in the tables{_near(word, ids)}; known: {', '.join(sorted(ids))}"
+    for field, word, ids in strange_words(hardware, known):
+        yield field, f"{field} {word!r} is not in the tables{_near(word, ids)}; known: {', '.join(sorted(ids))}"
 
 
 def _near(word: str, known: Collection[str]) -> str:

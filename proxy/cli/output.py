@@ -55,7 +55,7 @@ def message(text: str) -> None:
 
 def two_digits(number: float) -> str:
     """A figure for people: two significant digits, without an exponent for everyday sizes."""
-    if number == 0 or not 1e-6 <= abs(number) < 1e9:
+    if number == 0 or not 1e-8 <= abs(number) < 1e9:
         return f"{number:.2g}"
     decimals = max(0, 1 - _exponent(number))
     rounded = round(number, 1 - _exponent(number))
@@ -86,7 +86,7 @@ def _show_table(rows: Sequence[Row], columns: Sequence[str], title: str | None, 
     if console.measure(table, options=unlimited).minimum <= console.width:
         console.print(table)
     else:
-        console.print("\n\n".join(_block(row, columns, number) for row in rows), markup=False, soft_wrap=True)
+        console.print("\n\n".join(_block(row, columns, number) for row in rows) + "\n", markup=False, soft_wrap=True)
 
 
 def _table(rows: Sequence[Row], columns: Sequence[str], title: str | None, number: Callable[[float], str], *, between: str) -> "Table":

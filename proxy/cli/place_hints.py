@@ -21,7 +21,8 @@ def _region_hint(places: Places, provider: str, region: str) -> str:
     clouds = {name for row in places.providers() if provider in (row.provider, *row.aliases) for name in (row.provider, row.cloud)}
     listed = {each.region: each.provider for each in places.regions() if each.provider in clouds}
     elsewhere = sorted({each.provider for each in places.regions() if each.region == region.lower()} - clouds)
-    said = f"region {region!r} of {provider} is not in the tables: it is left out"
+    whose = f" of {provider}" if provider else ""
+    said = f"region {region!r}{whose} is not in the tables: it is left out"
     if elsewhere:
         return f"{said}; {' and '.join(elsewhere)} has one of that name, if that is who serves the model"
     if listed:

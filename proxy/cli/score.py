@@ -184,11 +184,10 @@ def _told_in_sample(rows: Mapping[Kind, Sequence[MeasuredRow]], verdicts: Sequen
 
 
 def _as_json(rows: Mapping[Kind, Sequence[MeasuredRow]], verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    factors = load_tables().factors
     return {
         "object": "grammage.score",
         "protocol": PROTOCOL,
-        "factor_set": f"{factors.version}+{factors.fingerprint[:12]}",
+        "factor_set": load_tables().factors.stamp,
         "rows": {kind: len(found) for kind, found in rows.items()},
         "in_sample_ratio": _in_sample(rows),
         "unit": {kind: f"GPU joules per {OUTPUTS[kind]}, all GPUs together" for kind in rows},

@@ -48,6 +48,9 @@ FLAGS: Mapping[str, str] = {
 }
 """Option to key of a scenario; an option changes every scenario file."""
 
+OF_THE_STUDY = frozenset({"model", "provider", "region", "images.model", "images.quality"})
+"""What the study page can be asked to show beside its own; all but the model count only with one."""
+
 
 class Preset(StrEnum):
     """Ready-made pages."""
@@ -91,6 +94,7 @@ def simulate(
     tables, speech = load_tables(), Speech(lang)
     changes = _changes(ctx.params, image_size)
     if preset is Preset.STUDY:
+        _refuse_unused(changes, scenario or compare_with)
         show_study(study_page(tables, units(), _today(changes)), tables, speech, form)
         return
     plans = _plans(scenario or [], compare_with or [], changes)
@@ -154,6 +158,18 @@ def _told_apart(plans: Sequence[tuple[str, Scenario]]) -> list[tuple[str, Scenar
     """Labels that occur twice get their place in the row."""
     labels = [label for label, _ in plans]
     return [(f"{label} ({at})" if labels.count(label) > 1 else label, plan) for at, (label, plan) in enumerate(plans, start=1)]
+
+
+def _refuse_unused(changes: Mapping[str, object], plans: object) -> None:
+    """Ends the command for options that would change nothing on the study page."""
+    unused = sorted(key for key in changes if key not in OF_THE_STUDY or "model" not in changes)
+    if unused or plans:
+        named = ", ".join([*unused, *(["a scenario or --compare"] if plans else [])])
+        raise typer.BadParameter(
+            f"the study's volumes are its own; without effect: {named}. It takes a model, with or without "
+            "provider, region, image model and image quality",
+            param_hint="--preset",
+        )
 
 
 def _today(changes: Mapping[str, object]) -> tuple[Present, ...]:

@@ -8,7 +8,7 @@ from config.scenario import Scenario
 from estimators.quantity import Quantity
 from proxy.cli.output import Cell, Format, Row, show_rows
 from proxy.cli.simulate_document import CSV_COLUMNS, Simulation, as_document, csv_rows
-from proxy.cli.speech import GRAMS_PER_KG, Speech, mass_unit
+from proxy.cli.speech import Speech, mass_unit
 from proxy.scenario.compare import Comparison
 from proxy.scenario.equivalents import equivalents
 from proxy.scenario.weigh import LINES, Part, Weighed
@@ -16,7 +16,8 @@ from proxy.scenario.weigh import LINES, Part, Weighed
 UNITS = {"facility_energy_wh": "Wh", "water_ml": "mL"}
 TEXT_COUNTS = ("products", "texts_per_product", "languages", "variants", "audiences", "campaigns_per_year")
 PICTURE_COUNTS = ("products", "pictures_per_product", "variants", "audiences", "campaigns_per_year")
-LARGER = {"Wh": "kWh", "mL": "L"}
+LARGER, PER_LARGER = {"Wh": "kWh", "mL": "L"}, 1e3
+"""The unit for large figures, and how many of the small one it holds."""
 
 
 def show_simulation(simulation: Simulation, speech: Speech, form: Format) -> None:
@@ -46,6 +47,7 @@ def _show_page(simulation: Simulation, speech: Speech) -> None:
     estimates = [part.estimate for weighed in simulation.weighed for part in weighed.parts]
     print("\n" + speech.say("note"))
     if estimates:
+        print(speech.say("tiers"))
         print(speech.say("basis", profile=estimates[0].profile, factors=estimates[0].factor_set))
 
 
@@ -71,7 +73,16 @@ def _facts(weighed: Weighed, speech: Speech) -> list[str]:
         found += _calls(plan, volume.picture_calls, speech)
     found += [_made(part, speech) for part in weighed.parts]
     found += [speech.say(f"left_out.{kind}") for kind in weighed.left_out]
-    return [*found, *([speech.say("warnings", codes=", ".join(weighed.warnings))] if weighed.warnings else [])]
+    return [
+        *found,
+        *([speech.say("warnings", codes=", ".join(_warning(code, speech) for code in weighed.warnings))] if weighed.warnings else []),
+    ]
+
+
+def _warning(code: str, speech: Speech) -> str:
+    """A warning in words with its code; a code that the catalogue does not know stands alone."""
+    key = f"warning.{code}"
+    return speech.say("warning", text=speech.say(key), code=code) if key in speech.texts else code
 
 
 def _product(plan: Scenario, fields: Sequence[str], speech: Speech) -> str:
@@ -136,7 +147,7 @@ def _line_unit(line: str, mean: float) -> tuple[str, float]:
         size, unit = mass_unit(mean)
         return unit, size
     small = UNITS[line]
-    return (LARGER[small], GRAMS_PER_KG) if mean >= GRAMS_PER_KG else (small, 1.0)
+    return (LARGER[small], PER_LARGER) if mean >= PER_LARGER else (small, 1.0)
 
 
 def _spread(quantity: Quantity, by: float, speech: Speech) -> dict[str, Cell]:
@@ -189,7 +200,8 @@ def alike(gco2e: float, units: Sequence[Equivalence], speech: Speech) -> list[st
         return []
     named = ", ".join(speech.say("alike.item", times=speech.number(each.times), unit=unit_label(each.unit, speech)) for each in found)
     sentence = speech.say("alike", mass=speech.mass(gco2e), list=named)
-    return [f"{sentence} {speech.say('alike.source', source=each.source, year=each.year)}" for each in (found[0].unit,)]
+    unit = found[0].unit
+    return [f"{sentence} {speech.say('alike.source', source=unit.source, year=unit.year)}"]
 
 
 def unit_label(unit: Equivalence, speech: Speech) -> str:

@@ -19,7 +19,7 @@ MORE_THAN = frozenset({"retailer"})
 
 def show_study(page: StudyPage, tables: Tables, speech: Speech, form: Format) -> None:
     """Prints the whole page."""
-    factor_set = f"{tables.factors.version}+{tables.factors.fingerprint[:12]}"
+    factor_set = tables.factors.stamp
     if form is Format.JSON:
         print(json.dumps(as_document(page, factor_set), indent=2, ensure_ascii=False))
     elif form is Format.CSV:
@@ -150,7 +150,9 @@ def _in_short(present: Present, steps: tuple[Step, ...], speech: Speech) -> str:
 def _likeness_row(likeness: Likeness, speech: Speech) -> dict[str, Cell]:
     label, mass, now = unit_label(likeness.unit, speech), likeness.gco2e, likeness.now
     span = (
-        speech.say("study.span", low=speech.count(now.low), high=speech.count(now.high)) if now.high > now.low else speech.count(now.value)
+        speech.say("study.span", low=speech.number(now.low), high=speech.number(now.high))
+        if now.high > now.low
+        else speech.number(now.value)
     )
     return {
         speech.say("study.mass"): _masses(mass, speech),

@@ -1,18 +1,29 @@
 """Words and numbers for people, in their language, from one catalogue file per language. It must never hold a figure of its own."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from importlib.resources import files
 
 from proxy.cli.output import two_digits
 
 GRAMS_PER_KG, GRAMS_PER_TONNE = 1e3, 1e6
-NARROW_SPACE = "\u202f"
+NARROW_SPACE, NO_BREAK_SPACE = "\u202f", "\u00a0"
 SEPARATORS: Mapping[str, Mapping[int, str]] = {
     "en": {},
     "fr": str.maketrans({",": NARROW_SPACE, ".": ","}),
 }
 """How figures written the English way are written in each language."""
+
+TYPESETTING: Mapping[str, Sequence[tuple[re.Pattern[str], str]]] = {
+    "en": (),
+    "fr": (
+        (re.compile(r" (?=[;!?%])"), NARROW_SPACE),
+        (re.compile(r" (?=:(?: |$))| (?=»)|(?<=«) "), NO_BREAK_SPACE),
+        (re.compile(r"(?<=[\d}]) (?=(?:g|kg|t|Wh|gCO2e/kWh)\b)"), NO_BREAK_SPACE),
+    ),
+}
+"""Spaces of a catalogue's texts at which no line may break, so that catalogues are written with common ones."""
 
 
 class Lang(StrEnum):
@@ -27,7 +38,8 @@ class Speech:
 
     def __init__(self, lang: Lang) -> None:
         self.lang = lang
-        self.texts = read_texts(lang)
+        self.texts = {key: _typeset(text, lang) for key, text in read_texts(lang).items()}
+        self._unit_space = NO_BREAK_SPACE if lang is Lang.FR else " "
         self._separators = dict(SEPARATORS[lang.value])
 
     def say(self, key: str, **values: object) -> str:
@@ -47,7 +59,14 @@ class Speech:
     def mass(self, gco2e: float) -> str:
         """Grams with the unit that makes the shortest number."""
         size, unit = mass_unit(gco2e)
-        return f"{self.number(gco2e / size)} {unit}"
+        return f"{self.number(gco2e / size)}{self._unit_space}{unit}"
+
+
+def _typeset(text: str, lang: Lang) -> str:
+    """A text of the catalogue with the spaces that its language asks for."""
+    for pattern, space in TYPESETTING[lang.value]:
+        text = pattern.sub(space, text)
+    return text
 
 
 def mass_unit(gco2e: float) -> tuple[float, str]:

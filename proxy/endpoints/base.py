@@ -3,17 +3,20 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+from estimators.usage import Usage
 from proxy.errors import BadRequest
 from proxy.splice import decode_leniently, find_member
 
+S = TypeVar("S", bound=msgspec.Struct)
 _EMPTY = msgspec.Raw(b"")
 LONGEST_ALIAS = 256
 LONGEST_LENIENT_BYTES = 64 * 1024
 DEEPEST_CONTENT = 16
+NOT_NAMED = (b"", b"null")
 NOT_AN_OBJECT = 'the request body is JSON but not an object; send {"model": ..., ...}.'
 
 
@@ -29,6 +32,7 @@ class Head(msgspec.Struct):
     tools: msgspec.Raw = _EMPTY
     max_tokens: msgspec.Raw = _EMPTY
     max_completion_tokens: msgspec.Raw = _EMPTY
+    max_output_tokens: msgspec.Raw = _EMPTY
     n: msgspec.Raw = _EMPTY
     metadata: msgspec.Raw = _EMPTY
     store: msgspec.Raw = _EMPTY
@@ -52,17 +56,29 @@ class Prompt:
 class Endpoint:
     """One row of the ENDPOINTS table.
 
-    operation: its name in records and metrics. content: the request field that holds the prompt.
+    operation: its name in records and metrics; weighed_as: the estimators' word for it. content: the request field that holds the prompt.
+    writes: its answers are text, of the length that the alias's answers usually have.
     prompt, reply_text, event_text: read what can be counted, used only when the provider reports no usage.
+    usage_of: the usage with what request and answer say beyond tokens; the answer is empty before there is one, and may be cut.
+    terminal_events: types of the events that end a stream and carry its usage; none: a chat stream, ended by [DONE].
+    forces_usage: a stream tells its usage only when asked to. binary: a whole answer is passed on as it comes, unread.
+    unfinished: whether a whole answer says that the work goes on behind it. default_alias: stands for the model that is not named.
     """
 
     path: str
     operation: str
+    weighed_as: str
     content: str
-    streams: bool
+    writes: bool
     prompt: Callable[[bytes], Prompt]
     reply_text: Callable[[bytes], tuple[str, ...]]
     event_text: Callable[[bytes], str]
+    usage_of: "Callable[[Ask, bytes, Usage], Usage] | None" = None
+    terminal_events: tuple[str, ...] = ()
+    forces_usage: bool = False
+    binary: bool = False
+    unfinished: Callable[[bytes], bool] | None = None
+    default_alias: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,7 +101,7 @@ class Ask:
     @property
     def max_output_tokens(self) -> int | None:
         """The caller's own limit, per choice."""
-        return self.whole("max_completion_tokens") or self.whole("max_tokens")
+        return self.whole("max_completion_tokens") or self.whole("max_tokens") or self.whole("max_output_tokens")
 
     def text(self, field: str) -> str | None:
         """A request field as a string, or None."""
@@ -111,6 +127,8 @@ def parse(endpoint: Endpoint, body: bytes) -> Ask:
             raise BadRequest(f"the request body is not valid JSON: {error}; send a JSON object.", code="malformed_json") from error
         head = _lenient_head(body)
     alias = text_of(head.model)
+    if alias is None and bytes(head.model) in NOT_NAMED:
+        alias = endpoint.default_alias
     if not alias or len(alias) > LONGEST_ALIAS or not alias.isprintable():
         raise _bad_model(head)
     stream = _flag(head.stream, "stream")
@@ -191,6 +209,16 @@ def decoded(raw: bytes) -> Any:
         return None
 
 
+def fields_of(kind: type[S], decoder: msgspec.json.Decoder[S], body: bytes) -> S:
+    """The few members of the JSON object `body` that `kind` names, as they are; nothing where it cannot be read."""
+    try:
+        return decode_leniently(decoder, body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        found = decoded(body)
+        known = {name: found[name] for name in kind.__struct_fields__ if name in found} if isinstance(found, dict) else {}
+        return kind(**known)
+
+
 def joined(value: Any, depth: int = 0) -> str:
     """All text in a content value: a string, or the `text`/`content`/`refusal` of its parts."""
     if isinstance(value, str):
@@ -201,4 +229,14 @@ def joined(value: Any, depth: int = 0) -> str:
         return "".join(joined(part, depth + 1) for part in value)
     if isinstance(value, dict):
         return "".join(joined(value.get(key), depth + 1) for key in ("text", "content", "refusal", "reasoning", "reasoning_content"))
+    return ""
+
+
+def no_text(body: bytes) -> tuple[str, ...]:
+    """The text of answers that hold none."""
+    return ()
+
+
+def no_event_text(payload: bytes) -> str:
+    """The text of events that hold none."""
     return ""

@@ -69,8 +69,10 @@ def _event_text(payload: bytes) -> str:
 CHAT = Endpoint(
     path="/v1/chat/completions",
     operation="chat",
+    weighed_as="chat",
     content="messages",
-    streams=True,
+    writes=True,
+    forces_usage=True,
     prompt=_prompt,
     reply_text=_reply_text,
     event_text=_event_text,

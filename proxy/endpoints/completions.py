@@ -40,8 +40,10 @@ def _event_text(payload: bytes) -> str:
 COMPLETIONS = Endpoint(
     path="/v1/completions",
     operation="completions",
+    weighed_as="completions",
     content="prompt",
-    streams=True,
+    writes=True,
+    forces_usage=True,
     prompt=_prompt,
     reply_text=_reply_text,
     event_text=_event_text,

@@ -1,6 +1,6 @@
 """The embeddings endpoint: a prompt is read, nothing is written. It must never see a provider."""
 
-from proxy.endpoints.base import Endpoint, Prompt
+from proxy.endpoints.base import Endpoint, Prompt, no_event_text, no_text
 from proxy.endpoints.base import decoded as _decoded
 
 
@@ -14,20 +14,13 @@ def _prompt(body: bytes) -> Prompt:
     return Prompt(texts=tuple(part for part in parts if isinstance(part, str)), overhead_tokens=tokens)
 
 
-def _no_text(body: bytes) -> tuple[str, ...]:
-    return ()
-
-
-def _no_event_text(payload: bytes) -> str:
-    return ""
-
-
 EMBEDDINGS = Endpoint(
     path="/v1/embeddings",
     operation="embeddings",
+    weighed_as="embeddings",
     content="input",
-    streams=False,
+    writes=False,
     prompt=_prompt,
-    reply_text=_no_text,
-    event_text=_no_event_text,
+    reply_text=no_text,
+    event_text=no_event_text,
 )

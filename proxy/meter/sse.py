@@ -82,7 +82,7 @@ class Relay:
         if self.finished:
             return chunk
         data = self._rest + chunk if self._rest else chunk
-        border = _last_border(data)
+        border = last_border(data)
         if border == len(data):
             self._rest = b""
         elif border:
@@ -114,6 +114,11 @@ class Relay:
             event = replace_exact(event, "usage", self.usage_raw, append_member(self.usage_raw, footprint))
         trailing, self._trailing = self._trailing, b""
         return event + trailing + held
+
+    @property
+    def answer(self) -> bytes:
+        """What the end mark says of the answer: nothing."""
+        return b""
 
     @property
     def reading(self) -> Reading | None:
@@ -194,7 +199,7 @@ def _read(payload: bytes) -> _Chunk:
         return _Chunk()
 
 
-def _last_border(data: bytes) -> int:
+def last_border(data: bytes) -> int:
     """Just past the last blank line, 0 if there is none."""
     if data.endswith(b"\n\n"):
         return len(data)
@@ -217,7 +222,7 @@ def _interesting(block: bytes) -> int:
 
 def _event_start(block: bytes, at: int) -> int:
     """Where the event that holds position `at` begins."""
-    return _last_border(block[:at])
+    return last_border(block[:at])
 
 
 def _null_form(block: bytes) -> bytes | None:

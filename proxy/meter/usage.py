@@ -77,14 +77,16 @@ def _usage(wire: _WireUsage, input_tokens: int, completion: int) -> Usage:
     cached = inputs.cached_tokens if inputs.cached_tokens is not None else wire.prompt_cache_hit_tokens
     image = min(_count(inputs.image_tokens) or 0, input_tokens)
     audio_out = min(_count(outputs.audio_tokens) or 0, output_tokens)
+    image_out = 0 if outputs.image_tokens is None else min(_count(outputs.image_tokens) or 0, output_tokens - audio_out)
     return Usage(
         input_tokens=input_tokens,
         cached_input_tokens=min(_count(cached) or 0, input_tokens),
         image_input_tokens=image,
         audio_input_tokens=min(_count(inputs.audio_tokens) or 0, input_tokens - image),
         output_tokens=output_tokens,
-        reasoning_output_tokens=min(_count(outputs.reasoning_tokens) or 0, output_tokens - audio_out),
+        reasoning_output_tokens=min(_count(outputs.reasoning_tokens) or 0, output_tokens - audio_out - image_out),
         audio_output_tokens=audio_out,
+        image_output_tokens=image_out,
         source="provider",
     )
 

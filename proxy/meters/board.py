@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from config.settings import Meter
+from estimators.physics_lines import J_PER_WH
 from estimators.usage import Metered
 from proxy.clock import Clock
 from proxy.http_client import FetchError
@@ -16,7 +17,6 @@ from proxy.meters.shares import Shares
 from proxy.policy.candidates import Candidate
 
 _log = logging.getLogger("grammage.meters")
-J_PER_WH = 3600
 SILENT = "meter-silent"
 """Warning on a call that its meter says nothing of: it is weighed by the model."""
 

@@ -9,6 +9,7 @@ from prometheus_client.exposition import choose_encoder
 from config.settings import Settings
 from config.tables import Tables
 from estimators.estimate import Estimate
+from estimators.usage import Media
 from proxy.call import AttemptRecord, CallRecord
 from proxy.metrics.families import DropCount, FailureCounts, Families, LedgerCollector, LedgerGauges, LogCollector, ShadowCollector
 from proxy.metrics.labels import UNSERVED, Labels, path_kind
@@ -109,6 +110,8 @@ class Metrics:
         if usage is not None:
             self._usage_source(usage.source).total += 1
             counts = (usage.input_tokens, usage.output_tokens, usage.cached_input_tokens, usage.reasoning_output_tokens)
+            if usage.media is not None:
+                self._series.of_media(model, tags).add(_amounts(usage.media))
         if estimate is not None:
             self._note_opinion(attempt.zone, estimate)
             joules = estimate.facility_energy_wh.mean * JOULES_PER_WH
@@ -145,6 +148,12 @@ def _configured(settings: Settings, tables: Tables) -> Iterator[tuple[str, str, 
             for deployment in entry.deployments:
                 place = tables.places.resolve(deployment.provider, region=deployment.region, zone=deployment.zone)
                 yield alias, deployment.provider, place.zone
+
+
+def _amounts(media: Media) -> tuple[float, ...]:
+    """Pictures made, seconds of audio, seconds of video; a length that is not known adds nothing."""
+    audio_s = (media.audio_input_seconds or 0.0) + (media.audio_output_seconds or 0.0)
+    return media.images, audio_s, media.video_seconds or 0.0
 
 
 def _policy_labels(policy: str) -> tuple[str, str]:

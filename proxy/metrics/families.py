@@ -68,6 +68,11 @@ class Families:
         self.output = self._counter("output_tokens_total", "Output tokens, reasoning included.", counted)
         self.cached = self._counter("cached_input_tokens_total", "Cached input tokens, a part of input_tokens_total.", ("model",))
         self.reasoning = self._counter("reasoning_output_tokens_total", "Reasoning tokens, a part of output_tokens_total.", ("model",))
+        self.media = (
+            self._counter("images_total", "Pictures made.", counted),
+            self._counter("audio_seconds_total", "Audio heard and spoken, as far as its length is known.", counted),
+            self._counter("video_seconds_total", "Video made, as far as its length is known.", counted),
+        )
         self.energy = self._counter("energy_joules_total", "Facility energy, expected value.", (*tags, "model", "zone"))
         self.emissions = (
             self._counter("emissions_co2e_grams_total", "Emissions, location-based, expected value.", weighed),

@@ -21,7 +21,7 @@ class CallSeries(NamedTuple):
 
 
 class FootprintSeries:
-    """Children that an attempt touches: tokens in, out, cached, reasoning; joules; operational and embodied mean, low, high."""
+    """Children that an attempt touches: tokens in, out, cached, reasoning; joules; operational and embodied mean, low, high; or media."""
 
     __slots__ = ("_children",)
 
@@ -58,7 +58,7 @@ class Codes:
 class Series:
     """The children by combination. Beyond `MOST_SERIES` a new combination is counted as all-`other`, and that it was, is counted too."""
 
-    __slots__ = ("_calls", "_families", "_footprints", "_known", "count")
+    __slots__ = ("_calls", "_families", "_footprints", "_known", "_media", "count")
 
     def __init__(self, families: Families) -> None:
         self.count = 0
@@ -66,6 +66,7 @@ class Series:
         self._known: set[tuple[str, ...]] = set()
         self._calls: dict[tuple[str, str, str, str], CallSeries] = {}
         self._footprints: dict[tuple[str, str, tuple[str, ...]], FootprintSeries] = {}
+        self._media: dict[tuple[str, tuple[str, ...]], FootprintSeries] = {}
 
     def of_call(self, operation: str, provider: str, model: str, outcome: str) -> CallSeries:
         """Children for a call."""
@@ -105,6 +106,19 @@ class Series:
             )
         )
         self._footprints[key] = made
+        return made
+
+    def of_media(self, model: str, tags: tuple[str, ...]) -> FootprintSeries:
+        """Children for what an attempt made or heard: pictures, seconds of audio, seconds of video."""
+        key = (model, tags)
+        found = self._media.get(key)
+        if found is not None:
+            return found
+        other = (OTHER, (OTHER,) * len(tags))
+        families = self._families.media
+        if not self._admit({("media", model, *tags): len(families)}, always=key == other):
+            return self.of_media(*other)
+        made = self._media[key] = FootprintSeries(tuple(family.labels(*tags, model) for family in families))
         return made
 
     def _admit(self, parts: dict[tuple[str, ...], int], *, always: bool) -> bool:

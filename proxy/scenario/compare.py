@@ -20,11 +20,6 @@ class Comparison:
     ratio: float | None
     shared: tuple[str, ...]
 
-    @property
-    def certain(self) -> bool:
-        """Whether p5 and p95 have the same sign."""
-        return self.gco2e.p95 < 0 or self.gco2e.p5 > 0
-
 
 def compare(scenario: Weighed, baseline: Weighed, *, name: str | None = None) -> Comparison:
     """`scenario` against `baseline` over a year: kinds of calls that are the same in both cancel, shared doubt of the others too."""

@@ -1,5 +1,6 @@
 """The study of May 2025 beside our own figures: its arithmetic, a reconstruction, ADEME's units. It must never pass for its method."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ from proxy.scenario.weigh import place_of, weigh
 
 KG, TONNE = 1000.0, 1e6
 STUDY_PROVIDER, STUDY_ZONE = "openai", "US"
+ROUNDING = 1e-9
+"""By how much two products of the same numbers may miss each other (definition)."""
+
 HOLDS_WITHIN = 1.3
 """An everyday comparison holds when it is off by no more than this factor (definition)."""
 
@@ -49,7 +53,7 @@ TODAY = (
 class Figure:
     """One figure of the study: counts to multiply, grams per piece, what that gives, what was stated, and ours; all in gCO2e.
 
-    ours: by id of Present; None where no method weighs it. agrees: the product lies inside what was stated.
+    ours: by id of Present; None where no method weighs it.
     """
 
     id: str
@@ -61,26 +65,23 @@ class Figure:
     @property
     def pieces(self) -> float:
         """The product of the counts."""
-        found = 1.0
-        for count in self.counts:
-            found *= count
-        return found
+        return math.prod(self.counts)
 
     @property
     def computed_gco2e(self) -> Range:
         """Pieces times grams per piece."""
-        return Range(*(self.pieces * each for each in (self.each_gco2e.value, self.each_gco2e.low, self.each_gco2e.high)))
+        return self.each_gco2e.scaled(self.pieces)
 
     @property
     def implied_gco2e(self) -> Range:
         """Grams per piece that the stated figure amounts to."""
-        return Range(*(stated / self.pieces for stated in (self.stated_gco2e.value, self.stated_gco2e.low, self.stated_gco2e.high)))
+        return self.stated_gco2e.scaled(1 / self.pieces)
 
     @property
     def agrees(self) -> bool:
         """Whether computed and stated ranges meet."""
         computed = self.computed_gco2e
-        return computed.low <= self.stated_gco2e.high * (1 + 1e-9) and self.stated_gco2e.low <= computed.high * (1 + 1e-9)
+        return computed.low <= self.stated_gco2e.high * (1 + ROUNDING) and self.stated_gco2e.low <= computed.high * (1 + ROUNDING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,16 +174,16 @@ def _figures(tables: Tables, today: tuple[Present, ...], tokens: tuple[int, int]
     rows = tables.factors
     sheet, visual, variants = rows["study.sheet_gco2e"].range, rows["study.visual_gco2e"].range, rows["study.visual_variants"].value
     products, versions = rows["study.products"].value, rows["study.versions"].value
-    audiences, year = rows["study.audiences"].value, _scaled(rows["study.audiences_tco2e"].range, TONNE)
+    audiences, year = rows["study.audiences"].value, rows["study.audiences_tco2e"].range.scaled(TONNE)
     large = rows["study.retailer_products"].value, rows["study.retailer_versions"].value
-    variant = _scaled(visual, 1 / variants)
+    variant = visual.scaled(1 / variants)
     per_visual = year.value / (visual.value * variants * audiences)
     per_variant = year.value / (variant.value * variants * audiences)
     texts = (
         ("sheet", (1.0,), sheet, sheet),
-        ("products", (products,), sheet, _scaled(rows["study.products_kgco2e"].range, KG)),
-        ("versions", (products, versions), sheet, _scaled(rows["study.versions_kgco2e"].range, KG)),
-        ("retailer", large, sheet, _scaled(rows["study.retailer_tco2e"].range, TONNE)),
+        ("products", (products,), sheet, rows["study.products_kgco2e"].range.scaled(KG)),
+        ("versions", (products, versions), sheet, rows["study.versions_kgco2e"].range.scaled(KG)),
+        ("retailer", large, sheet, rows["study.retailer_tco2e"].range.scaled(TONNE)),
     )
     pictures = (
         ("visual", (1.0,), visual, visual),
@@ -195,10 +196,6 @@ def _figures(tables: Tables, today: tuple[Present, ...], tokens: tuple[int, int]
         for kind, group in (("texts", texts), ("pictures", pictures))
         for id_, counts, each, stated in group
     )
-
-
-def _scaled(span: Range, by: float) -> Range:
-    return Range(span.value * by, span.low * by, span.high * by)
 
 
 def _ours(
@@ -263,9 +260,9 @@ def _steps(start: Reconstruction, output_tokens: int, tokens: tuple[int, int], p
 
 def _likenesses(factors: FactorSet, units: Iterable[Equivalence]) -> tuple[Likeness, ...]:
     by_id = {unit.id: unit for unit in units}
-    kilograms = _scaled(factors["study.sheet_gco2e"].range, factors["study.products"].value)
-    many = _scaled(factors["study.versions_kgco2e"].range, KG)
-    year = _scaled(factors["study.audiences_tco2e"].range, TONNE)
+    kilograms = factors["study.sheet_gco2e"].range.scaled(factors["study.products"].value)
+    many = factors["study.versions_kgco2e"].range.scaled(KG)
+    year = factors["study.audiences_tco2e"].range.scaled(TONNE)
     pieces = factors["study.retailer_products"].value * factors["study.retailer_versions"].value
     large = Range(
         pieces * factors["study.sheet_gco2e"].value, factors["study.retailer_tco2e"].low * TONNE, pieces * factors["study.sheet_gco2e"].high
@@ -278,6 +275,6 @@ def _likenesses(factors: FactorSet, units: Iterable[Equivalence]) -> tuple[Liken
         ("paris_ny_return", large, factors["study.claim_flights"].value),
     )
     return tuple(
-        Likeness(unit=by_id[id_], gco2e=mass, stated=stated, now=_scaled(mass, 1 / (by_id[id_].kgco2e_per_unit * KG)))
+        Likeness(unit=by_id[id_], gco2e=mass, stated=stated, now=mass.scaled(1 / (by_id[id_].kgco2e_per_unit * KG)))
         for id_, mass, stated in claims
     )

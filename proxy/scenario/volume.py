@@ -56,7 +56,7 @@ def lengths_of(scenario: Scenario, factors: FactorSet) -> Lengths:
         if tokens is not None:
             found[side] = Range.exact(tokens)
         elif words is not None:
-            found[side] = Range(per_word.value * words, per_word.low * words, per_word.high * words)
+            found[side] = per_word.scaled(words)
         else:
             found[side] = span
             assumed.append(side)

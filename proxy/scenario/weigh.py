@@ -16,7 +16,6 @@ from proxy.scenario.volume import Lengths, Volume, lengths_of, volume_of
 
 LINES = ("gco2e", "operational_gco2e", "embodied_gco2e", "facility_energy_wh", "water_ml")
 TEXTS, PICTURES = "texts", "pictures"
-WITHOUT_PLACE = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +94,8 @@ def weigh(scenario: Scenario, tables: Tables, *, name: str | None = None) -> Wei
 
 def place_of(card: ModelCard, provider: str | None, region: str | None, zone: str | None, tables: Tables) -> Place:
     """Where a model is served: the stated provider, else the model's vendor, and whatever is stated of the place."""
-    vendor = card.vendor.lower()
-    known = {name for row in tables.places.providers() for name in (row.provider, *row.aliases)}
-    return tables.places.resolve(provider or (vendor if vendor in known else WITHOUT_PLACE), region=region, zone=zone)
+    places = tables.places
+    return places.resolve(provider or places.provider_of_vendor(card.vendor), region=region, zone=zone)
 
 
 def _texts(scenario: Scenario, volume: Volume, lengths: Lengths, tables: Tables) -> Part:

@@ -43,7 +43,8 @@ class SimulatedProviderApp:
             self.left += 1
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        asked = Asked(method=scope["method"], path=scope["path"], headers=headers, body=body)
+        query = scope.get("query_string", b"").decode("latin-1")
+        asked = Asked(method=scope["method"], path=scope["path"], headers=headers, body=body, query=query)
         if self._seen is not None:
             self._seen.append(asked)
         answered = self._provider.answer(asked)

@@ -59,9 +59,9 @@ class SimulatedUpstream:
     async def send(self, request: UpstreamRequest) -> SimulatedReply:
         """The reply's head; it never fails to be reached."""
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in request.headers}
-        path = request.path.partition("?")[0]
+        path, _, query = request.path.partition("?")
         body = await _whole(request.body)
-        return SimulatedReply(self._provider.answer(Asked(method=request.method, path=path, headers=headers, body=body)))
+        return SimulatedReply(self._provider.answer(Asked(method=request.method, path=path, headers=headers, body=body, query=query)))
 
 
 async def _whole(body: bytes | AsyncIterator[bytes] | None) -> bytes:

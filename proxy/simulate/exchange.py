@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from proxy.simulate.shelf import Shelf
+
 # A JSON document of a foreign dialect: the wire's own shape, checked where it is read.
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -20,18 +22,49 @@ class Asked:
     method: str
     path: str
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes = field(repr=False)
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """One file of a multipart form."""
+
+    filename: str
+    content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What an endpoint is given: the parsed body, the id and time to write in the answer, and where usage goes."""
+    """What an endpoint is given: the parsed body, the id and time to write in the answer, where usage goes, and the answers kept.
+
+    files: the uploads of a multipart form by field; a field `image[]` is called `image`.
+    """
 
     asked: Asked
     body: JsonObject
     call_id: str
     created_s: int
+    shelf: Shelf
+    files: Mapping[str, tuple[Upload, ...]] = field(default_factory=dict)
     usage_place: UsagePlace = "as_asked"
+
+    def usage(self, usage: JsonObject | None) -> JsonObject:
+        """The usage key of a whole answer or of a closing event; empty when there is none, or none may be given."""
+        return {} if usage is None or self.usage_place == "nowhere" else {"usage": usage}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventStyle:
+    """How a stream is written. named: each event with its type as `event:` line. done: [DONE] ends it. choices: chunks hold choices."""
+
+    named: bool = False
+    done: bool = True
+    choices: bool = False
+
+
+CHUNKS = EventStyle(choices=True)
+NAMED_EVENTS = EventStyle(named=True, done=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +74,7 @@ class Draft:
     status: int = 200
     document: JsonObject | None = None
     events: tuple[JsonObject, ...] | None = None
+    style: EventStyle = CHUNKS
     plain: bytes | None = None
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()

@@ -9,7 +9,7 @@ import json
 import zlib
 from collections.abc import AsyncIterator
 
-from proxy.simulate.exchange import Cut, JsonObject
+from proxy.simulate.exchange import Cut, Draft, EventStyle, JsonObject
 from proxy.simulate.faults import Mood
 from proxy.simulate.pace import Pace
 
@@ -31,9 +31,10 @@ def document_bytes(document: JsonObject) -> bytes:
     return json.dumps(document, ensure_ascii=False, indent=2).encode("utf-8", "replace")
 
 
-def event_bytes(event: JsonObject) -> bytes:
-    """One server-sent event, compact."""
-    return b"data: " + json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n\n"
+def event_bytes(event: JsonObject, *, named: bool = False) -> bytes:
+    """One server-sent event, compact; named: with its type on a line of its own."""
+    name = f"event: {event['type']}\n".encode() if named else b""
+    return name + b"data: " + json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n\n"
 
 
 def body_bytes(whole: bytes, mood: Mood) -> bytes:
@@ -61,11 +62,11 @@ async def body_stream(whole: bytes, mood: Mood, pace: Pace | None, output_tokens
     yield whole
 
 
-async def event_stream(events: tuple[JsonObject, ...], mood: Mood, pace: Pace | None) -> AsyncIterator[bytes]:
-    """A stream of events, ended by [DONE], with the ordered faults."""
+async def event_stream(draft: Draft, mood: Mood, pace: Pace | None) -> AsyncIterator[bytes]:
+    """A stream of events, with the ordered faults."""
     packer = zlib.compressobj(wbits=_GZIP_WINDOW) if mood.has("gzip") else None
     await _wait_for_first(mood, pace, 0)
-    async for frame in _frames(events, mood, pace):
+    async for frame in _frames(draft.events or (), draft.style, mood, pace):
         wired = frame.replace(b"\n", b"\r\n") if mood.has("crlf") else frame
         if packer is not None:
             wired = packer.compress(wired) + packer.flush(zlib.Z_SYNC_FLUSH)
@@ -75,10 +76,10 @@ async def event_stream(events: tuple[JsonObject, ...], mood: Mood, pace: Pace | 
         yield packer.flush()
 
 
-async def _frames(events: tuple[JsonObject, ...], mood: Mood, pace: Pace | None) -> AsyncIterator[bytes]:
+async def _frames(events: tuple[JsonObject, ...], style: EventStyle, mood: Mood, pace: Pace | None) -> AsyncIterator[bytes]:
     cut_at = mood.number("cut", 2) if mood.has("cut") else -1
     stall_at = mood.number("stall", 2) if mood.has("stall") else -1
-    if mood.has("azure-first-chunk"):
+    if mood.has("azure-first-chunk") and style.choices:
         yield event_bytes(_AZURE_FIRST)
     for number, event in enumerate(events):
         if number == cut_at:
@@ -87,11 +88,12 @@ async def _frames(events: tuple[JsonObject, ...], mood: Mood, pace: Pace | None)
             await _forever()
         if pace is not None and number:
             await asyncio.sleep(pace.per_token_s)
-        frame = event_bytes(event)
+        frame = event_bytes(event, named=style.named)
         yield frame[: len(frame) // 2] + b"\n\n" if number == 1 and mood.has("malformed-chunk") else frame
     if cut_at >= len(events):
         raise Cut
-    yield _DONE
+    if style.done:
+        yield _DONE
 
 
 def split_inside(whole: bytes) -> list[bytes]:

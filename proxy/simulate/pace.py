@@ -17,6 +17,12 @@ _PACES = {
     "sim-small": Pace(first_token_s=0.15, per_token_s=0.004),
     "sim-medium": Pace(first_token_s=0.25, per_token_s=0.007),
     "sim-embed": Pace(first_token_s=0.05, per_token_s=0.0),
+    "sim-moderate": Pace(first_token_s=0.05, per_token_s=0.0),
+    "sim-image": Pace(first_token_s=1.2, per_token_s=0.0),
+    "sim-image-tokens": Pace(first_token_s=0.8, per_token_s=0.0008),
+    "sim-speech": Pace(first_token_s=0.3, per_token_s=0.001),
+    "sim-transcribe": Pace(first_token_s=0.5, per_token_s=0.002),
+    "sim-transcribe-tokens": Pace(first_token_s=0.5, per_token_s=0.002),
 }
 _DEFAULT = Pace(first_token_s=0.35, per_token_s=0.011)
 

@@ -1,6 +1,6 @@
 """The simulated provider itself: one request in, one labelled answer out, without a socket.
 
-It must never touch the network or store what it was asked.
+It must never touch the network or store what it was asked; some answers it keeps for a while, as providers do.
 """
 
 import hashlib
@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator
 from proxy.clock import Clock
 from proxy.simulate import framing
 from proxy.simulate.endpoints.table import Spoken, spoken_at
-from proxy.simulate.exchange import Answered, Ask, Asked, Draft, JsonObject, Refused
+from proxy.simulate.exchange import Answered, Ask, Asked, Draft, JsonObject, Refused, Upload
 from proxy.simulate.faults import HEADER, Faults, Mood, read_mood
+from proxy.simulate.form import MULTIPART, read_form
 from proxy.simulate.pace import PACE_HEADER, Pace, pace_of
+from proxy.simulate.shelf import Shelf
 
 _NOTHING_ORDERED = read_mood("")
 
@@ -25,6 +27,7 @@ class SimulatedProvider:
         self._faults = faults or Faults()
         self._pace = pace
         self._calls = 0
+        self._shelf = Shelf()
 
     def answer(self, asked: Asked) -> Answered:
         """The answer, never an exception: what the provider refuses is an error envelope."""
@@ -45,11 +48,20 @@ class SimulatedProvider:
 
     def _draft(self, asked: Asked, mood: Mood) -> Draft:
         spoken = spoken_at(asked.method, asked.path)
-        body = _json_of(asked, spoken)
+        body, files = _read(asked, spoken)
         if mood.has("refuse-stream-options") and "stream_options" in body:
             raise Refused(400, "Simulated: unknown field 'stream_options'.", param="stream_options")
         created_s = self._clock.now_ms() // 1000
-        return spoken.answer(Ask(asked=asked, body=body, call_id=self._id(), created_s=created_s, usage_place=mood.usage_place))
+        ask = Ask(
+            asked=asked,
+            body=body,
+            files=files,
+            call_id=self._id(),
+            created_s=created_s,
+            shelf=self._shelf,
+            usage_place=mood.usage_place,
+        )
+        return spoken.answer(ask)
 
     def _id(self) -> str:
         return hashlib.sha256(f"{self._clock.now_ms()}:{self._calls}".encode()).hexdigest()[:29]
@@ -80,7 +92,7 @@ class SimulatedProvider:
 
 def _body_of(draft: Draft, mood: Mood, pace: Pace | None) -> tuple[bytes | AsyncIterator[bytes], int | None]:
     if draft.events is not None:
-        return framing.event_stream(draft.events, mood, pace), None
+        return framing.event_stream(draft, mood, pace), None
     whole = draft.plain if draft.plain is not None else framing.document_bytes(draft.document or {})
     whole = framing.body_bytes(whole, mood)
     if pace is None and not any(map(mood.has, ("stall", "cut", "split-utf8", "slow-first-byte"))):
@@ -88,9 +100,15 @@ def _body_of(draft: Draft, mood: Mood, pace: Pace | None) -> tuple[bytes | Async
     return framing.body_stream(whole, mood, pace, draft.output_tokens), len(whole)
 
 
-def _json_of(asked: Asked, spoken: Spoken) -> JsonObject:
-    if not spoken.json_body:
-        return {}
+def _read(asked: Asked, spoken: Spoken) -> tuple[JsonObject, dict[str, tuple[Upload, ...]]]:
+    """The body's fields and files, as the endpoint takes them."""
+    content_type = asked.headers.get("content-type", "")
+    if spoken.body == "form" or (spoken.body == "form_or_json" and content_type.lower().startswith(MULTIPART)):
+        return read_form(content_type, asked.body)
+    return ({}, {}) if spoken.body == "none" else (_json_of(asked), {})
+
+
+def _json_of(asked: Asked) -> JsonObject:
     try:
         document = json.loads(asked.body)
     except (ValueError, RecursionError):

@@ -128,6 +128,19 @@ def answer_of(prompt: str, model: str, seed: str) -> str:
     return " ".join((opener, *chosen, pick(words["endings"], seed, "ending")))
 
 
+def sentences(language: str, seed: str, words: int) -> list[str]:
+    """That many words of running text in whole sentences; the last sentence may break off."""
+    bodies = list(_templates()[language]["bodies"])
+    at = pick(range(len(bodies)), seed, "first")
+    written: list[str] = []
+    while words > 0:
+        said = bodies[at % len(bodies)].split()[:words]
+        written.append(" ".join(said))
+        words -= len(said)
+        at += 1
+    return written
+
+
 def _topic_of(prompt: str) -> str:
     """The longest word of the prompt's end stands for its topic."""
     words = _WORD.findall(prompt[-400:])

@@ -4,15 +4,16 @@ from typing import Any
 
 from config.catalogue import ModelMatch
 from config.evidence import Evidence
-from estimators import METHODS, Estimate, Usage, prepare
-from estimators.choose import ON_REQUEST
-from estimators.hardware import UNKNOWN_HARDWARE, Hardware, gpu_ids, precision_ids, recognised, stated
+from estimators import Estimate, Usage, prepare
+from estimators.choose import known_methods
+from estimators.hardware import UNKNOWN_HARDWARE, Hardware, stated, strange_words
 from estimators.planned import PlanIncomplete, operation_of, usage_of
 from estimators.profiles import PROFILES
 from proxy.errors import BadRequest
 from proxy.web.estimate_request import EstimateRequest
 from proxy.web.record import shown
 from proxy.web.rooms import Deployed, Machines, WebRooms
+from proxy.web.vendors import usual_provider
 
 COUNTS = ("input_tokens", "cached_input_tokens", "output_tokens")
 
@@ -21,7 +22,7 @@ def forecast(asked: EstimateRequest, rooms: WebRooms) -> dict[str, Any]:
     """The forecast as JSON members. Takes milliseconds: run it in a thread. Raises BadRequest: missing_input, invalid_type."""
     deployed = rooms.deployed(asked.model)
     match = rooms.tables.catalogue.resolve(deployed.weigh_as if deployed else asked.model)
-    machines = _machines(asked, deployed, rooms)
+    machines = _machines(asked, match, deployed, rooms)
     plan = asked.planned(match.card, rooms.usual_output_tokens(asked.model))
     try:
         usage = usage_of(plan, match.card)
@@ -34,7 +35,7 @@ def forecast(asked: EstimateRequest, rooms: WebRooms) -> dict[str, Any]:
 
 def _weighed(asked: EstimateRequest, rooms: WebRooms, match: ModelMatch, machines: Machines, operation: str, usage: Usage) -> Estimate:
     weighing = rooms.settings.weighing
-    _check_known("method", asked.method, tuple(method.id for method in (*METHODS, *ON_REQUEST)))
+    _check_known("method", asked.method, known_methods())
     _check_known("profile", asked.profile, tuple(PROFILES))
     try:
         prepared = prepare(
@@ -89,10 +90,9 @@ def _answer(
 
 def _usage(usage: Usage) -> dict[str, Any]:
     """Counts that every call has, and what is stated of pictures, clips and sound."""
-    media = usage.media
-    stated = {name: value for name in media.__slots__ if (value := getattr(media, name))} if media is not None else {}
+    media = usage.media.stated() if usage.media is not None else {}
     pictures = {"input_images": usage.input_images} if usage.input_images else {}
-    return {**{name: getattr(usage, name) for name in COUNTS}, **pictures, **stated, "source": usage.source}
+    return {**{name: getattr(usage, name) for name in COUNTS}, **pictures, **media, "source": usage.source}
 
 
 def _published(one: Evidence) -> dict[str, Any]:
@@ -110,13 +110,16 @@ def _published(one: Evidence) -> dict[str, Any]:
     }
 
 
-def _machines(asked: EstimateRequest, deployed: Deployed | None, rooms: WebRooms) -> Machines:
-    """The alias's own deployment, unless another place is named; what the request says of the machines goes before what that states."""
+def _machines(asked: EstimateRequest, match: ModelMatch, deployed: Deployed | None, rooms: WebRooms) -> Machines:
+    """Where and on what the call would run; what the request says of the machines goes before what a deployment states.
+
+    The alias's own deployment, unless another place is named; the vendor's where the proxy does not serve that name.
+    """
     usual_prior = rooms.settings.weighing.operating_prior
     if deployed is not None and asked.provider is None and asked.region is None:
         place, hardware, prior = deployed.place, deployed.hardware, deployed.operating_prior or usual_prior
     else:
-        provider = asked.provider or (deployed.place.provider if deployed else "unknown")
+        provider = asked.provider or (deployed.place.provider if deployed else usual_provider(match.card, rooms.tables.places))
         place, hardware, prior = rooms.tables.places.resolve(provider, region=asked.region), UNKNOWN_HARDWARE, usual_prior
     if asked.hardware is not None:
         hardware = asked.hardware.facts()
@@ -126,8 +129,5 @@ def _machines(asked: EstimateRequest, deployed: Deployed | None, rooms: WebRooms
 
 def _check_words(hardware: Hardware, rooms: WebRooms) -> None:
     """Refuses a word that no factor row has: the figure would be as wide as without it."""
-    factors = rooms.tables.factors
-    known, _ = recognised(hardware, factors)
-    for field, ids in (("gpu", gpu_ids(factors)), ("precision", precision_ids(factors))):
-        word = getattr(hardware, field)
-        _check_known(f"hardware.{field}", word if getattr(known, field) is None else None, ids)
+    for field, word, ids in strange_words(hardware, rooms.tables.factors):
+        _check_known(f"hardware.{field}", word, ids)

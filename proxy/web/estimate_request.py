@@ -12,6 +12,7 @@ from estimators.planned import TEXT, Planned, operation_of
 from proxy.endpoints.base import joined
 from proxy.errors import BadRequest
 from proxy.meter.fallback import BYTES_PER_TOKEN
+from proxy.web.refusal import Fault, first_fault, refusal
 
 MOST_TOKENS = 1_000_000_000
 MOST_SECONDS = 1_000_000.0
@@ -36,7 +37,9 @@ class EstimateRequest(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     model: str = Field(min_length=1, max_length=256, description="Alias or model name.")
-    provider: str | None = Field(default=None, min_length=1, max_length=64, description="Provider id; null: the alias's first deployment.")
+    provider: str | None = Field(
+        default=None, min_length=1, max_length=64, description="Provider id; null: the alias's, else the model's vendor."
+    )
     region: str | None = Field(
         default=None, min_length=1, max_length=64, description="Cloud region; null: as configured, else the provider's default."
     )
@@ -100,7 +103,7 @@ def read_request(body: bytes) -> EstimateRequest:
     try:
         asked = EstimateRequest.model_validate_json(body)
     except ValidationError as error:
-        raise _refusal(error) from None
+        raise _refusal(first_fault(error)) from None
     if asked.input_tokens is not None and asked.cached_input_tokens > asked.input_tokens:
         raise BadRequest(
             f"cached_input_tokens {asked.cached_input_tokens} exceed input_tokens {asked.input_tokens}, which include the cached ones.",
@@ -110,17 +113,11 @@ def read_request(body: bytes) -> EstimateRequest:
     return asked
 
 
-def _tokens_by_length(messages: list[Any] | None) -> int:
+def _tokens_by_length(messages: list[Any]) -> int:
     return max(1, len(joined(messages).encode("utf-8", "surrogatepass")) // BYTES_PER_TOKEN)
 
 
-def _refusal(error: ValidationError) -> BadRequest:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    if first["type"] == "json_invalid":
-        return BadRequest(f"the request body is not valid JSON: {first['msg']}; send a JSON object.", code="malformed_json")
-    field = ".".join(str(part) for part in first["loc"])[:128]
-    if first["type"] == "missing":
+def _refusal(fault: Fault) -> BadRequest:
+    if fault.kind == "missing":
         return BadRequest('the request names no model; add "model": "<alias>".', code="missing_model", param="model")
-    return BadRequest(
-        f"{field or 'the request body'} is not right: {first['msg']}; see /openapi.json.", code="invalid_type", param=field or None
-    )
+    return refusal(fault, "see /openapi.json.")

@@ -19,8 +19,10 @@ from estimators.quantity import add
 from proxy.errors import BadRequest
 from proxy.web.impact_rows import ImpactRow, RowFault, parts_of, read_row
 from proxy.web.record import shown
+from proxy.web.refusal import first_fault, refusal
 from proxy.web.reply import figure
 from proxy.web.rooms import Deployed, Machines, WebRooms
+from proxy.web.vendors import usual_provider
 
 MOST_ROWS = 1000
 METRICS = ("usage_energy_wh", "usage_emissions_gco2e", "usage_water_ml", "embodied_emissions_gco2e", "embodied_water_ml")
@@ -46,12 +48,7 @@ def read_impact_request(body: bytes) -> ImpactRequest:
     try:
         asked = ImpactRequest.model_validate_json(body)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        if first["type"] == "json_invalid":
-            raise BadRequest(f"the request body is not valid JSON: {first['msg']}; send a JSON object.", code="malformed_json") from None
-        field = ".".join(str(part) for part in first["loc"])[:128]
-        message = f'{field or "the request body"} is not right: {first["msg"]}; send {{"rows": [...]}}, see /openapi.json.'
-        raise BadRequest(message, code="invalid_type", param=field or None) from None
+        raise refusal(first_fault(error), 'send {"rows": [...]}, see /openapi.json.') from None
     if len(asked.rows) > MOST_ROWS:
         raise BadRequest(
             f"{len(asked.rows)} rows are more than {MOST_ROWS}; send them in several requests.", code="too_many_rows", param="rows"
@@ -72,7 +69,6 @@ class _Scale:
         self._tables = rooms.tables
         self._prepared: dict[tuple[ModelMatch, Machines, str], Prepared] = {}
         self._water_ml_per_gpu_second: dict[str, float] = {}
-        self._vendors = {name for row in rooms.tables.places.providers() for name in (row.provider, *row.aliases)}
         self._training_share = training_share(rooms.tables.factors).mean
 
     def answer(self, rows: list[Any], with_footprint: bool) -> dict[str, Any]:
@@ -143,8 +139,7 @@ class _Scale:
                 place = places.resolve(provider, region=row.cloud_region)
                 if "region-unknown" not in place.warnings:
                     return place
-        vendor = match.card.vendor.lower()
-        provider = named[0] if named else vendor if vendor in self._vendors else "unknown"
+        provider = named[0] if named else usual_provider(match.card, places)
         return places.resolve(provider, region=row.cloud_region, zone=row.country)
 
     def _prepare(self, match: ModelMatch, machines: Machines, operation: str) -> Prepared:

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from dataclasses import replace
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from estimators.usage import Media, Usage
+from proxy.web.refusal import first_fault
 
 MOST_TOKENS = 100_000_000
 MOST_SECONDS = 100_000.0
@@ -133,9 +134,10 @@ def read_row(row: Any) -> ImpactRow:
     try:
         return ImpactRow.model_validate(row)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        field = ".".join(str(part) for part in first["loc"])[:128] or None
-        raise RowFault("invalid_row", f"{field or 'the row'} is not right: {first['msg']}; see /openapi.json.", field) from None
+        fault = first_fault(error)
+        raise RowFault(
+            "invalid_row", f"{fault.field or 'the row'} is not right: {fault.message}; see /openapi.json.", fault.field
+        ) from None
 
 
 def parts_of(row: ImpactRow, only_reads: bool) -> Parts:
@@ -172,17 +174,17 @@ def _operation(row: ImpactRow, only_reads: bool) -> str:
     return found
 
 
-def _told_by_counts(row: ImpactRow, only_reads: bool) -> Literal["chat", "embeddings", "images", "video", "speech", "transcription"]:
+def _told_by_counts(row: ImpactRow, only_reads: bool) -> str:
     """The operation of a row that names no task."""
     if row.output_video_frames:
-        return "video"
+        return FILMS
     if row.output_images:
-        return "images"
+        return DRAWS
     if row.output_audio_seconds and not row.output_tokens:
-        return "speech"
+        return SPEAKS
     if row.input_audio_seconds and not row.input_tokens:
-        return "transcription"
-    return "embeddings" if only_reads else "chat"
+        return HEARS
+    return READS if only_reads else WRITES
 
 
 def _media(row: ImpactRow) -> list[Media]:

@@ -379,6 +379,7 @@ def test_doctor_live_asks_the_running_proxy_and_exits_3_when_nothing_answers() -
         (12.34, "12"),
         (99.6, "100"),
         (1234.5, "1,200"),
+        (8.5e-7, "0.00000085"),
         (1.5e-9, "1.5e-09"),
         (-0.0345, "-0.035"),
     ],

@@ -224,6 +224,19 @@ async def test_an_answer_of_text_keeps_its_usual_length_and_a_picture_has_none(c
     assert (await ask(client, model="gemini-2.5-flash-image", images=1))["usage"]["output_tokens"] == 0
 
 
+@pytest.mark.parametrize(
+    ("asked", "provider"),
+    [({"model": "gpt-4o-mini"}, "openai"), ({"model": "gpt-4o-mini", "provider": "azure"}, "azure"), ({"model": "nobody-9"}, "unknown")],
+)
+async def test_a_model_that_is_not_served_here_is_forecast_where_its_vendor_serves_it(
+    client: Client, asked: dict[str, object], provider: str
+) -> None:
+    found = await ask(client, **asked, input_tokens=10, output_tokens=10)
+    assert found["provider"] == provider
+    assert ("provider-unknown" in found["warnings"]) is (provider == "unknown")
+    assert found["place_assumed"] is True
+
+
 async def test_assumptions_and_methods_can_be_chosen_over_http(client: Client) -> None:
     asked = {"model": "mistral-large-2", "input_tokens": 50, "output_tokens": 400, "provider": "mistral"}
     usual = await ask(client, **asked)

@@ -48,6 +48,7 @@ def test_a_list_is_narrowed_by_prefix_unit_and_source() -> None:
     assert {row["unit"] for row in data("list", "--unit", "kgCO2e/GPU")} == {"kgCO2e/GPU"}
     assert all("ecologits" in (row["source"] + row["note"]).lower() for row in data("list", "--source", "EcoLogits"))
     assert "no factor row" in call("list", "no-such-row", code=1).stderr
+    assert "nowhere.csv: cannot be read: No such file" in call("diff", "nowhere.csv", code=1).stderr
 
 
 def test_a_table_shows_value_range_unit_year_and_source() -> None:

@@ -130,6 +130,7 @@ def weighed(**changes: Any) -> Weighed:
         "record": record(),
         "candidate": candidate(),
         "model": "gpt-4o-mini",
+        "operation": "chat",
         "usage": Usage(input_tokens=100, output_tokens=50),
         "possible_output_tokens": None,
         "network_bytes": 1000,

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from proxy.cli.main import app
-from proxy.cli.speech import NARROW_SPACE, Lang, Speech, read_texts
+from proxy.cli.speech import NARROW_SPACE, NO_BREAK_SPACE, Lang, Speech, read_texts
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 FORBIDDEN = re.compile(r"\b(sav(?:ed|ings?)|avoid(?:ed|s)?|neutral|green|économis\w*|évit(?:é|ées?|er)|neutre|vertes?)\b", re.IGNORECASE)
@@ -122,11 +122,46 @@ def test_advice_is_sorted_by_size_and_each_line_has_a_range() -> None:
 
 def test_french_is_french_to_the_digit() -> None:
     shown = simulate("--scenario", "plan.yaml", "--lang", "fr").stdout
-    assert f"textes par an : 12{NARROW_SPACE}000 = 1{NARROW_SPACE}000 produits x 3 langues x 4 campagnes" in shown
+    assert f"textes par an{NO_BREAK_SPACE}: 12{NARROW_SPACE}000 = 1{NARROW_SPACE}000 produits x 3 langues x 4 campagnes" in shown
     assert "Différence modélisée" not in shown
     assert "différence modélisée d'émissions attribuées" in shown
     assert re.search(r"\d,\d", shown)
     assert "repas avec du bœuf" in shown
+
+
+def test_no_line_breaks_before_french_double_signs_and_units() -> None:
+    french = Speech(Lang.FR)
+    assert not [key for key, text in french.texts.items() if re.search(r" [:;!?%»]|« |[\d}] (?:g|kg|t|Wh)\b", text)]
+    assert french.say("study.set.frontier") == f"classe «{NO_BREAK_SPACE}frontier{NO_BREAK_SPACE}»"
+    assert french.say("volume.calls", calls=1, iterations=2, retries=10).endswith(f"(+ 10{NARROW_SPACE}%)")
+    assert Speech(Lang.EN).texts == read_texts(Lang.EN)
+
+
+@pytest.mark.parametrize(("lang", "words"), [("en", "place assumed (region-assumed)"), ("fr", "lieu supposé (region-assumed)")])
+def test_warnings_are_in_words_and_tiers_explained(lang: str, words: str) -> None:
+    shown = simulate("--scenario", "plan.yaml", "--lang", lang).stdout
+    assert words in shown
+    assert re.search(r"^quali.* A .*; .*E ", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--products", "5"), "products"),
+        (("--provider", "azure"), "provider"),
+        (("--scenario", "plan.yaml"), "a scenario"),
+        (("--compare", "model=gpt-4o"), "a scenario"),
+    ],
+)
+def test_the_study_page_refuses_options_that_would_change_nothing(arguments: tuple[str, str], named: str) -> None:
+    refused = " ".join(simulate("--preset", "study", *arguments, code=2).stderr.replace("│", " ").split())
+    assert f"without effect: {named}" in refused
+
+
+def test_the_study_page_takes_a_model_and_its_place() -> None:
+    shown = simulate("--preset", "study", "--model", "mistral-small", "--provider", "scaleway", "--lang", "fr").stdout
+    assert "mistral-small, comme demandé" in shown
+    assert f"1{NARROW_SPACE}600 " in shown  # the hours of streaming today, in two digits
 
 
 def test_the_study_page_stands_in_both_languages() -> None:
@@ -188,6 +223,11 @@ def test_an_unknown_region_is_hinted_at_on_standard_error() -> None:
     assert "did you mean" not in result.stdout
 
 
+def test_a_region_of_nobody_known_is_hinted_at_without_a_provider() -> None:
+    result = simulate("--model", "nobody-9", "--region", "qq", "-o", "100")
+    assert "region 'qq' is not in the tables" in result.stderr
+
+
 @pytest.mark.parametrize("lang", list(Lang))
 @pytest.mark.parametrize("width", ["60", "200"])
 def test_a_narrow_terminal_tears_no_figure_apart(lang: Lang, width: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,5 +256,5 @@ def test_no_text_calls_a_difference_a_gain(lang: Lang) -> None:
 def test_masses_choose_their_unit() -> None:
     english, french = Speech(Lang.EN), Speech(Lang.FR)
     assert [english.mass(grams) for grams in (0.0123, 4, 4_000, 54e6)] == ["0.012 g", "4.0 g", "4.0 kg", "54 t"]
-    assert french.mass(0.0123) == "0,012 g"
+    assert french.mass(0.0123) == f"0,012{NO_BREAK_SPACE}g"
     assert french.count(15_000_000) == f"15{NARROW_SPACE}000{NARROW_SPACE}000"

@@ -128,11 +128,13 @@ def test_a_repository_leads_to_its_card_and_build(tables: Tables, name: str, car
 
 def test_every_open_chat_model_with_a_build_resolves_from_its_own_repository(tables: Tables) -> None:
     lost = []
-    for card_id, one in tables.architectures.items():
-        repository = one.url.removeprefix("https://huggingface.co/").partition("/blob/")[0]
+    for card in tables.catalogue.cards():
+        if card.architecture is None:
+            continue
+        repository = card.architecture.url.removeprefix("https://huggingface.co/").partition("/blob/")[0]
         found = tables.catalogue.resolve(repository)
         if found.match not in ("exact", "alias", "dated") or found.card.architecture is None:
-            lost.append((repository, card_id, found.match, found.card.id))
+            lost.append((repository, card.id, found.match, found.card.id))
     assert not lost
 
 

@@ -109,6 +109,9 @@ RESOLVED = [
     ("sim-medium", "alias", "qwen3-30b-a3b"),
     ("sim-large", "alias", "llama-3.3-70b"),
     ("sim-embed", "alias", "bge-large-en-v1.5"),
+    ("sim-image-tokens", "alias", "qwen-image"),
+    ("sim-moderate", "alias", "llama-guard-3-8b"),
+    ("sim-transcribe-tokens", "alias", "voxtral-mini"),
 ]
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from config.diffusion import ARCHITECTURE_ASSUMED, FAMILY_ASSUMED, DiffusionFacts, Task, assumed_facts
+from config.diffusion import DiffusionFacts, Task
+from config.diffusion_assumed import assumed_facts
+from config.diffusion_names import ARCHITECTURE_ASSUMED, FAMILY_ASSUMED
 from config.ranges import Range
 from config.read_diffusion import DIFFUSION_COLUMNS, FILE, read_diffusion_models, shipped_diffusion_models
 from estimators import Usage, prepare

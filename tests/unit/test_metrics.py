@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from config.series import MOST_SERIES
 from config.settings import Settings
 from config.tables import Tables, load_tables
-from estimators.usage import Usage
+from estimators.usage import Media, Usage
 from proxy.metrics import Metrics
 from proxy.metrics.labels import Labels, label_name
 from tests.sample_records import CALL_ID, attempt, call, estimate
@@ -68,6 +68,16 @@ def test_a_call_is_counted_in_tokens_joules_and_grams(metrics: Metrics) -> None:
     assert value(metrics, "grammage_request_duration_seconds_sum", operation="chat", model="gpt-4o-mini") == 1.25
     assert value(metrics, "grammage_time_to_first_token_seconds_sum", model="gpt-4o-mini") == 0.4
     assert value(metrics, "grammage_proxy_overhead_seconds_bucket", le="0.001") == 1
+
+
+def test_pictures_and_seconds_are_counted_and_unknown_lengths_add_nothing(metrics: Metrics) -> None:
+    heard = Media(images=2, audio_input_seconds=30.0, audio_output_seconds=1.5, video_seconds=8.0)
+    for media in (heard, Media(images=1, characters=400)):
+        metrics.observe(call(attempts=(attempt(usage=Usage(media=media)),)))
+    metrics.observe(call())
+    tags = {"campaign": "noel-26", "brand": "unassigned", "model": "gpt-4o-mini"}
+    counted = [value(metrics, f"grammage_{name}_total", **tags) for name in ("images", "audio_seconds", "video_seconds")]
+    assert counted == [3, 31.5, 8]
 
 
 def test_every_attempt_adds_its_own_tokens_in_its_own_zone(metrics: Metrics) -> None:

@@ -140,19 +140,58 @@ async def test_stalled_stream_ends_when_the_client_leaves() -> None:
 
 
 SCALARS = st.none() | st.booleans() | st.integers(-3, 40) | st.floats(allow_nan=False) | st.text(max_size=6) | st.just("json_schema")
-KEYWORDS = "type function json_schema schema properties required $ref anyOf enum items minItems minimum x"
-FIELDS = "messages model tools tool_choice response_format n stop max_tokens stream stream_options input prompt seed"
+KEYWORDS = (
+    "role content image_generation web_search effort format image_url type function json_schema schema properties required $ref anyOf enum "
+    "items minItems minimum x"
+)
+FIELDS = (
+    "messages model tools tool_choice response_format n stop max_tokens stream stream_options input prompt seed instructions reasoning "
+    "text background store previous_response_id size quality images partial_images voice speed stream_format"
+)
+PATHS = (
+    "chat/completions",
+    "completions",
+    "embeddings",
+    "responses",
+    "responses/compact",
+    "responses/input_tokens",
+    "moderations",
+    "images/generations",
+    "images/edits",
+    "audio/speech",
+)
 NAMES = st.sampled_from(KEYWORDS.split())
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4), max_leaves=12)
 BODIES = st.dictionaries(st.sampled_from(FIELDS.split()), JSON, max_size=5)
 
 
-@settings(max_examples=150, deadline=None)
-@given(path=st.sampled_from(["chat/completions", "completions", "embeddings"]), odd=BODIES)
+@settings(max_examples=300, deadline=None)
+@given(path=st.sampled_from(PATHS), odd=BODIES)
 def test_no_body_however_odd_makes_the_provider_fail(path: str, odd: dict[str, object]) -> None:
-    body = json.dumps({**chat(), "input": "tea", "prompt": "tea", **odd}).encode()
+    body = json.dumps({**chat(), "input": "tea", "prompt": "tea", "voice": "any", **odd}).encode()
     answered = SimulatedProvider(clock=Clock()).answer(Asked(method="POST", path="/v1/" + path, headers={}, body=body))
     assert answered.status in (200, 400, 404)
+
+
+PARTS = st.lists(
+    st.tuples(
+        st.sampled_from(["", "name", "name=", 'name="file"', 'name="file"; filename="a"', "name=file; filename*=UTF-8''%e2%82", "name=n"]),
+        st.binary(max_size=40) | st.sampled_from([b"RIFF\x00\x00\x00\x00WAVEfmt \x10\x00\x00\x00", b"2", b"sim-transcribe"]),
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    parts=PARTS, end=st.sampled_from([b"--edge--\r\n", b"--edge", b"", b"\r\n"]), path=st.sampled_from(["transcriptions", "translations"])
+)
+def test_no_form_however_odd_makes_the_provider_fail(parts: list[tuple[str, bytes]], end: bytes, path: str) -> None:
+    model = b'--edge\r\ncontent-disposition: form-data; name="model"\r\n\r\nsim-transcribe\r\n'
+    written = [f"--edge\r\ncontent-disposition: form-data; {head}\r\n\r\n".encode() + content + b"\r\n" for head, content in parts]
+    headers = {"content-type": "multipart/form-data; boundary=edge"}
+    asked = Asked(method="POST", path="/v1/audio/" + path, headers=headers, body=b"".join([model, *written, end]))
+    assert SimulatedProvider(clock=Clock()).answer(asked).status in (200, 400)
 
 
 def test_recursive_schema_ends_in_a_valid_instance() -> None:

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from proxy.clock import Clock
 from proxy.simulate.app import SimulatedProviderApp, create_simulated_provider
+from proxy.simulate.endpoints.sampling import MODELS
 from proxy.simulate.exchange import Asked
 from proxy.simulate.faults import FAULTS
 from proxy.simulate.tokens import count
@@ -237,7 +238,8 @@ def test_embeddings_are_unit_vectors_alike_in_both_encodings(client: OpenAI, url
 
 
 def test_models_are_listed_and_an_unknown_one_is_refused(client: OpenAI) -> None:
-    assert [model.id for model in client.models.list()] == ["sim-small", "sim-medium", "sim-large", "sim-embed"]
+    assert [model.id for model in client.models.list()] == list(MODELS)
+    assert {"sim-large", "sim-embed", "sim-image-tokens", "sim-speech", "sim-transcribe", "sim-moderate"} < set(MODELS)
     assert client.models.retrieve("sim-small").owned_by == "simulated"
     with pytest.raises(openai.NotFoundError) as caught:
         client.chat.completions.create(model="sim-huge", messages=[user("x")])

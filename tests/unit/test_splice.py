@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from proxy.splice import append_member, find_member, prepend_member, remove_member, replace_exact, replace_value
+from proxy.splice import append_member, find_member, prepend_member, remove_member, replace_exact, replace_value, without_payloads
 
 KEYS = st.sampled_from(["model", "usage", "metadata", "messages", "a", "b\\u0041", "{", '\\"model\\"', ","])
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["model", '"model":1', "}", "[{,", "\\"])
@@ -97,3 +97,32 @@ def test_a_key_written_with_escapes_is_the_same_key() -> None:
 def test_a_long_body_is_searched_in_one_pass() -> None:
     body = b'{"messages":["' + b"a\\n" * 400_000 + b'"],"model":"a"}'
     assert replace_value(body, "model", b'"b"').endswith(b'"model":"b"}')
+
+
+PAYLOADS = st.sampled_from(["", "QUJD" * 9, "a\\/b+c=", 'said \\"usage\\":{}', "ends in \\\\"])
+
+
+@given(st.lists(st.tuples(st.sampled_from(["b64_json", "result", "text"]), PAYLOADS, SPACES), max_size=4), st.booleans())
+def test_without_payloads_a_body_reads_the_same_otherwise(parts: list[tuple[str, str, str]], nested: bool) -> None:
+    rows = [f'{{"{key}"{space}:{space}"{payload}","n":1}}' for key, payload, space in parts]
+    body = f'{{"data":[{",".join(rows)}],"usage":{{"input_tokens":1}},"x":{"[null]" if nested else "1"}}}'.encode()
+    text = without_payloads(body)
+    assert len(text) <= len(body)
+    whole, read = json.loads(body), json.loads(text)
+    for row, seen in zip(whole["data"], read["data"], strict=True):
+        assert list(row) == list(seen)
+        assert all(seen[key] in (row[key], "") for key in row)
+    assert (read["usage"], read["x"]) == (whole["usage"], whole["x"])
+    old, new = b'{"input_tokens":1}', b'{"input_tokens":1,"footprint":{}}'
+    assert replace_exact(body, "usage", old, new, text=text) == replace_exact(body, "usage", old, new)
+
+
+def test_a_payload_is_emptied_and_a_torn_one_left() -> None:
+    assert without_payloads(b'{"b64_json": "QUJD", "a": 1}') == b'{"b64_json": "", "a": 1}'
+    assert without_payloads(b'{"b64_json": "QUJD') == b'{"b64_json": "QUJD'
+    assert without_payloads(b'{"a": "b64_json"}') == b'{"a": "b64_json"}'
+
+
+def test_an_appended_member_leaves_the_spaces_where_they_stood() -> None:
+    assert append_member(b'{\n  "a": 1\n}', b'"b":2') == b'{\n  "a": 1,"b":2\n}'
+    assert append_member(b"{ }", b'"b":2') == b'{"b":2 }'

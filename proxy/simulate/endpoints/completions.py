@@ -33,7 +33,7 @@ def completions(ask: Ask) -> Draft:
         {"text": "".join(cut.pieces), "index": index, "logprobs": None, "finish_reason": cut.finish_reason}
         for index, cut in enumerate(cuts)
     ]
-    document = {**head, "choices": choices, **({} if ask.usage_place == "nowhere" else {"usage": usage})}
+    document = {**head, "choices": choices, **ask.usage(usage)}
     return Draft(document=document, model=model, output_tokens=output_tokens)
 
 

@@ -1,4 +1,4 @@
-"""What the two completion endpoints share: the request's limits, where a text is cut, and the usage that is reported.
+"""What the endpoints that write text share: the request's limits, where a text is cut, and the usage that is reported.
 
 It must never word an answer.
 """
@@ -8,12 +8,25 @@ from dataclasses import dataclass
 from proxy.simulate import tokens
 from proxy.simulate.exchange import Ask, JsonObject, Refused
 
-MODELS = ("sim-small", "sim-medium", "sim-large", "sim-embed")
+MODELS = (
+    "sim-small",
+    "sim-medium",
+    "sim-large",
+    "sim-reasoning",
+    "sim-embed",
+    "sim-moderate",
+    "sim-image",
+    "sim-image-tokens",
+    "sim-speech",
+    "sim-transcribe",
+    "sim-transcribe-tokens",
+)
 _MOST_CHOICES = 128
 _CACHE_LEAST = 1024
 _CACHE_STEP = 128
 # reasoning tokens written before the answer, by `reasoning_effort`
 _REASONING = {"minimal": 16, "low": 64, "medium": 256, "high": 1024}
+_REASONS_UNASKED = "sim-reasoning"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +66,9 @@ class UsageInStream:
         return {"usage": None} if self.extra_chunk else {}
 
 
-def model_of(body: JsonObject) -> str:
-    """The model asked for. Any name is served as itself, but a `sim-` name that does not exist is refused."""
-    model = body.get("model")
+def model_of(body: JsonObject, default: str | None = None) -> str:
+    """The model asked for, else the default. Any name is served as itself, but a `sim-` name that does not exist is refused."""
+    model = body.get("model") or default
     if not isinstance(model, str) or not model:
         raise Refused(400, "Simulated: you must provide a model parameter.", param="model")
     if model.startswith("sim-") and model not in MODELS:
@@ -69,13 +82,13 @@ def no_such_model(name: str) -> Refused:
     return Refused(404, message, code="model_not_found", param="model")
 
 
-def choices_of(body: JsonObject) -> int:
-    """How many choices are asked for, 1 to 128."""
+def choices_of(body: JsonObject, most: int = _MOST_CHOICES) -> int:
+    """How many choices are asked for, from 1 to 128 or another limit."""
     wanted = body.get("n", 1)
     if wanted is None:
         return 1
-    if not isinstance(wanted, int) or isinstance(wanted, bool) or not 1 <= wanted <= _MOST_CHOICES:
-        raise Refused(400, f"Simulated: 'n' must be a whole number from 1 to {_MOST_CHOICES}.", param="n")
+    if not isinstance(wanted, int) or isinstance(wanted, bool) or not 1 <= wanted <= most:
+        raise Refused(400, f"Simulated: 'n' must be a whole number from 1 to {most}.", param="n")
     return wanted
 
 
@@ -92,8 +105,8 @@ def most_tokens(body: JsonObject, *names: str) -> int | None:
 
 
 def reasoning_of(body: JsonObject) -> int:
-    """Reasoning tokens written before the answer: none, or by `reasoning_effort`."""
-    effort = body.get("reasoning_effort")
+    """Reasoning tokens written before the answer, by `reasoning_effort`; without it none, but `sim-reasoning` makes a medium effort."""
+    effort = body.get("reasoning_effort") or ("medium" if body.get("model") == _REASONS_UNASKED else None)
     return _REASONING.get(effort, 0) if isinstance(effort, str) else 0
 
 

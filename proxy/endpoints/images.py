@@ -1,0 +1,114 @@
+"""The pictures endpoint: how many, how large, how fine. It must never see a provider, nor read a picture."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from estimators.usage import Media, Usage
+from proxy.endpoints.base import Ask, Endpoint, Prompt, decoded, fields_of, no_event_text, no_text
+
+MOST = 100_000
+"""A count, a side or a number of steps beyond this is nobody's."""
+
+LONGEST_QUALITY = 32
+UNKNOWN = ("", "auto")
+_SIZE = re.compile(r"\s*(\d{1,5})\s*[xX*]\s*(\d{1,5})\s*")
+_TOLD_SIZE = re.compile(rb'"size"\s*:\s*"([^"\\]{1,32})"')
+_TOLD_QUALITY = re.compile(rb'"quality"\s*:\s*"([^"\\]{1,32})"')
+
+
+class _Asked(msgspec.Struct):
+    n: Any = None
+    size: Any = None
+    width: Any = None
+    height: Any = None
+    quality: Any = None
+    steps: Any = None
+    num_inference_steps: Any = None
+
+
+class _Answer(msgspec.Struct):
+    data: list[msgspec.Raw] = []
+
+
+_ASKED = msgspec.json.Decoder(_Asked)
+_ANSWER = msgspec.json.Decoder(_Answer)
+
+
+def usage_of(ask: Ask, answer: bytes, usage: Usage) -> Usage:
+    """The usage with the pictures in it: the answer's word before the request's; what such a model writes are pictures, unless it says."""
+    asked = fields_of(_Asked, _ASKED, ask.body)
+    width, height = _told_size(answer) or _size(asked.size) or (_whole(asked.width), _whole(asked.height))
+    media = Media(
+        images=_made(answer) or _whole(asked.n) or 1,
+        width=width,
+        height=height,
+        quality=_told_quality(answer) or _quality(asked.quality),
+        steps=_whole(asked.num_inference_steps) or _whole(asked.steps),
+    )
+    return replace(usage, media=media, image_output_tokens=usage.image_output_tokens or _drawn(usage))
+
+
+def _drawn(usage: Usage) -> int:
+    """Tokens of the pictures where the answer does not tell them apart."""
+    return usage.output_tokens - usage.reasoning_output_tokens - usage.audio_output_tokens
+
+
+def _made(answer: bytes) -> int:
+    """Pictures in a whole answer, 0 where there is no list of them."""
+    try:
+        return len(_ANSWER.decode(answer).data) if answer else 0
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return 0
+
+
+def _told_size(answer: bytes) -> tuple[int, int] | None:
+    """The last size in the answer; quotes inside its strings are escaped, so that no text can pass for one."""
+    found = _TOLD_SIZE.findall(answer)
+    return _size(found[-1].decode("latin-1")) if found else None
+
+
+def _told_quality(answer: bytes) -> str | None:
+    found = _TOLD_QUALITY.findall(answer)
+    return _quality(found[-1].decode("latin-1")) if found else None
+
+
+def _size(given: Any) -> tuple[int, int] | None:
+    match = _SIZE.fullmatch(given) if isinstance(given, str) else None
+    if match is None or not int(match[1]) or not int(match[2]):
+        return None
+    return int(match[1]), int(match[2])
+
+
+def _quality(given: Any) -> str | None:
+    """The word for it, None for one that leaves it to the provider."""
+    if not isinstance(given, str) or given in UNKNOWN or len(given) > LONGEST_QUALITY or not given.isprintable():
+        return None
+    return given
+
+
+def _whole(given: Any) -> int | None:
+    return given if isinstance(given, int) and not isinstance(given, bool) and 0 < given < MOST else None
+
+
+def _prompt(body: bytes) -> Prompt:
+    request = decoded(body)
+    prompt = request.get("prompt") if isinstance(request, dict) else None
+    return Prompt(texts=(prompt,) if isinstance(prompt, str) else ())
+
+
+IMAGES = Endpoint(
+    path="/v1/images/generations",
+    operation="images",
+    weighed_as="images",
+    content="prompt",
+    writes=False,
+    prompt=_prompt,
+    reply_text=no_text,
+    event_text=no_event_text,
+    usage_of=usage_of,
+    terminal_events=("image_generation.completed",),
+    default_alias="dall-e-2",
+)
