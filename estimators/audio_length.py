@@ -83,6 +83,8 @@ class AudioRates:
             return heard_s, media.characters / self.characters_per_s, self.characters_variance, (LENGTH_FROM_TEXT,)
         if heard_s or spoken_s:
             return heard_s, spoken_s, 0.0, ()
+        if listens and usage.output_tokens and not usage.input_tokens:
+            return usage.output_tokens / self.text_tokens_per_s, 0.0, self.text_variance, (LENGTH_FROM_TEXT,)
         if usage.input_tokens or usage.output_tokens:
             heard_s = usage.input_tokens / self.input_tokens_per_s if listens else 0.0
             return heard_s, 0.0 if listens else usage.output_tokens / self.output_tokens_per_s, 0.0, ()

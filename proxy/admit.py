@@ -6,6 +6,7 @@ from proxy.asgi import read_body, refuse_large_headers
 from proxy.attribute import attribute
 from proxy.clock import uuid7
 from proxy.endpoints.base import Ask, Endpoint, parse
+from proxy.endpoints.form import is_form
 from proxy.errors import LedgerDown, LoopDetected, UnsupportedMediaType
 from proxy.headers import is_loop
 from proxy.passage import Passage
@@ -15,6 +16,16 @@ from proxy.rooms import Rooms
 KIB = 1024
 MIB = 1024 * 1024
 MOST_RETRY_DIGITS = 3
+
+
+def is_too_large_to_read(rooms: Rooms, endpoint: Endpoint, scope: Scope) -> bool:
+    """True for a form that says it is longer than what is held in memory: it streams through, unmetered."""
+    if endpoint.form == "never":
+        return False
+    known = dict(scope["headers"])
+    length = known.get(b"content-length", b"")
+    limit_bytes = int(rooms.settings.server.limits.json_body_mb * MIB)
+    return is_form(known.get(b"content-type", b"")) and length.isdigit() and int(length) > limit_bytes
 
 
 async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive) -> Passage:
@@ -35,7 +46,7 @@ async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
     if b"content-encoding" in known:
         _refuse_encoding(known[b"content-encoding"])
     body = await read_body(receive, headers, int(limits.json_body_mb * MIB))
-    ask = parse(endpoint, body)
+    ask = parse(endpoint, body, known.get(b"content-type", b""))
     tags = attribute(caller, headers, ask, rooms.metadata_tags)
     asked_policy = known.get(b"x-grammage-policy", b"").decode("latin-1")
     decision = decide(ask.alias, caller, rooms.candidates, asked_policy=asked_policy or None)

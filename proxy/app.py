@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from config.settings import Settings
 from config.tables import Tables
+from proxy.admit import is_too_large_to_read
 from proxy.asgi import send_error
 from proxy.auth import Doorkeeper
 from proxy.call import Caller
@@ -205,7 +206,8 @@ class Front:
                 return
             scope = _below(scope, base)
             path = scope["path"]
-        if scope["method"] == "POST" and (endpoint := _endpoint(path)) is not None:
+        endpoint = _endpoint(path) if scope["method"] == "POST" else None
+        if endpoint is not None and not is_too_large_to_read(self.rooms, endpoint, scope):
             await carry(self.rooms, endpoint, scope, receive, send)
         elif not path.startswith("/v1/") or path.startswith(OWN_PREFIXES):
             await self.web(scope, receive, send)

@@ -2,13 +2,14 @@
 
 GrammageError
 ├── InternalError         500  internal_error
-├── BadRequest            400  malformed_json, invalid_type, missing_model, missing_input, too_many_rows, invalid_tag, invalid_header
+├── BadRequest            400  malformed_json, malformed_form, invalid_type, missing_model, missing_input, too_many_rows, invalid_tag,
+│                          invalid_header
 ├── Unauthorized          401  invalid_api_key
 ├── Forbidden             403  not_allowed, admin_only, model_not_allowed
 ├── NotFound              404  unknown_model, unknown_call, unknown_path
 ├── MethodNotAllowed      405  method_not_allowed
 ├── TooLarge              413  body_too_large
-├── UnsupportedMediaType  415  unsupported_content_encoding
+├── UnsupportedMediaType  415  unsupported_content_encoding, unsupported_content_type
 ├── CarbonLimitExceeded   422  carbon_limit_exceeded
 ├── HeadersTooLarge       431  headers_too_large
 ├── UpstreamUnreachable   502  upstream_unreachable, upstream_broke

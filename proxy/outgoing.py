@@ -4,6 +4,7 @@ import msgspec
 
 from proxy.attribute import without_tag_metadata
 from proxy.endpoints.base import Ask, decoded
+from proxy.endpoints.form import with_model
 from proxy.headers import outgoing
 from proxy.passage import Passage
 from proxy.rooms import Rooms
@@ -27,7 +28,7 @@ def request_for(rooms: Rooms, passage: Passage, *, query: bytes) -> UpstreamRequ
     candidate, ask = passage.candidate, passage.ask
     body = without_tag_metadata(ask, ask.body, rooms.metadata_tags)
     if candidate.model is not None and candidate.model != ask.alias:
-        body = _with_model(ask, body, msgspec.json.encode(candidate.model))
+        body = _with_model(ask, body, candidate.model)
     if passage.forced_usage:
         body = _with_forced_usage(ask, body)
     return UpstreamRequest(
@@ -50,7 +51,10 @@ def upstream_url(base_url: str, path: str, query: bytes) -> str:
     return f"{address}?{query.decode('latin-1')}" if query else address
 
 
-def _with_model(ask: Ask, body: bytes, model: bytes) -> bytes:
+def _with_model(ask: Ask, body: bytes, name: str) -> bytes:
+    if ask.form is not None:
+        return with_model(ask.form, body, name)
+    model = msgspec.json.encode(name)
     raw = bytes(ask.head.model)
     if raw:
         return replace_value(body, "model", model, raw)

@@ -36,7 +36,7 @@ async def meter_whole(rooms: Rooms, passage: Passage, body: bytes, head: ReplyHe
     if unfinished is not None and unfinished(body):
         passage.unweighed_reason = UNFINISHED
         return
-    if head.readable:
+    if head.readable or passage.ask.endpoint.plain:
         passage.usage = await asyncio.to_thread(count_whole, passage.ask, body)
         return
     likely = rooms.scales.likely_output_tokens(passage.ask)

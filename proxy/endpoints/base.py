@@ -3,12 +3,13 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from estimators.usage import Usage
-from proxy.errors import BadRequest
+from proxy.endpoints.form import MULTIPART, Form, asked_in, is_form, read_form
+from proxy.errors import BadRequest, UnsupportedMediaType
 from proxy.splice import decode_leniently, find_member
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -63,6 +64,7 @@ class Endpoint:
     terminal_events: types of the events that end a stream and carry its usage; none: a chat stream, ended by [DONE].
     forces_usage: a stream tells its usage only when asked to. binary: a whole answer is passed on as it comes, unread.
     unfinished: whether a whole answer says that the work goes on behind it. default_alias: stands for the model that is not named.
+    form: whether the request is JSON, a multipart form, or either. plain: a whole answer may be text, which reply_text reads too.
     """
 
     path: str
@@ -79,11 +81,16 @@ class Endpoint:
     binary: bool = False
     unfinished: Callable[[bytes], bool] | None = None
     default_alias: str | None = None
+    form: Literal["never", "either", "only"] = "never"
+    plain: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
 class Ask:
-    """One parsed request. `wants_usage`: the client asked for the usage chunk itself. Sizes in bytes, without inlined pictures."""
+    """One parsed request. `wants_usage`: the client asked for the usage chunk itself. Sizes in bytes, without inlined pictures.
+
+    form: where its parts stand, when the body is a multipart form. asked: the request's fields as a JSON object, form or not.
+    """
 
     endpoint: Endpoint
     body: bytes
@@ -92,6 +99,11 @@ class Ask:
     wants_usage: bool
     head: Head
     content_bytes: int
+    form: Form | None = None
+    asked: bytes = b""
+
+    def __post_init__(self) -> None:
+        self.asked = self.asked or self.body
 
     def whole(self, field: str) -> int | None:
         """A request field as a positive whole number, or None."""
@@ -116,16 +128,33 @@ def text_of(raw: msgspec.Raw) -> str | None:
         return None
 
 
-def parse(endpoint: Endpoint, body: bytes) -> Ask:
-    """The request in `body`. Raises BadRequest (malformed_json, missing_model, invalid_type)."""
+def parse(endpoint: Endpoint, body: bytes, content_type: bytes = b"") -> Ask:
+    """The request in `body`. Raises BadRequest (malformed_json, malformed_form, missing_model, invalid_type), UnsupportedMediaType."""
+    if endpoint.form == "never" or (endpoint.form == "either" and not is_form(content_type)):
+        return _ask(endpoint, body, _head_of(body))
+    if not is_form(content_type):
+        shown = content_type[:40].decode("latin-1")
+        raise UnsupportedMediaType(
+            f"{endpoint.path} takes a file, got content-type {shown!r}; send it as {MULTIPART.decode()}.", code="unsupported_content_type"
+        )
+    form = read_form(content_type, body)
+    asked = asked_in(form, body)
+    return _ask(endpoint, body, _head_of(asked), form, asked)
+
+
+def _head_of(body: bytes) -> Head:
     try:
-        head = decode_leniently(_HEAD, body)
+        return decode_leniently(_HEAD, body)
     except msgspec.ValidationError as error:
         raise BadRequest(NOT_AN_OBJECT, code="invalid_type") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if len(body) > LONGEST_LENIENT_BYTES:
             raise BadRequest(f"the request body is not valid JSON: {error}; send a JSON object.", code="malformed_json") from error
-        head = _lenient_head(body)
+        return _lenient_head(body)
+
+
+def _ask(endpoint: Endpoint, body: bytes, head: Head, form: Form | None = None, asked: bytes = b"") -> Ask:
+    """The request of which `head` was read. Raises BadRequest (missing_model, invalid_type)."""
     alias = text_of(head.model)
     if alias is None and bytes(head.model) in NOT_NAMED:
         alias = endpoint.default_alias
@@ -133,7 +162,8 @@ def parse(endpoint: Endpoint, body: bytes) -> Ask:
         raise _bad_model(head)
     stream = _flag(head.stream, "stream")
     options = _object(head.stream_options) if stream else {}
-    content = getattr(head, endpoint.content)
+    content = memoryview(getattr(head, endpoint.content)).nbytes
+    pictures = 0 if form is not None else _picture_bytes(body)
     return Ask(
         endpoint=endpoint,
         body=body,
@@ -141,7 +171,9 @@ def parse(endpoint: Endpoint, body: bytes) -> Ask:
         stream=stream,
         wants_usage=options.get("include_usage") is True,
         head=head,
-        content_bytes=memoryview(content).nbytes - _picture_bytes(body),
+        content_bytes=content - pictures if content > pictures else content,
+        form=form,
+        asked=asked,
     )
 
 
@@ -189,7 +221,7 @@ def _object(raw: msgspec.Raw) -> dict[str, Any]:
 
 
 def _picture_bytes(body: bytes) -> int:
-    """Bytes of base64 payloads, which say nothing of the token count; they stand in the prompt and nowhere else."""
+    """Bytes of base64 payloads, which say nothing of the token count; they stand in the prompt, or all of them beside it."""
     size = 0
     at = body.find(b";base64,")
     while at >= 0:

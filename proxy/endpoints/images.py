@@ -1,4 +1,4 @@
-"""The pictures endpoint: how many, how large, how fine. It must never see a provider, nor read a picture."""
+"""The pictures endpoints: how many, how large, how fine, from how many others. They must never see a provider, nor read a picture."""
 
 import re
 from dataclasses import replace
@@ -27,6 +27,9 @@ class _Asked(msgspec.Struct):
     quality: Any = None
     steps: Any = None
     num_inference_steps: Any = None
+    image: Any = None
+    images: Any = None
+    mask: Any = None
 
 
 class _Answer(msgspec.Struct):
@@ -39,7 +42,7 @@ _ANSWER = msgspec.json.Decoder(_Answer)
 
 def usage_of(ask: Ask, answer: bytes, usage: Usage) -> Usage:
     """The usage with the pictures in it: the answer's word before the request's; what such a model writes are pictures, unless it says."""
-    asked = fields_of(_Asked, _ASKED, ask.body)
+    asked = fields_of(_Asked, _ASKED, ask.asked)
     width, height = _told_size(answer) or _size(asked.size) or (_whole(asked.width), _whole(asked.height))
     media = Media(
         images=_made(answer) or _whole(asked.n) or 1,
@@ -48,7 +51,13 @@ def usage_of(ask: Ask, answer: bytes, usage: Usage) -> Usage:
         quality=_told_quality(answer) or _quality(asked.quality),
         steps=_whole(asked.num_inference_steps) or _whole(asked.steps),
     )
-    return replace(usage, media=media, image_output_tokens=usage.image_output_tokens or _drawn(usage))
+    given = usage.input_images or _given(asked)
+    return replace(usage, media=media, input_images=given, image_output_tokens=usage.image_output_tokens or _drawn(usage))
+
+
+def _given(asked: _Asked) -> int:
+    """Pictures to work on: files of a form, or references in JSON; a mask is one more."""
+    return sum(len(one) if isinstance(one, list) else 1 for one in (asked.image, asked.images, asked.mask) if one)
 
 
 def _drawn(usage: Usage) -> int:
@@ -96,7 +105,7 @@ def _whole(given: Any) -> int | None:
 def _prompt(body: bytes) -> Prompt:
     request = decoded(body)
     prompt = request.get("prompt") if isinstance(request, dict) else None
-    return Prompt(texts=(prompt,) if isinstance(prompt, str) else ())
+    return Prompt(texts=(prompt,) if isinstance(prompt, str) else (), images=_given(fields_of(_Asked, _ASKED, body)))
 
 
 IMAGES = Endpoint(
@@ -112,3 +121,7 @@ IMAGES = Endpoint(
     terminal_events=("image_generation.completed",),
     default_alias="dall-e-2",
 )
+IMAGE_EDITS = replace(
+    IMAGES, path="/v1/images/edits", terminal_events=("image_edit.completed",), default_alias="gpt-image-1.5", form="either"
+)
+IMAGE_VARIATIONS = replace(IMAGES, path="/v1/images/variations", form="only")

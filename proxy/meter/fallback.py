@@ -20,7 +20,7 @@ def guess_input_tokens(ask: Ask) -> int:
 
 def count_prompt(ask: Ask) -> tuple[int, int]:
     """Tokens and pictures of the request; runs the tokenizer, so call it in a thread."""
-    prompt = ask.endpoint.prompt(ask.body)
+    prompt = ask.endpoint.prompt(ask.asked)
     return _tokens(prompt.texts, ask.alias) + prompt.overhead_tokens, prompt.images
 
 

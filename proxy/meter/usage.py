@@ -26,6 +26,8 @@ class _WireUsage(msgspec.Struct):
     completion_tokens_details: _Details | None = None
     input_tokens_details: _Details | None = None
     output_tokens_details: _Details | None = None
+    input_token_details: _Details | None = None
+    output_token_details: _Details | None = None
 
 
 _DECODER = msgspec.json.Decoder(_WireUsage)
@@ -71,8 +73,8 @@ def _without_odd_details(raw: bytes) -> _WireUsage | None:
 
 
 def _usage(wire: _WireUsage, input_tokens: int, completion: int) -> Usage:
-    inputs = wire.prompt_tokens_details or wire.input_tokens_details or _NO_DETAILS
-    outputs = wire.completion_tokens_details or wire.output_tokens_details or _NO_DETAILS
+    inputs = wire.prompt_tokens_details or wire.input_tokens_details or wire.input_token_details or _NO_DETAILS
+    outputs = wire.completion_tokens_details or wire.output_tokens_details or wire.output_token_details or _NO_DETAILS
     output_tokens = max(completion, (_count(wire.total_tokens) or 0) - input_tokens)
     cached = inputs.cached_tokens if inputs.cached_tokens is not None else wire.prompt_cache_hit_tokens
     image = min(_count(inputs.image_tokens) or 0, input_tokens)

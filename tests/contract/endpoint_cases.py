@@ -1,7 +1,9 @@
 """One exchange with each metered endpoint as its provider writes it, and the usage that stands in it. It must never use our own reader."""
 
 import base64
+import io
 import json
+import wave
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +16,8 @@ class Case:
     """A request, the answer to it, and what the ledger must hold of it by column.
 
     text: of another kind than JSON, the answer's content type. events: the same answer as a stream, for `stream_ask`; streamed: what the
-    ledger holds then, where it differs. tagged: the answer carries usage, where a footprint can stand.
+    ledger holds then, where it differs. tagged: the answer carries usage, where a footprint can stand. files: what is uploaded, by field,
+    after the fields; the request is a form then.
     """
 
     path: str
@@ -27,6 +30,46 @@ class Case:
     stream_ask: dict[str, Any] = field(default_factory=dict)
     events: tuple[bytes, ...] = ()
     streamed: dict[str, Any] = field(default_factory=dict)
+    files: tuple[tuple[str, bytes], ...] = ()
+
+    def sent(self, **more: Any) -> bytes:
+        """The request's body, with more in it."""
+        asked = {**self.ask, **more}
+        return form(asked, self.files) if self.files else json.dumps(asked).encode()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What says how to read it."""
+        return {"content-type": f'multipart/form-data; boundary="{BOUNDARY}"' if self.files else "application/json"}
+
+
+BOUNDARY = "frontier-7f3a"
+
+
+def form(fields: dict[str, Any], files: tuple[tuple[str, bytes], ...] = (), *, files_first: bool = False) -> bytes:
+    """A form as a client writes it; truth values as in JSON."""
+    texts = [
+        f'Content-Disposition: form-data; name="{name}"\r\n\r\n{json.dumps(value) if isinstance(value, bool) else value}'.encode()
+        for name, value in fields.items()
+    ]
+    uploads = [
+        f'Content-Disposition: form-data; name="{name}"; filename="\u00e9t\u00e9.bin"\r\nContent-Type: image/png\r\n\r\n'.encode() + content
+        for name, content in files
+    ]
+    parts = [*uploads, *texts] if files_first else [*texts, *uploads]
+    return b"".join(b"--%b\r\n%b\r\n" % (BOUNDARY.encode(), part) for part in parts) + b"--%b--\r\n" % BOUNDARY.encode()
+
+
+def wav_of(seconds: float) -> bytes:
+    """Noise of that length that holds what looks like borders and keys."""
+    frames = (bytes(range(256)) + b'\r\n\r\n--frontier-7f3\r\n"model"') * 400
+    written = io.BytesIO()
+    with wave.open(written, "wb") as opened:
+        opened.setnchannels(1)
+        opened.setsampwidth(2)
+        opened.setframerate(8000)
+        opened.writeframes(frames[: int(seconds * 16000)])
+    return written.getvalue()
 
 
 def event(document: dict[str, Any], *, named: bool = True) -> bytes:
@@ -252,5 +295,66 @@ SPEECH = Case(
     ),
     streamed={"input_tokens": 14, "output_tokens": 101, "audio_output_tokens": 101, "usage_source": "provider"},
 )
-CASES = {case.path: case for case in (CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES, IMAGES, SPEECH)}
+PNG_BYTES = base64.b64decode(PNG)
+IMAGE_EDITS = Case(
+    path="/v1/images/edits",
+    operation="images",
+    ask={"model": "gpt-image-1", "prompt": "The jumper in red", "n": 2, "size": "auto", "quality": "low"},
+    files=(("image[]", PNG_BYTES), ("image[]", PNG_BYTES + b"\r\n--frontier-7f3\r\n"), ("mask", PNG_BYTES)),
+    answer=IMAGES.answer,
+    recorded={**IMAGES.recorded, "input_images": 3},
+    stream_ask={"stream": True, "partial_images": 1, "n": 1},
+    events=tuple(part.replace(b"image_generation.", b"image_edit.") for part in IMAGES.events),
+    streamed=IMAGES.streamed,
+)
+IMAGE_VARIATIONS = Case(
+    path="/v1/images/variations",
+    operation="images",
+    ask={"n": 2, "size": "512x512"},
+    files=(("image", PNG_BYTES),),
+    answer=compact({"created": 1, "data": [{"url": "https://example.com/1.png"}, {"url": "https://example.com/2.png"}]}),
+    recorded={
+        "model": "dall-e-2",
+        "media_images": 2,
+        "media_width": 512,
+        "media_height": 512,
+        "input_images": 1,
+        "usage_source": "counted",
+    },
+    tagged=False,
+)
+HEARD_USAGE = {
+    "type": "tokens",
+    "input_tokens": 64,
+    "input_token_details": {"audio_tokens": 60, "text_tokens": 4},
+    "output_tokens": 9,
+    "total_tokens": 73,
+}
+HEARD = {"input_tokens": 64, "audio_input_tokens": 60, "output_tokens": 9, "usage_source": "provider"}
+TRANSCRIPTIONS = Case(
+    path="/v1/audio/transcriptions",
+    operation="transcription",
+    ask={"model": "gpt-4o-transcribe", "response_format": "json", "prompt": "Merino, jumper."},
+    files=(("file", wav_of(6.0)),),
+    answer=compact({"text": "Un pull en m\u00e9rinos.", "usage": HEARD_USAGE}),
+    recorded={**HEARD, "media_audio_input_seconds": 6.0},
+    stream_ask={"stream": True},
+    events=(
+        event({"type": "transcript.text.delta", "delta": "Un pull", "logprobs": []}, named=False),
+        event({"type": "transcript.text.delta", "delta": " en m\u00e9rinos."}, named=False),
+        event({"type": "transcript.text.done", "text": "Un pull en m\u00e9rinos.", "usage": HEARD_USAGE}, named=False),
+        b"data: [DONE]\n\n",
+    ),
+)
+TRANSLATIONS = Case(
+    path="/v1/audio/translations",
+    operation="translation",
+    ask={"model": "whisper-1", "response_format": "verbose_json"},
+    files=(("file", MP3),),
+    answer=compact({"task": "translate", "language": "english", "duration": 8.47, "text": "A merino jumper.", "segments": []}),
+    recorded={"input_tokens": 0, "output_tokens": 5, "media_audio_input_seconds": 8.47, "usage_source": "counted"},
+    tagged=False,
+)
+FORMS = (IMAGE_EDITS, IMAGE_VARIATIONS, TRANSCRIPTIONS, TRANSLATIONS)
+CASES = {case.path: case for case in (CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES, IMAGES, SPEECH, *FORMS)}
 STREAMING = {path: case for path, case in CASES.items() if case.events}
