@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from estimators.physics_lines import J_PER_WH
 from estimators.usage import MeterBoundary, Metered
 
 ENERGY_MARK, IMPACT_MARK = b"energy", b'"impact"'
@@ -21,7 +22,6 @@ MOST_J = 3.6e8
 
 INVALID = "meter-invalid"
 CAPPED = "meter-capped"
-J_PER_WH = 3600
 
 UNITS_J: Mapping[str, float] = {"mJ": 1e-3, "Wms": 1e-3, "J": 1.0, "Ws": 1.0, "mWh": 3.6, "Wh": 3600.0, "kWh": 3.6e6}
 """Joules per unit; GreenPT's Wms is a watt for a millisecond."""

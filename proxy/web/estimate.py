@@ -13,7 +13,6 @@ from proxy.errors import BadRequest
 from proxy.web.estimate_request import EstimateRequest
 from proxy.web.record import shown
 from proxy.web.rooms import Deployed, Machines, WebRooms
-from proxy.web.vendors import usual_provider
 
 COUNTS = ("input_tokens", "cached_input_tokens", "output_tokens")
 
@@ -119,7 +118,8 @@ def _machines(asked: EstimateRequest, match: ModelMatch, deployed: Deployed | No
     if deployed is not None and asked.provider is None and asked.region is None:
         place, hardware, prior = deployed.place, deployed.hardware, deployed.operating_prior or usual_prior
     else:
-        provider = asked.provider or (deployed.place.provider if deployed else usual_provider(match.card, rooms.tables.places))
+        usual = deployed.place.provider if deployed else rooms.tables.places.provider_of_vendor(match.card.vendor)
+        provider = asked.provider or usual
         place, hardware, prior = rooms.tables.places.resolve(provider, region=asked.region), UNKNOWN_HARDWARE, usual_prior
     if asked.hardware is not None:
         hardware = asked.hardware.facts()

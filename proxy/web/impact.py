@@ -22,7 +22,6 @@ from proxy.web.record import shown
 from proxy.web.refusal import first_fault, refusal
 from proxy.web.reply import figure
 from proxy.web.rooms import Deployed, Machines, WebRooms
-from proxy.web.vendors import usual_provider
 
 MOST_ROWS = 1000
 METRICS = ("usage_energy_wh", "usage_emissions_gco2e", "usage_water_ml", "embodied_emissions_gco2e", "embodied_water_ml")
@@ -139,7 +138,7 @@ class _Scale:
                 place = places.resolve(provider, region=row.cloud_region)
                 if "region-unknown" not in place.warnings:
                     return place
-        provider = named[0] if named else usual_provider(match.card, places)
+        provider = named[0] if named else places.provider_of_vendor(match.card.vendor)
         return places.resolve(provider, region=row.cloud_region, zone=row.country)
 
     def _prepare(self, match: ModelMatch, machines: Machines, operation: str) -> Prepared:

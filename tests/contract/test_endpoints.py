@@ -3,7 +3,6 @@
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -11,33 +10,14 @@ import pytest
 
 from proxy.endpoints import ENDPOINTS
 from tests.contract.endpoint_cases import CASES, STREAMING, Case
-from tests.contract.proxy_harness import Proxy, proxy, until, without_footprint
-from tests.contract.scripted_upstream import RESET, UNTIL_LEFT, ScriptedUpstream, scripted_upstream, streamed, whole
+from tests.contract.proxy_harness import Proxy, until, without_footprint
+from tests.contract.scripted_upstream import RESET, UNTIL_LEFT, ScriptedUpstream, streamed, whole
 
-OFF = {"headers": False, "body": False}
 FIGURES = ("gco2e", "gco2e-low", "gco2e-high", "energy-wh", "basis", "quality", "method", "model", "region", "zone", "policy", "call-id")
 whole_cases = pytest.mark.parametrize("case", [CASES[row.path] for row in ENDPOINTS], ids=[row.path[4:] for row in ENDPOINTS])
 stream_cases = pytest.mark.parametrize("case", STREAMING.values(), ids=[case.path[4:] for case in STREAMING.values()])
 json_cases = pytest.mark.parametrize("case", [case for case in CASES.values() if not case.files], ids=lambda case: case.operation)
 BINARY = [case for case in CASES.values() if case.kind != "application/json"]
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[ScriptedUpstream]:
-    with scripted_upstream() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def plain(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    with proxy(tmp_path_factory.mktemp("plain"), upstream.url, tagging=OFF) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def tagging(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    with proxy(tmp_path_factory.mktemp("tagging"), upstream.url) as made:
-        yield made
 
 
 def rows_of(made: Proxy) -> list[dict[str, Any]]:

@@ -2,14 +2,12 @@
 
 import gzip
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from tests.contract.proxy_harness import KEY, Answer, Proxy, ask, proxy, without_footprint
-from tests.contract.scripted_upstream import ScriptedUpstream, head, scripted_upstream, streamed, whole
+from tests.contract.proxy_harness import KEY, Answer, Proxy, ask, without_footprint
+from tests.contract.scripted_upstream import ScriptedUpstream, head, streamed, whole
 
-OFF = {"headers": False, "body": False}
 USAGE = b'"usage": {"prompt_tokens": 12, "completion_tokens": 30, "total_tokens": 42, "prompt_tokens_details": {"cached_tokens": 4}}'
 REPLY = (
     b'{\n  "id": "chatcmpl-1",\r\n "object":"chat.completion" , "created": 12345678901234567890123,\t"model": "gpt-4o-mini-2024-07-18",'
@@ -31,24 +29,6 @@ HEADERS = [
     (b"x-odd", b"caf\xe9 \xc3\xa9"),
     (b"alt-svc", b'h3=":443"'),
 ]
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[ScriptedUpstream]:
-    with scripted_upstream() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def plain(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    with proxy(tmp_path_factory.mktemp("plain"), upstream.url, tagging=OFF) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def tagging(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    with proxy(tmp_path_factory.mktemp("tagging"), upstream.url) as made:
-        yield made
 
 
 def lowered(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -12,9 +12,8 @@ import openai
 import pytest
 
 from tests.contract.proxy_harness import KEY, Answer, Proxy, ask, proxy, until, without_footprint
-from tests.contract.scripted_upstream import RESET, UNTIL_LEFT, ScriptedUpstream, framed, scripted_upstream, streamed, whole
+from tests.contract.scripted_upstream import RESET, UNTIL_LEFT, ScriptedUpstream, framed, streamed, whole
 
-OFF = {"headers": False, "body": False}
 ASKED = ask(stream=True, stream_options={"include_usage": True})
 UNASKED = ask(stream=True)
 USAGE = {"prompt_tokens": 11, "completion_tokens": 4, "total_tokens": 15, "completion_tokens_details": {"reasoning_tokens": 1}}
@@ -70,24 +69,6 @@ STREAMS: dict[str, list[bytes]] = {
     "surrogate": [event(b'{"model":"m","choices":[{"delta":{"content":"\\ud83d"}}]}'), FINAL, DONE],
     "nothing": [],
 }
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[ScriptedUpstream]:
-    with scripted_upstream() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def plain(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    with proxy(tmp_path_factory.mktemp("plain"), upstream.url, tagging=OFF) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def tagging(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    with proxy(tmp_path_factory.mktemp("tagging"), upstream.url) as made:
-        yield made
 
 
 def data_of(body: bytes) -> list[bytes]:
