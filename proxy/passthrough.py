@@ -128,15 +128,24 @@ class Transit:
         self.status = reply.status
         await self.send({"type": "http.response.start", "status": reply.status, "headers": _with_length(reply)})
         self.begun = True
+        last, length = b"", self._held_length(reply)
         async for chunk in reply.chunks():
             self.response_bytes += len(chunk)
+            if self.response_bytes == length:
+                last = chunk
+                continue
             await self.send({"type": "http.response.body", "body": chunk, "more_body": True})
         reply.close()
         self.outcome = "ok" if reply.status < 400 else "client_error" if reply.status < 500 else "upstream_error"
         durable = self.keep(request_bytes=upload.size)
         if durable is not None:
             await durable
-        await self.send({"type": "http.response.body", "body": b""})
+        await self.send({"type": "http.response.body", "body": last})
+
+    def _held_length(self, reply: UpstreamReply) -> int:
+        """The length at which the answer is whole to its client, so that its last chunk waits until the call is recorded; -1: none is."""
+        length = value_of(reply.headers, b"content-length") if self.kind == UNMETERED else None
+        return int(length) if length and length.isdigit() else -1
 
     async def break_off(self, error: GrammageError | ClientGone) -> None:
         """The provider, the client or a rule ended it: said in the envelope while nothing has been sent, else by an unclean end."""
