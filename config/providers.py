@@ -1,9 +1,16 @@
-"""Which providers speak the OpenAI dialect, and at which public base URL. It must never hold a key or a price."""
+"""Which dialects each provider speaks, at which public addresses and under which key header. It must never hold a key or a price."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Dialect = Literal["openai", "anthropic", "gemini"]
+"""How a call is written: OpenAI's API, Anthropic's Messages, Gemini's generateContent."""
+
+Door = Literal["wire", "litellm", "simulated"]
+"""wire: the provider speaks the caller's dialect, bytes go through. litellm: the call is translated. simulated: the built-in provider."""
 
 PUBLIC_BASES: Mapping[str, str] = {
-    "anthropic": "https://api.anthropic.com/v1",
     "cerebras": "https://api.cerebras.ai/v1",
     "deepinfra": "https://api.deepinfra.com/v1/openai",
     "deepseek": "https://api.deepseek.com/v1",
@@ -23,12 +30,49 @@ PUBLIC_BASES: Mapping[str, str] = {
     "together": "https://api.together.xyz/v1",
     "xai": "https://api.x.ai/v1",
 }
-"""Base URL by provider id; the ids are those of the place tables."""
+"""Base URL of the OpenAI dialect, up to and including /v1, by provider id; the ids are those of the place tables."""
+
+FOREIGN_BASES: Mapping[tuple[str, Dialect], str] = {
+    ("anthropic", "anthropic"): "https://api.anthropic.com/v1",
+    ("google-gemini", "gemini"): "https://generativelanguage.googleapis.com/v1beta",
+}
+"""Base URL of another dialect, up to and including the version, where a provider speaks it."""
+
+TRANSLATED = frozenset(("anthropic", "aws-bedrock", "gcp-vertex", "cohere"))
+"""Providers that do not speak OpenAI's dialect well enough to pass its bytes: they are reached through LiteLLM."""
 
 SIMULATED = "simulated"
 """The built-in provider: it has no URL."""
 
 
-def public_base(provider: str) -> str | None:
-    """Base URL up to and including /v1 where the provider publishes one, else None: then a deployment names its api_base."""
-    return PUBLIC_BASES.get(provider)
+@dataclass(frozen=True, slots=True)
+class KeyHeader:
+    """Where a key stands in a request: the header's name, and what comes before the key."""
+
+    name: bytes
+    before: bytes = b""
+
+
+BEARER = KeyHeader(b"authorization", b"Bearer ")
+KEY_HEADERS: Mapping[tuple[str, Dialect], KeyHeader] = {
+    ("anthropic", "anthropic"): KeyHeader(b"x-api-key"),
+    ("google-gemini", "gemini"): KeyHeader(b"x-goog-api-key"),
+    ("azure", "openai"): KeyHeader(b"api-key"),
+}
+
+
+def public_base(provider: str, dialect: Dialect = "openai") -> str | None:
+    """Base URL of `dialect`, version included, where the provider publishes one; else None: then a deployment names its api_base."""
+    return PUBLIC_BASES.get(provider) if dialect == "openai" else FOREIGN_BASES.get((provider, dialect))
+
+
+def key_header(provider: str, dialect: Dialect) -> KeyHeader:
+    """Where the provider looks for its key in a call of `dialect`."""
+    return KEY_HEADERS.get((provider, dialect), BEARER)
+
+
+def spoken_by(provider: str) -> frozenset[Dialect]:
+    """Dialects whose bytes the provider takes as they are, unless its deployment says otherwise."""
+    foreign: set[Dialect] = {dialect for name, dialect in FOREIGN_BASES if name == provider}
+    own: set[Dialect] = set() if provider in TRANSLATED else {"openai"}
+    return frozenset(foreign | own)

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from config.providers import Dialect
+
 TAG_NAMES = ("brand", "campaign", "tool", "asset", "stage", "audience", "market", "purpose")
 
 
@@ -101,6 +103,22 @@ class Deployment(Section):
     provider: str = Field(min_length=1, description="Provider id, such as openai, azure, mistral, simulated.")
     model: str | None = Field(default=None, description="Name at the provider; null keeps the caller's.")
     api_base: str | None = Field(default=None, description="Base URL up to and including /v1.")
+    api_version: str | None = Field(
+        default=None, description="Azure's dated `api-version`; null: its /openai/v1 addresses, which need none."
+    )
+    dialects: list[Dialect] | None = Field(
+        default=None, min_length=1, description="Dialects whose bytes it takes as they are; null: as the provider is known to."
+    )
+    door: Literal["wire", "litellm"] | None = Field(
+        default=None, description="wire: bytes go through; litellm: calls are translated; null: wire where the provider speaks the dialect."
+    )
+    params: dict[str, str | int | float | bool] = Field(
+        default={},
+        repr=False,
+        description="What LiteLLM needs to reach it, such as aws_region_name or vertex_project; values may be secrets.",
+    )
+    weight: float = Field(default=1, ge=0, description="Share of the alias's calls among deployments of the same order; 0: fallback only.")
+    order: int = Field(default=0, ge=0, description="Deployments of the lowest order come first; the others are fallbacks.")
     region: str | None = Field(default=None, description="Cloud region that serves it, such as swedencentral.")
     zone: str | None = Field(default=None, description="Grid zone, when the region is unknown to the tables.")
     api_key: str | None = Field(default=None, repr=False, description="Provider key; null forwards the caller's own.")
@@ -112,9 +130,29 @@ class Deployment(Section):
     )
 
 
+class Retry(Section):
+    """When a call is sent again, to the same deployment or the next; never after the first byte of an answer has left."""
+
+    attempts: int = Field(default=2, ge=1, le=10, description="Most attempts per call, the first included.")
+    on: list[Literal["connection", "timeout", "429", "5xx"]] = Field(
+        default=["connection"],
+        description="What is tried again: connection errors, silence before the first byte, 429, 5xx.",
+    )
+    longest_wait_s: float = Field(
+        default=5, ge=0, le=120, description="Longest `retry-after` that is waited for; above it the answer goes out."
+    )
+
+
+class Timeouts(Section):
+    connect_s: float = Field(default=10, gt=0, description="Seconds to reach the deployment.")
+    silence_s: float = Field(default=600, gt=0, description="Seconds the deployment may say nothing, before the first byte or between two.")
+
+
 class Alias(Section):
     quality: float | None = Field(default=None, ge=0, le=1, description="The owner's own score for the use, 0..1.")
-    deployments: list[Deployment] = Field(min_length=1, description="Where the alias may be served; the first one is used.")
+    deployments: list[Deployment] = Field(min_length=1, description="Where the alias may be served, by order and weight.")
+    retry: Retry = Field(default=Retry(), description="When a call is sent again.")
+    timeouts: Timeouts = Field(default=Timeouts(), description="How long its deployments may take.")
 
 
 class Tagging(Section):

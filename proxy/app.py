@@ -10,6 +10,7 @@ from typing import Any
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from config.providers import Door
 from config.settings import Settings
 from config.tables import Tables
 from proxy.admit import is_too_large_to_read
@@ -86,7 +87,7 @@ class App:
         self._metrics.watch_ledger(self._writer)
         self._metrics.watch_shadows(self._shadows)
         self._metrics.watch_log(self._log_writer)
-        self._doors: dict[str, Upstream] = {"wire": WireUpstream(self._session), "simulated": SimulatedUpstream(clock=self._clock)}
+        self._doors: dict[Door, Upstream] = {"wire": WireUpstream(self._session), "simulated": SimulatedUpstream(clock=self._clock)}
         self._enter(self._settings)
 
     async def stop(self) -> None:

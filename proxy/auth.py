@@ -15,10 +15,11 @@ _BEARER = b"bearer "
 
 def presented_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     """The key in `authorization: Bearer`, `x-api-key` or `api-key`, or None."""
-    return _key_of(dict(headers))
+    return key_of(dict(headers))
 
 
-def _key_of(known: Mapping[bytes, bytes]) -> bytes | None:
+def key_of(known: Mapping[bytes, bytes]) -> bytes | None:
+    """As `presented_key`, for headers by name."""
     value = known.get(b"authorization")
     if value is not None:
         return value[7:].strip() if value[:7].lower() == _BEARER else value.strip()
@@ -41,7 +42,7 @@ class Doorkeeper:
 
     def identify_known(self, known: Mapping[bytes, bytes]) -> Caller:
         """As `identify`, for headers by name."""
-        key = _key_of(known)
+        key = key_of(known)
         if key is None:
             if self._mode == "keys":
                 raise Unauthorized("no API key was sent; send `Authorization: Bearer <key>` with a key of this proxy.")

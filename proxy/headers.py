@@ -1,5 +1,6 @@
 """Which headers cross the proxy, each way. It must never let a header of ours reach a provider, nor a hop-by-hop one anywhere."""
 
+from config.providers import BEARER, KeyHeader
 from proxy.upstream.base import Headers
 
 HOP_MARK = b"1.1 grammage"
@@ -7,7 +8,7 @@ _OURS = b"x-grammage-"
 _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding upgrade".split()
 )
-_KEYS = frozenset((b"authorization", b"x-api-key", b"api-key"))
+_KEYS = frozenset((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"))
 _NOT_FORWARDED = _HOP_BY_HOP | frozenset(
     b"host content-length accept-encoding cookie expect via baggage forwarded x-real-ip"
     b" x-forwarded-for x-forwarded-host x-forwarded-proto x-forwarded-port".split()
@@ -18,16 +19,22 @@ _NOT_RETURNED = _HOP_BY_HOP | {b"content-length"}
 
 
 def outgoing(
-    headers: Headers, known: dict[bytes, bytes], *, api_key: str | None, own_key_goes: bool, encoding: bytes = b"identity"
+    headers: Headers,
+    known: dict[bytes, bytes],
+    *,
+    api_key: str | None,
+    own_key_goes: bool,
+    encoding: bytes = b"identity",
+    key_header: KeyHeader = BEARER,
 ) -> Headers:
     """Request headers for the provider: the caller's, less what is not its business, with the deployment's key when it has one.
 
-    known: the same headers by name.
+    known: the same headers by name. key_header: where the provider looks for its key.
     """
     dropped = _NOT_FORWARDED if own_key_goes and api_key is None else _NOT_FORWARDED_NOR_KEYS
     kept = [pair for pair in headers if pair[0] not in dropped and not pair[0].startswith(_OURS)]
     if api_key is not None:
-        kept.append((b"authorization", b"Bearer " + api_key.encode()))
+        kept.append((key_header.name, key_header.before + api_key.encode()))
     kept = _without_named_hops(kept, known)
     if b"baggage" in known and (rest := _foreign_baggage([value for name, value in headers if name == b"baggage"])):
         kept.append((b"baggage", rest))

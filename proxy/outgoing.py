@@ -2,7 +2,9 @@
 
 import msgspec
 
+from config.providers import key_header
 from proxy.attribute import without_tag_metadata
+from proxy.auth import key_of
 from proxy.endpoints.base import Ask, decoded
 from proxy.endpoints.form import with_model
 from proxy.headers import outgoing
@@ -31,17 +33,25 @@ def request_for(rooms: Rooms, passage: Passage, *, query: bytes) -> UpstreamRequ
         body = _with_model(ask, body, candidate.model)
     if passage.forced_usage:
         body = _with_forced_usage(ask, body)
+    own_key_goes = passage.caller.forwards_own_key and not candidate.is_simulated
+    dialect = ask.endpoint.dialect
+    base = candidate.bases.get(dialect)
+    own_key = key_of(passage.known) if base is None and own_key_goes else None
     return UpstreamRequest(
         method="POST",
-        url=upstream_url(candidate.base_url, ask.endpoint.path, query),
+        url=upstream_url(base or candidate.base_url, ask.endpoint.path, query),
         path=ask.endpoint.path,
         headers=outgoing(
             passage.headers,
             passage.known,
             api_key=candidate.api_key,
-            own_key_goes=passage.caller.forwards_own_key and not candidate.is_simulated,
+            own_key_goes=own_key_goes,
+            key_header=key_header(candidate.provider, dialect),
         ),
         body=body,
+        operation=ask.endpoint.operation,
+        deployment=candidate.deployment,
+        api_key=candidate.api_key or (own_key.decode("latin-1") if own_key else None),
     )
 
 

@@ -7,11 +7,13 @@ from typing import Protocol
 
 from starlette.types import Receive
 
+from config.providers import Dialect, Door
 from config.settings import Settings
 from config.tables import Tables
 from proxy.auth import Doorkeeper
 from proxy.call import CallRecord
 from proxy.clock import Clock
+from proxy.errors import NotFound
 from proxy.meters.board import Board
 from proxy.policy.candidates import Candidate, Candidates
 from proxy.shadow import Shadows, ShadowScales
@@ -50,7 +52,7 @@ class CallLogger(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rooms:
-    """Everything the corridor needs. `doors` holds the upstream doors by name: wire, simulated."""
+    """Everything the corridor needs. `doors` holds the upstream doors by name: wire, litellm, simulated."""
 
     settings: Settings
     tables: Tables
@@ -59,7 +61,7 @@ class Rooms:
     candidates: Candidates
     unmatched: Candidate | None
     scales: Scales
-    doors: Mapping[str, Upstream]
+    doors: Mapping[Door, Upstream]
     recorder: Recorder
     observer: Observer
     call_log: CallLogger
@@ -74,6 +76,9 @@ class Rooms:
         """A watch on the client behind `receive`, which is free once `after` is set."""
         return ClientWatch(receive, self.sweeper, after)
 
-    def door_of(self, candidate: Candidate) -> Upstream:
-        """The door that speaks to `candidate`."""
-        return self.doors["simulated" if candidate.is_simulated else "wire"]
+    def door_of(self, candidate: Candidate, dialect: Dialect = "openai") -> Upstream:
+        """The door through which a call of `dialect` reaches `candidate`. Raises NotFound (unknown_path) where there is none."""
+        door = self.doors.get(candidate.door_of(dialect))
+        if door is None:
+            raise NotFound(f"provider {candidate.provider!r} does not take calls of the {dialect} dialect here.", code="unknown_path")
+        return door

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from config.providers import Dialect
 from estimators.usage import Usage
 from proxy.endpoints.form import MULTIPART, Form, asked_in, is_form, read_form
 from proxy.errors import BadRequest, UnsupportedMediaType
@@ -65,6 +66,7 @@ class Endpoint:
     forces_usage: a stream tells its usage only when asked to. binary: a whole answer is passed on as it comes, unread.
     unfinished: whether a whole answer says that the work goes on behind it. default_alias: stands for the model that is not named.
     form: whether the request is JSON, a multipart form, or either. plain: a whole answer may be text, which reply_text reads too.
+    dialect: whose API it belongs to.
     """
 
     path: str
@@ -83,6 +85,7 @@ class Endpoint:
     default_alias: str | None = None
     form: Literal["never", "either", "only"] = "never"
     plain: bool = False
+    dialect: Dialect = "openai"
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Deployments that can be sent to, worked out once from the configuration. It must never hold a caller's key."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -7,7 +8,7 @@ from config.catalogue import Catalogue
 from config.model_name import place_in_name
 from config.place import Place
 from config.places import Places
-from config.providers import SIMULATED, public_base
+from config.providers import SIMULATED, Dialect, Door, public_base, spoken_by
 from config.settings import Deployment, Meter, Settings
 from estimators.hardware import UNKNOWN_HARDWARE, Hardware
 
@@ -22,18 +23,22 @@ ANY = "*"
 class Candidate:
     """A deployment ready to be sent to.
 
-    model: its name at the provider, None keeps the caller's. base_url: up to and including /v1, empty for the simulated provider.
+    deployment: the configuration's own words. model: its name at the provider, None keeps the caller's.
+    base_url: of the OpenAI dialect, up to and including /v1; empty for the simulated provider.
+    bases: those of all dialects whose bytes it takes as they are.
     weigh_as: the catalogue name to weigh it by, None for the served model's own. api_key None: the caller's own key goes along.
     operating_prior: how busy its machines are assumed to be, None as for all.
     """
 
     pattern: str
+    deployment: Deployment
     provider: str
     model: str | None
     base_url: str
     api_key: str | None
     weigh_as: str | None
     place: Place
+    bases: Mapping[Dialect, str]
     meter: Meter | None = None
     hardware: Hardware = UNKNOWN_HARDWARE
     operating_prior: str | None = None
@@ -42,6 +47,12 @@ class Candidate:
     def is_simulated(self) -> bool:
         """True for the built-in provider."""
         return self.provider == SIMULATED
+
+    def door_of(self, dialect: Dialect) -> Door:
+        """The door through which a call of `dialect` reaches it."""
+        if self.is_simulated:
+            return "simulated"
+        return "wire" if dialect in self.bases else "litellm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +127,15 @@ def _provider_of_unknown(host: str) -> str:
     return LOCAL_PROVIDER if host in ("localhost", "127.0.0.1", "::1") else UNKNOWN_PROVIDER
 
 
+def _bases(deployment: Deployment) -> dict[Dialect, str]:
+    """Base URL by dialect that the deployment takes as it is; none where every call is translated."""
+    if deployment.door == "litellm" or deployment.provider == SIMULATED:
+        return {}
+    spoken = deployment.dialects or spoken_by(deployment.provider)
+    found = {dialect: deployment.api_base or public_base(deployment.provider, dialect) or "" for dialect in spoken}
+    return {dialect: base.rstrip("/") for dialect, base in found.items() if base}
+
+
 def _candidate(pattern: str, deployment: Deployment, places: Places) -> Candidate:
     base = (deployment.api_base or public_base(deployment.provider) or "").rstrip("/")
     host = urlsplit(base).hostname
@@ -123,12 +143,14 @@ def _candidate(pattern: str, deployment: Deployment, places: Places) -> Candidat
     place = places.resolve(deployment.provider, region=region, zone=deployment.zone, api_host=host)
     return Candidate(
         pattern=pattern,
+        deployment=deployment,
         provider=deployment.provider,
         model=deployment.model,
         base_url="" if deployment.provider == SIMULATED else base,
         api_key=deployment.api_key,
         weigh_as=deployment.catalogue_model,
         place=place,
+        bases=_bases(deployment),
         meter=deployment.meter,
         hardware=stated_hardware(deployment),
         operating_prior=deployment.operating_prior,

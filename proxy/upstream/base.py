@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from config.settings import Deployment
+
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -12,6 +14,7 @@ class UpstreamRequest:
     """What leaves: `url` is the whole address (path and query included); `path` starts with /v1 and is what the caller asked for.
 
     headers are lower-case names without hop-by-hop ones. body: None, the whole bytes, or an iterator of bytes.
+    operation, deployment, api_key: for doors that translate: what is asked (an endpoint's operation), of whom, with which key.
     """
 
     method: str
@@ -19,6 +22,9 @@ class UpstreamRequest:
     path: str
     headers: Headers
     body: bytes | AsyncIterator[bytes] | None
+    operation: str = ""
+    deployment: Deployment | None = None
+    api_key: str | None = None
 
 
 class UpstreamReply(Protocol):

@@ -92,7 +92,7 @@ def test_the_sdk_raises_its_authentication_error(keyed: Proxy) -> None:
 def test_a_key_of_ours_opens_and_never_leaves(keyed: Proxy, azure: ScriptedUpstream, name: str) -> None:
     value = f"Bearer {CALLER}" if name == "authorization" else CALLER
     assert keyed.send("POST", "/v1/chat/completions", b'{"model":"small"}', {name: value}).status == 200
-    assert azure.last.value("authorization") == f"Bearer {PROVIDER_KEY}".encode()
+    assert (azure.last.value("api-key"), azure.last.value("authorization")) == (PROVIDER_KEY.encode(), None)
     assert all(CALLER.encode() not in header for _, header in azure.last.headers)
     assert keyed.calls()[-1]["caller_id"] == "team"
 
