@@ -4,6 +4,9 @@ SHELL := /bin/sh
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.grammage-stamp
+CLIENTS := $(VENV)/clients
+CLIENTS_STAMP := $(CLIENTS)/.stamp
+CLIENTS_FROM := $(wildcard tests/clients/requirements-*.txt tests/clients/node/*.json) tests/clients/install.py
 CANDIDATES := python3 python3.13 python3.12 python3.11
 OLD_ENOUGH := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 CODE := config estimators proxy tests
@@ -13,7 +16,7 @@ CODE := config estimators proxy tests
 help:
 	@echo "make run      set up, start the proxy, send it a small campaign, keep serving"
 	@echo "make demo     the same campaign, then exit"
-	@echo "make setup    make $(VENV) and install what requirements.lock names"
+	@echo "make setup    make $(VENV), install what requirements.lock names, and real clients for the tests"
 	@echo "make test     the tests (about 5 minutes at most)"
 	@echo "make check    lint, types, import contracts"
 	@echo "make bench    measure the proxy's weight against nginx"
@@ -21,7 +24,7 @@ help:
 	@echo "make fmt      format the code"
 	@echo "make golden   rewrite the golden files; read the diff"
 
-setup: $(STAMP)
+setup: $(STAMP) $(CLIENTS_STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
 	@python=""; for each in $(if $(PYTHON),"$(PYTHON)",$(CANDIDATES)); do \
@@ -41,10 +44,16 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch "$@"
 	@echo "installed; the command is $(BIN)/grammage"
 
-run: setup
+$(CLIENTS_STAMP): $(CLIENTS_FROM) | $(STAMP)
+	@echo "installing real clients for the tests into $(CLIENTS); the first time takes a minute"
+	@mkdir -p "$(CLIENTS)"
+	@"$(BIN)/python" -m tests.clients.install "$(CLIENTS)" && touch "$@" || \
+	  echo "going on without them; the next make tries again" >&2
+
+run: $(STAMP)
 	@exec "$(BIN)/grammage" demo --keep-serving $(ARGS)
 
-demo: setup
+demo: $(STAMP)
 	@exec "$(BIN)/grammage" demo $(ARGS)
 
 test: setup

@@ -4,11 +4,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
+from config.check_models import alias_faults
 from config.explain import closest
 from config.listen import is_loopback, parse_listen, points_at, url_fault
 from config.problem import Finding, KeyPath, dotted
-from config.providers import PUBLIC_BASES, SIMULATED, public_base
-from config.settings import Alias, Deployment, Meter, Settings
+from config.providers import OWN_CREDENTIALS, provider_id
+from config.settings import Deployment, Meter, Settings
 from config.tag_rules import NAME_RULE, VALUE_RULE, is_tag_name, is_tag_value
 
 _RESERVED_VALUES = frozenset({"other", "unassigned"})
@@ -40,12 +41,17 @@ def matches(pattern: str, name: str) -> bool:
 
 def _exposed(settings: Settings) -> str | None:
     host, _ = parse_listen(settings.server.listen)
-    holds_keys = any(deployment.api_key for alias in settings.models.values() for deployment in alias.deployments)
-    if is_loopback(host) or not holds_keys or settings.keys or settings.auth == "open":
+    holds_keys = any(
+        deployment.api_key or provider_id(deployment.provider) in OWN_CREDENTIALS
+        for alias in settings.models.values()
+        for deployment in alias.deployments
+    )
+    if is_loopback(host) or not holds_keys or settings.keys or settings.auth in ("keys", "open"):
         return None
     return (
         f"server.listen is {settings.server.listen}, which others can reach, provider keys are configured and no caller keys are: "
-        "anyone could spend them. Add `keys:`, listen on 127.0.0.1, or write `auth: open` if that is meant."
+        "anyone could spend them. Add `keys:`, write `auth: keys` and issue some with `grammage keys create`, listen on 127.0.0.1, "
+        "or write `auth: open` if that is meant."
     )
 
 
@@ -118,13 +124,13 @@ def _keys(settings: Settings) -> Iterator[Finding]:
             yield Finding(path=("keys", index, "key"), message=f"is the same secret as keys[{secrets[key.key]}]; each key needs its own")
         names.setdefault(key.name, index)
         secrets.setdefault(key.key, index)
+        if key.brands is not None and key.role != "viewer":
+            yield Finding(path=("keys", index, "brands"), message="bounds what a viewer sees; bind a caller with `tags: {brand: ...}`")
         yield from _tag_pairs(("keys", index, "tags"), key.tags)
         for place, alias in enumerate(key.models or ()):
             if settings.models and not any(matches(pattern, alias) or pattern == alias for pattern in settings.models):
                 message = f"`{alias}` is no alias of `models:`{closest(alias, settings.models.keys())}"
                 yield Finding(path=("keys", index, "models", place), message=message)
-    if settings.auth == "keys" and not settings.keys:
-        yield Finding(path=("auth",), message="`keys` lets nobody in while `keys:` is empty; add a key, or use passthrough")
 
 
 def _tags(settings: Settings) -> Iterator[Finding]:
@@ -169,21 +175,7 @@ def _aliases(settings: Settings) -> Iterator[Finding]:
         if not name or _CONTROL.search(name) or "*" in name[:-1]:
             message = "an alias has no spaces, and `*` stands alone or at the end, such as `gpt-*`"
             yield Finding(path=("models", name), message=message, at_key=True)
-        yield from _deployment_faults(name, alias)
-
-
-def _deployment_faults(name: str, alias: Alias) -> Iterator[Finding]:
-    for index, deployment in enumerate(alias.deployments):
-        path: KeyPath = ("models", name, "deployments", index)
-        if deployment.api_key == "":
-            yield Finding(path=(*path, "api_key"), message="is empty; leave it out to forward the caller's own key")
-        if deployment.api_base is not None:
-            if fault := url_fault(deployment.api_base):
-                yield Finding(path=(*path, "api_base"), message=fault)
-        elif deployment.provider != SIMULATED and public_base(deployment.provider) is None:
-            known = {*PUBLIC_BASES, SIMULATED}
-            message = f"`{deployment.provider}` has no public address here: add api_base{closest(deployment.provider, known)}"
-            yield Finding(path=(*path, "provider"), message=message)
+        yield from alias_faults(name, alias)
 
 
 def _deployments(settings: Settings) -> Iterator[tuple[KeyPath, Deployment]]:

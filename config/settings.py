@@ -1,15 +1,17 @@
 """Every setting with its type, default and meaning, as the YAML file holds them. It must never read a file or the environment."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from config.providers import Dialect
 
 TAG_NAMES = ("brand", "campaign", "tool", "asset", "stage", "audience", "market", "purpose")
 
 
-MethodName = Literal["metered", "disclosed", "images", "image_tokens", "video", "audio", "embeddings", "moderation", "tokens", "ecologits"]
+MethodName = Literal[
+    "metered", "disclosed", "images", "image_tokens", "video", "audio", "embeddings", "moderation", "training", "tokens", "ecologits"
+]  # fmt: skip
 """Methods that may report; each is a file of estimators/methods, but for `metered`."""
 
 
@@ -44,12 +46,24 @@ class Admin(Section):
     listen: str | None = Field(default=None, description="Separate host:port for /metrics and reports; open to who can reach it.")
 
 
+def _to_its_end(text: object) -> object:
+    """A day means its end."""
+    return f"{text}T23:59:59.999Z" if isinstance(text, str) and len(text) == len("2027-01-31") else text
+
+
+Expiry = Annotated[AwareDatetime, BeforeValidator(_to_its_end)]
+
+
 class Key(Section):
     key: str = Field(min_length=8, repr=False, description="The secret a caller presents; usually ${VAR} or file:/path.")
     name: str = Field(min_length=1, max_length=64, description="What records and reports call this key; unique.")
     role: Literal["caller", "viewer", "admin"] = Field(default="caller", description="viewer: reports only; admin: everything.")
     tags: dict[str, str] = Field(default={}, description="Tags bound to the key; callers cannot override them.")
     models: list[str] | None = Field(default=None, description="Aliases the key may use; null: all.")
+    brands: list[str] | None = Field(default=None, description="Values of the tag `brand` whose figures a viewer sees; null: all.")
+    expires: Expiry | None = Field(default=None, description="Last day, such as 2027-01-31 (UTC), or an instant; null: never.")
+    requests_per_minute: int | None = Field(default=None, ge=1, description="Most calls in a minute; null: no limit.")
+    tokens_per_minute: int | None = Field(default=None, ge=1, description="Most tokens in a minute, in and out; null: no limit.")
 
 
 class Meter(Section):
@@ -117,7 +131,9 @@ class Deployment(Section):
         repr=False,
         description="What LiteLLM needs to reach it, such as aws_region_name or vertex_project; values may be secrets.",
     )
-    weight: float = Field(default=1, ge=0, description="Share of the alias's calls among deployments of the same order; 0: fallback only.")
+    weight: float = Field(
+        default=1.0, ge=0, description="Share of the alias's calls among deployments of the same order; 0: fallback only."
+    )
     order: int = Field(default=0, ge=0, description="Deployments of the lowest order come first; the others are fallbacks.")
     region: str | None = Field(default=None, description="Cloud region that serves it, such as swedencentral.")
     zone: str | None = Field(default=None, description="Grid zone, when the region is unknown to the tables.")
@@ -131,15 +147,37 @@ class Deployment(Section):
 
 
 class Retry(Section):
-    """When a call is sent again, to the same deployment or the next; never after the first byte of an answer has left."""
+    """When a call is sent again, to the next deployment or the same one; never after the first byte of an answer has left.
 
-    attempts: int = Field(default=2, ge=1, le=10, description="Most attempts per call, the first included.")
-    on: list[Literal["connection", "timeout", "429", "5xx"]] = Field(
-        default=["connection"],
-        description="What is tried again: connection errors, silence before the first byte, 429, 5xx.",
+    A caller's own error (400, 401, 403, 404, 409, 422 and the like) is never tried again.
+    """
+
+    attempts: int | None = Field(
+        default=None,
+        ge=1,
+        le=10,
+        description="Most attempts per call, the first included; null: 2, or one per deployment.",
+    )
+    on: list[Literal["connection", "timeout", "429", "5xx"]] | None = Field(
+        default=None,
+        description=(
+            "What is tried again: connection (not reached, or hung up before the answer), timeout (silence before it), 429, 5xx. Null: all "
+            "of these where another deployment can take the call; the same deployment again only when it could not be reached."
+        ),
     )
     longest_wait_s: float = Field(
-        default=5, ge=0, le=120, description="Longest `retry-after` that is waited for; above it the answer goes out."
+        default=5, ge=0, le=120, description="Longest wait, such as `retry-after`, for the same deployment; above it the answer goes out."
+    )
+
+
+class Breaker(Section):
+    """When a deployment that keeps failing is passed over; only where another one can take the call."""
+
+    failures: int = Field(
+        default=5, ge=0, le=1000, description="Connection errors, silences and 5xx in a row after which it is passed over; 0: never."
+    )
+    pause_s: float = Field(
+        default=10, gt=0, le=3600, description="Seconds until one call probes it; up to 8 times as long while that fails."
     )
 
 
@@ -152,6 +190,7 @@ class Alias(Section):
     quality: float | None = Field(default=None, ge=0, le=1, description="The owner's own score for the use, 0..1.")
     deployments: list[Deployment] = Field(min_length=1, description="Where the alias may be served, by order and weight.")
     retry: Retry = Field(default=Retry(), description="When a call is sent again.")
+    breaker: Breaker = Field(default=Breaker(), description="When a failing deployment is passed over.")
     timeouts: Timeouts = Field(default=Timeouts(), description="How long its deployments may take.")
 
 
@@ -210,6 +249,13 @@ class Settings(Section):
     upstream_provider: str | None = Field(default=None, description="Provider id of `upstream`; null: told from its host, else unknown.")
     models: dict[str, Alias] = Field(
         default={}, description="Alias to deployments; `gpt-*` or `*` keep the caller's name. Empty: every model goes to `upstream`."
+    )
+    translate: list[Literal["anthropic", "gemini"]] = Field(
+        default=[],
+        description=(
+            "Dialects in which models may be called whose provider does not speak them: LiteLLM, which translates, is then loaded at "
+            "start. One that is not listed is translated too, after a wait of seconds at the first such call."
+        ),
     )
     tags: dict[str, list[str]] = Field(default={}, description="Declared tag values; they become metric labels.")
     metadata_tags: list[str] = Field(default=[], description="Keys of OpenAI `metadata` that are tags.")

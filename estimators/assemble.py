@@ -7,6 +7,7 @@ from typing import cast
 from config.catalogue import ModelCard
 from config.factors import FactorSet
 from config.places import Place
+from estimators.batch_api import BATCH_API, through_batch_api
 from estimators.energy import Energy
 from estimators.estimate import Tier
 from estimators.hardware import UNKNOWN_HARDWARE, Hardware
@@ -19,13 +20,19 @@ from estimators.profiles import PROFILES
 ASSUMED_HARDWARE: Tier = "D"
 """Tier of an assumed deployment."""
 
+TRAINING = "training"
+"""The operation that any model may undergo; what a card lists is what it does for callers."""
+
 STATED_HARDWARE: Tier = "C"
 """Tier of a deployment whose accelerator and batch the owner states."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What to weigh, where, by which factors and under which assumptions. meters_count: a call's metered energy goes before the model."""
+    """What to weigh, where, by which factors and under which assumptions. meters_count: a call's metered energy goes before the model.
+
+    batched: the work went through the vendor's batch API.
+    """
 
     card: ModelCard
     place: Place
@@ -36,6 +43,7 @@ class Request:
     match_warnings: tuple[str, ...] = ()
     hardware: Hardware = UNKNOWN_HARDWARE
     meters_count: bool = True
+    batched: bool = False
 
 
 def prepared_as_usual(energy: Energy, lines: Lines, labels: Labels, meters: Meters | None) -> Prepared:
@@ -75,7 +83,9 @@ def assemble(
     )
     serving = Serving(place, factors, request.operating_prior, request.hardware)
     meters = MeterScales(serving, labels) if request.meters_count else None
-    return build(energy, within(PROFILES[request.profile], lines or lines_per_gpu_j(serving), factors), labels, meters)
+    return build(
+        through_batch_api(energy, request), within(PROFILES[request.profile], lines or lines_per_gpu_j(serving), factors), labels, meters
+    )
 
 
 def _hardware_tier(hardware: Hardware) -> Tier:
@@ -86,6 +96,8 @@ def _hardware_tier(hardware: Hardware) -> Tier:
 def _warnings(request: Request) -> tuple[str, ...]:
     """Warnings of the name, the place and the operation, each once, in that order."""
     found = [*request.match_warnings, *request.place.warnings]
-    if request.operation not in request.card.operations:
+    if request.operation not in (*request.card.operations, TRAINING):
         found.append("operation-not-of-model")
+    if request.batched:
+        found.append(BATCH_API)
     return tuple(dict.fromkeys(found))

@@ -17,6 +17,7 @@ from estimators.methods.images import ImagesMethod
 from estimators.methods.moderation import ModerationMethod
 from estimators.methods.study import StudyMethod
 from estimators.methods.tokens import TokensMethod
+from estimators.methods.training import TrainingMethod
 from estimators.methods.video import VideoMethod
 from estimators.prepared import Prepared
 from estimators.profiles import DEFAULT_PROFILE, PROFILES
@@ -48,6 +49,7 @@ METHODS: tuple[Method, ...] = (
     ImagesMethod(),
     VideoMethod(),
     AudioMethod(),
+    TrainingMethod(),
     TokensMethod(),
 )
 """In order of precedence: the first that covers a request weighs it."""
@@ -79,11 +81,13 @@ def prepare(
     method: str | None = None,
     hardware: Hardware = UNKNOWN_HARDWARE,
     methods: tuple[str, ...] = (),
+    batched: bool = False,
 ) -> Prepared:
     """What weighs calls to `card` at `place`, on `hardware` as far as that is known; the named method, else the first that covers.
 
     methods: ids in the order in which they may weigh, `metered` among them where a call's own meter is to go before those after it;
     empty: the usual order, meters first. An operation that none covers is weighed by tokens with the warning `operation-not-covered`.
+    batched: the work went through the vendor's batch API.
     Raises ValueError for a method, prior or profile that does not exist.
     """
     _refuse_unknown("operating prior", operating_prior, OPERATING_PRIORS)
@@ -104,6 +108,7 @@ def prepare(
             match_warnings=warnings,
             hardware=machines,
             meters_count=method is None and _meters_go_first(chosen, methods),
+            batched=batched,
         )
     )
 

@@ -1,31 +1,29 @@
 """The first four steps: who calls, what is asked, whose it is, who will serve it. It must never send anything upstream."""
 
+from functools import partial
+
 from starlette.types import Receive, Scope
 
-from proxy.asgi import read_body, refuse_large_headers
+from proxy.asgi import Upload, read_body, refuse_large, refuse_large_headers
 from proxy.attribute import attribute
+from proxy.auth import with_query_key
+from proxy.call import Caller
 from proxy.clock import uuid7
 from proxy.endpoints.base import Ask, Endpoint, parse
 from proxy.endpoints.form import is_form
 from proxy.errors import LedgerDown, LoopDetected, UnsupportedMediaType
-from proxy.headers import is_loop
+from proxy.headers import DRY_RUN, LIMIT, is_loop
+from proxy.large_form import LargeForm
+from proxy.late.whose import held
 from proxy.passage import Passage
 from proxy.policy.decide import decide
 from proxy.rooms import Rooms
+from proxy.route import ADDRESS, Address
+from proxy.upstream.base import Headers
 
 KIB = 1024
 MIB = 1024 * 1024
 MOST_RETRY_DIGITS = 3
-
-
-def is_too_large_to_read(rooms: Rooms, endpoint: Endpoint, scope: Scope) -> bool:
-    """True for a form that says it is longer than what is held in memory: it streams through, unmetered."""
-    if endpoint.form == "never":
-        return False
-    known = dict(scope["headers"])
-    length = known.get(b"content-length", b"")
-    limit_bytes = int(rooms.settings.server.limits.json_body_mb * MIB)
-    return is_form(known.get(b"content-type", b"")) and length.isdigit() and int(length) > limit_bytes
 
 
 async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive) -> Passage:
@@ -42,16 +40,23 @@ async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
         raise LedgerDown(
             "calls cannot be recorded now (database, spool and memory are full) and ledger.on_failure is deny; try again later."
         )
+    address: Address | None = scope.get(ADDRESS)
+    if address is not None:
+        known = with_query_key(known, address.dialect, scope["query_string"])
     caller = rooms.doorkeeper.identify_known(known)
     if b"content-encoding" in known:
         _refuse_encoding(known[b"content-encoding"])
-    body = await read_body(receive, headers, int(limits.json_body_mb * MIB))
-    ask = parse(endpoint, body, known.get(b"content-type", b""))
+    ask, upload = await _read(rooms, endpoint, receive, headers, known, address)
+    if upload is not None and not upload.model_is_known and _needs_the_model(rooms, caller, known):
+        await upload.wait_in_file()
     tags = attribute(caller, headers, ask, rooms.metadata_tags)
     asked_policy = known.get(b"x-grammage-policy", b"").decode("latin-1")
-    decision = decide(ask.alias, caller, rooms.candidates, asked_policy=asked_policy or None)
+    call_id = uuid7(started_ms)
+    decision = decide(ask.alias, caller, rooms.candidates, seed=call_id, asked_policy=asked_policy or None, dialect=endpoint.dialect)
+    if ask.endpoint.refers or len(decision.attempts) > 1:
+        decision = await held(rooms, caller, ask, decision)
     passage = Passage(
-        call_id=uuid7(started_ms),
+        call_id=call_id,
         started_ms=started_ms,
         entered=entered,
         ask=ask,
@@ -61,10 +66,51 @@ async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
         tags=tags,
         decision=decision,
         candidate=decision.attempts[0],
-        request_bytes=len(body),
+        request_bytes=len(ask.body),
+        address=address,
+        upload=upload,
     )
     _note_origin(rooms, passage, ask)
+    if upload is not None:
+        await _prepare(passage, upload)
     return passage
+
+
+async def _read(
+    rooms: Rooms, endpoint: Endpoint, receive: Receive, headers: Headers, known: dict[bytes, bytes], address: Address | None
+) -> tuple[Ask, LargeForm | None]:
+    """The request, and its body where that is a form too large to be held."""
+    limits = rooms.settings.server.limits
+    kind, model = known.get(b"content-type", b""), None if address is None else address.model
+    limit_bytes = int(limits.json_body_mb * MIB)
+    length = _length(known)
+    if endpoint.form == "never" or not is_form(kind) or (length is not None and length <= limit_bytes):
+        body = await read_body(receive, headers, limit_bytes)
+        return parse(endpoint, body, kind, model=model), None
+    most_bytes = int(limits.upload_mb * MIB)
+    refuse_large(headers, most_bytes)
+    form = LargeForm(endpoint, Upload(receive, most_bytes), kind, length)
+    ask, is_whole = await form.begin(kind, model)
+    return ask, None if is_whole else form
+
+
+def _length(known: dict[bytes, bytes]) -> int | None:
+    stated = known.get(b"content-length", b"")
+    return int(stated) if stated.isdigit() else None
+
+
+def _needs_the_model(rooms: Rooms, caller: Caller, known: dict[bytes, bytes]) -> bool:
+    """True when who serves the call, or whether it may go at all, depends on its model."""
+    return caller.models is not None or rooms.candidates.only is None or DRY_RUN in known or LIMIT in known
+
+
+async def _prepare(passage: Passage, upload: LargeForm) -> None:
+    """An upload that may have to be sent again waits in a file; one that passes tells its size when it has."""
+    passage.request_bytes = upload.size
+    upload.ended = partial(setattr, passage, "request_bytes")
+    retry = passage.candidate.retry
+    if len(passage.decision.attempts) > 1 or retry.on is not None or (retry.attempts or 1) > 1:
+        await upload.wait_in_file()
 
 
 def _refuse_encoding(encoding: bytes) -> None:
@@ -76,8 +122,8 @@ def _refuse_encoding(encoding: bytes) -> None:
 
 def _note_origin(rooms: Rooms, passage: Passage, ask: Ask) -> None:
     """End user, SDK retry and idempotency key: kept as keyed hashes and counts, never as they came."""
-    known, head = passage.known, ask.head
-    if (bytes(head.safety_identifier) or bytes(head.user)) and (user := ask.text("safety_identifier") or ask.text("user")):
+    known = passage.known
+    if (user := ask.end_user) is not None:
         passage.user_hash = rooms.doorkeeper.keyed_hash(user)
         passage.user_hash_key_id = rooms.doorkeeper.secret_id
     retries = known.get(b"x-stainless-retry-count", b"")

@@ -14,7 +14,7 @@ from proxy.meter.usage import read_usage
 from proxy.passage import Passage
 from proxy.respond import respond_whole
 from proxy.rooms import Rooms
-from proxy.settle import add_facts, meter_nothing_seen, meter_whole, record, take_reading, weigh
+from proxy.settle import add_facts, meter_nothing_seen, meter_whole, note_object, of_call, record, take_reading, weigh
 from proxy.splice import append_member, replace_exact, without_payloads
 from proxy.tag import call_header, deployment_headers, figures_of, footprint_headers, footprint_member
 from proxy.upstream.base import Headers, UpstreamReply
@@ -55,18 +55,21 @@ async def _weighed(rooms: Rooms, passage: Passage, headers: Headers, body: bytes
         headers = [pair for pair in headers if pair[0] != b"content-encoding"]
     body = body if plain is None else plain
     text = without_payloads(body) if len(body) > LONGEST_READ_BYTES else body
-    head = UNREADABLE if plain is None else read_reply(text)
+    endpoint = passage.ask.endpoint
+    head = UNREADABLE if plain is None else read_reply(text, endpoint.dialect)
     passage.served_model = head.served_model
-    passage.usage = read_usage(head.usage_raw) if head.usage_raw is not None else None
+    passage.usage = (endpoint.usage_reader or read_usage)(head.usage_raw) if head.usage_raw is not None else None
     if passage.usage is None:
         await meter_whole(rooms, passage, text, head)
     add_facts(passage, text)
+    note_object(passage, text)
     if head.reading is not None:
         take_reading(passage, head.reading)
     tags = [call_header(passage.call_id)]
     estimate = await weigh(rooms, passage)
     if estimate is None:
         return headers, tags, body
+    estimate = of_call(passage, estimate)
     decision, tagging = passage.decision, rooms.settings.tagging
     figures = figures_of(estimate)
     tags += footprint_headers(estimate, figures, b"final")
@@ -74,17 +77,17 @@ async def _weighed(rooms: Rooms, passage: Passage, headers: Headers, body: bytes
     if tagging.body and head.usage_raw is not None:
         member = footprint_member(estimate, figures, passage.call_id, tuple(tagging.compat))
         new = append_member(head.usage_raw, member)
-        body = replace_exact(body, "usage", head.usage_raw, new, text=text if text is not body else b"")
+        body = replace_exact(body, endpoint.usage_key, head.usage_raw, new, text=text if text is not body else b"")
     return headers, tags, body
 
 
 async def leave_unanswered(rooms: Rooms, passage: Passage, trouble: GrammageError | asyncio.CancelledError, send: Send) -> None:
     """No answer reached the client: it left, or the provider broke. Tokens may have been spent all the same."""
-    if isinstance(trouble, asyncio.CancelledError) or trouble.code in MAY_HAVE_GENERATED:
+    if not passage.idle and (isinstance(trouble, asyncio.CancelledError) or trouble.code in MAY_HAVE_GENERATED):
         await meter_nothing_seen(passage)
         await weigh(rooms, passage)
     durable = record(rooms, passage)
     if isinstance(trouble, GrammageError):
         if durable is not None:
             await durable
-        await send_error(send, trouble, [call_header(passage.call_id)])
+        await send_error(send, trouble, [call_header(passage.call_id)], passage.ask.endpoint.dialect)

@@ -13,39 +13,48 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from config.providers import Door
 from config.settings import Settings
 from config.tables import Tables
-from proxy.admit import is_too_large_to_read
 from proxy.asgi import send_error
 from proxy.auth import Doorkeeper
 from proxy.call import Caller
 from proxy.clock import Clock
+from proxy.counting import count_tokens
 from proxy.endpoints import ENDPOINT_BY_PATH
-from proxy.endpoints.base import Endpoint
 from proxy.errors import NotFound
+from proxy.headers import told_dialect
 from proxy.http_client import close_session, fetch, open_session
+from proxy.keys.desk import Desk
+from proxy.keys.keyring import Keyring
+from proxy.keys.limits import LIMIT_HEADERS, Limiter
 from proxy.ledger.spool import Spool, spool_path
 from proxy.ledger.store import Store
 from proxy.ledger.writer import LedgerWriter
 from proxy.log import CallLog, LineWriter
 from proxy.meters.board import Board
 from proxy.metrics import Metrics
-from proxy.models import PATH as MODELS_PATH
-from proxy.models import list_models
+from proxy.models import list_models, lists_models
+from proxy.objects.origins import Origins
 from proxy.passthrough import pass_through
 from proxy.pipeline import carry
-from proxy.policy.candidates import SIMULATED_PATTERN, Candidates, candidates_from, unmatched_candidate
+from proxy.policy.candidates import SIMULATED_PATTERN, Candidates, candidates_from, unmatched_candidate, unmatched_foreign
 from proxy.rooms import Rooms
+from proxy.route import ADDRESS, Address, address_of
 from proxy.secret import hashing_secret
 from proxy.shadow import Shadows, shadow_scales
 from proxy.simulate.door import SimulatedUpstream
+from proxy.simulate.socket_door import SimulatedSockets
+from proxy.sockets.carry import carry_socket
 from proxy.tag import OUR_HEADERS
 from proxy.upstream.base import Upstream
+from proxy.upstream.litellm_door import LiteLLMUpstream
+from proxy.upstream.socket import SocketDoor
 from proxy.upstream.wire import WireUpstream
+from proxy.upstream.wire_socket import WireSockets
 from proxy.web import Deployed, WebRooms, create_web
 from proxy.weigh import Scales, WeighingRules
 
 _log = logging.getLogger("grammage.app")
 MIB = 1024 * 1024
-EXPOSED_HEADERS = (*OUR_HEADERS, "x-request-id", "retry-after")
+EXPOSED_HEADERS = (*OUR_HEADERS, "x-request-id", "request-id", "retry-after", "retry-after-ms", *LIMIT_HEADERS)
 OWN_PREFIXES = ("/v1/footprint/", "/v1/impact")
 
 
@@ -65,7 +74,11 @@ class App:
         self._front: ASGIApp
         self._writer: LedgerWriter
         self._meters: Board | None = None
+        self._waits_for_litellm = False
+        self._keyring = Keyring(self._store.keys())
+        self._limiter = Limiter(settings.redis)
         self._closing: set[asyncio.Task[None]] = set()
+        self._origins = Origins()
 
     async def start(self) -> None:
         """Opens the ledger, the client session and the doors. Raises StartError."""
@@ -87,16 +100,34 @@ class App:
         self._metrics.watch_ledger(self._writer)
         self._metrics.watch_shadows(self._shadows)
         self._metrics.watch_log(self._log_writer)
-        self._doors: dict[Door, Upstream] = {"wire": WireUpstream(self._session), "simulated": SimulatedUpstream(clock=self._clock)}
+        self._metrics.watch_breakers(lambda: self._rooms.breakers.passings(self._clock.perf()))
+        self._litellm = LiteLLMUpstream()
+        self._doors: dict[Door, Upstream] = {
+            "wire": WireUpstream(self._session),
+            "litellm": self._litellm,
+            "simulated": SimulatedUpstream(clock=self._clock),
+        }
+        self._wire_sockets = WireSockets(self._session)
+        self._socket_doors: dict[Door, SocketDoor] = {
+            "wire": self._wire_sockets,
+            "simulated": SimulatedSockets(clock=self._clock),
+        }
+        await self._keyring.start()
+        if self._settings.auth_mode == "keys" and not self._settings.keys and not self._keyring.holders:
+            _log.warning("nobody may call yet: `auth: keys` is set and there is no key; `grammage keys create NAME` makes one")
         self._enter(self._settings)
+        self._waits_for_litellm = self._litellm.is_loading
 
     async def stop(self) -> None:
         """Flushes the ledger and closes what start opened."""
         if self._meters is not None:
             await self._meters.close()
         await asyncio.gather(*self._closing)
+        await self._keyring.close()
+        await self._litellm.close()
         await self._shadows.close()
         await self._writer.close()
+        await self._wire_sockets.close()
         await close_session(self._session)
         self._store.close()
 
@@ -117,6 +148,8 @@ class App:
 
     def _enter(self, settings: Settings) -> None:
         rooms = self._build(settings)
+        if rooms.candidates.need_translation(tuple(settings.translate)):
+            self._litellm.need()
         self._change_meters(rooms.meters)
         front: ASGIApp = Front(rooms, create_web(self._web_rooms(rooms)))
         origins = settings.server.cors.origins
@@ -146,17 +179,22 @@ class App:
             settings=settings,
             tables=self._tables,
             clock=self._clock,
-            doorkeeper=Doorkeeper(settings, hashing_secret(settings, self._store.path)),
+            doorkeeper=Doorkeeper(settings, hashing_secret(settings, self._store.path), self._keyring, self._clock.now_ms),
             candidates=candidates,
             unmatched=unmatched_candidate(settings, candidates, self._tables.places),
+            unmatched_foreign=unmatched_foreign(settings, candidates, self._tables.places),
             scales=Scales(self._tables, rules),
             doors=self._doors,
+            socket_doors=self._socket_doors,
             recorder=self._writer,
             observer=self._metrics,
             call_log=CallLog(self._log_writer),
             metadata_tags=tuple(settings.metadata_tags),
             meters=self._board(candidates),
             shadows=self._shadows,
+            archive=self._store,
+            origins=self._origins,
+            limiter=self._limiter,
             shadow_scales=shadow_scales(settings.weighing.shadow, self._tables, rules),
         )
 
@@ -175,6 +213,9 @@ class App:
             tables=self._tables,
             settings=rooms.settings,
             version=self._version,
+            desk=Desk(self._store.keys(), self._clock.now_ms, [key.name for key in rooms.settings.keys]),
+            keys_changed=self._keyring.refresh,
+            now_ms=self._clock.now_ms,
         )
 
     def _unready(self) -> tuple[str, ...]:
@@ -183,6 +224,8 @@ class App:
             reasons.append("draining")
         if self._writer.is_denying():
             reasons.append("ledger_unavailable")
+        if self._litellm.is_loading and self._waits_for_litellm:
+            reasons.append("loading_litellm")
         return tuple(reasons)
 
 
@@ -194,8 +237,10 @@ class Front:
     web: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await carry_socket(self.rooms, scope, receive, send)
+            return
         if scope["type"] != "http":
-            await _refuse(scope, receive, send)
             return
         base = self.rooms.settings.server.base_path
         path: str = scope["path"]
@@ -207,22 +252,18 @@ class Front:
                 return
             scope = _below(scope, base)
             path = scope["path"]
-        endpoint = _endpoint(path) if scope["method"] == "POST" else None
-        if endpoint is not None and not is_too_large_to_read(self.rooms, endpoint, scope):
-            await carry(self.rooms, endpoint, scope, receive, send)
-        elif not path.startswith("/v1/") or path.startswith(OWN_PREFIXES):
+        endpoint = ENDPOINT_BY_PATH.get(path) if scope["method"] == "POST" else None
+        if endpoint is None and (address := address_of(scope["method"], path)) is not None:
+            endpoint, scope = address.endpoint, _addressed(scope, address)
+            path = scope["path"]
+        if endpoint is not None:
+            await (count_tokens if endpoint.counts else carry)(self.rooms, endpoint, scope, receive, send)
+        elif (ADDRESS not in scope and not path.startswith("/v1/")) or path.startswith(OWN_PREFIXES):
             await self.web(scope, receive, send)
-        elif scope["method"] == "GET" and (path == MODELS_PATH or path.startswith(MODELS_PATH + "/")):
+        elif scope["method"] == "GET" and lists_models(path):
             await list_models(self.rooms, scope, receive, send)
         else:
             await pass_through(self.rooms, scope, receive, send)
-
-
-async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    """WebSockets are not carried yet: the handshake is refused, so that a client can fall back."""
-    if scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.close", "code": 1003, "reason": "WebSockets are not carried"})
 
 
 def _below(scope: Scope, base: str) -> Scope:
@@ -230,12 +271,12 @@ def _below(scope: Scope, base: str) -> Scope:
     return {**scope, "path": scope["path"][len(base) :], "raw_path": raw[len(base) :]}
 
 
-def _endpoint(path: str) -> Endpoint | None:
-    """The metered endpoint that `path` means; doubled or trailing slashes are no way around the scales."""
-    endpoint = ENDPOINT_BY_PATH.get(path)
-    if endpoint is None and path.startswith("/v1/") and ("//" in path or path.endswith("/")):
-        endpoint = ENDPOINT_BY_PATH.get("/" + "/".join(part for part in path.split("/") if part))
-    return endpoint
+def _addressed(scope: Scope, address: Address) -> Scope:
+    """The scope of a call whose path means `address`; where the path alone does not tell the dialect, the headers do."""
+    if address.endpoint is None and address.dialect == "openai":
+        address = dataclasses.replace(address, dialect=told_dialect(scope["headers"]))
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return {**scope, "path": address.path, "raw_path": address.raw(raw), ADDRESS: address}
 
 
 def _weighing_rules(settings: Settings) -> WeighingRules:

@@ -1,10 +1,11 @@
 """Small words of ASGI: reading a bounded body, sending a whole answer. It must never know what a body means."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from starlette.types import Receive, Scope, Send
 
+from config.providers import Dialect
 from proxy.errors import GrammageError, HeadersTooLarge, TooLarge
 from proxy.upstream.base import Headers
 
@@ -12,6 +13,7 @@ NO_BODY = (204, 304)
 """Statuses whose answers have no body, and so no length to declare."""
 
 JSON_TYPE = (b"content-type", b"application/json")
+CALL_ID = b"x-grammage-call-id"
 
 
 class ClientGone(Exception):
@@ -48,7 +50,7 @@ class Upload:
         self.size = 0
         self.trouble: TooLarge | ClientGone | None = None
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes. Raises TooLarge beyond the limit, ClientGone when it is cut; both are kept as `trouble`."""
         try:
             async for part in _rest(self._receive):
@@ -97,9 +99,10 @@ async def send_whole(send: Send, status: int, headers: Headers, body: bytes) -> 
     await send({"type": "http.response.body", "body": body})
 
 
-async def send_error(send: Send, error: GrammageError, extra: Headers | None = None) -> None:
-    """An error of ours in the OpenAI envelope."""
-    await send_whole(send, error.status, [JSON_TYPE, *(extra or [])], error.envelope())
+async def send_error(send: Send, error: GrammageError, extra: Headers | None = None, dialect: Dialect = "openai") -> None:
+    """An error of ours in the envelope of the caller's dialect; `extra` headers may hold the call's id."""
+    call_id = next((value.decode() for name, value in extra or () if name == CALL_ID), None)
+    await send_whole(send, error.status, [JSON_TYPE, *error.headers, *(extra or [])], error.envelope(dialect, call_id))
 
 
 def _too_large(size: int, limit: int) -> TooLarge:

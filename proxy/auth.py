@@ -2,19 +2,30 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from urllib.parse import parse_qsl
 
+from config.providers import Dialect
 from config.settings import Key, Settings
-from proxy.call import Caller
+from proxy.call import Caller, RateLimits
+from proxy.clock import Clock
 from proxy.errors import Unauthorized
+from proxy.keys.issue import PREFIX
+from proxy.keys.keyring import Holder, Keyring
+from proxy.keys.moment import shown
 
 REMEMBERED_KEYS = 10_000
 ANONYMOUS = "anonymous"
 _BEARER = b"bearer "
+GEMINI_KEY = b"x-goog-api-key"
+OTHER_PLACES = (b"x-api-key", b"api-key", GEMINI_KEY)
+"""Headers in which clients of Anthropic, Azure and Google send their key."""
+_OURS = PREFIX.encode()
+_ENDED = {"expired": "expired at", "revoked": "was revoked at"}
 
 
 def presented_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-    """The key in `authorization: Bearer`, `x-api-key` or `api-key`, or None."""
+    """The key in `authorization: Bearer` or in one of the other places, or None."""
     return key_of(dict(headers))
 
 
@@ -23,17 +34,32 @@ def key_of(known: Mapping[bytes, bytes]) -> bytes | None:
     value = known.get(b"authorization")
     if value is not None:
         return value[7:].strip() if value[:7].lower() == _BEARER else value.strip()
-    value = known.get(b"x-api-key", known.get(b"api-key"))
-    return None if value is None else value.strip()
+    for name in OTHER_PLACES:
+        if (value := known.get(name)) is not None:
+            return value.strip()
+    return None
+
+
+def with_query_key(known: dict[bytes, bytes], dialect: Dialect, query: bytes) -> dict[bytes, bytes]:
+    """`known` with the key that a Gemini call may bring as `?key=`, as if it had come in its header; a header goes first."""
+    if dialect != "gemini" or b"key=" not in query or key_of(known) is not None:
+        return known
+    given = next((value for name, value in parse_qsl(query, keep_blank_values=True) if name == b"key"), None)
+    return known if given is None else {**known, GEMINI_KEY: given}
 
 
 class Doorkeeper:
     """Identifies callers under the configured mode: keys of ours, the caller's own provider key (passthrough), or anyone (open)."""
 
-    def __init__(self, settings: Settings, secret: bytes) -> None:
+    def __init__(
+        self, settings: Settings, secret: bytes, keyring: Keyring | None = None, now_ms: Callable[[], int] | None = None
+    ) -> None:
+        """keyring: the keys that the proxy issued itself, beside the configured ones. now_ms: tells whether a key has ended."""
         self._mode = settings.auth_mode
         self._secret = secret
-        self._keys: Mapping[bytes, Caller] = {_digest(key.key.encode()): _caller(key) for key in settings.keys}
+        self._now_ms = now_ms or Clock().now_ms
+        self._keyring = keyring or Keyring()
+        self._keys: Mapping[bytes, Holder] = {_digest(key.key.encode()): _holder(key) for key in settings.keys}
         self._seen: dict[bytes, Caller] = {}
 
     def identify(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
@@ -43,6 +69,9 @@ class Doorkeeper:
     def identify_known(self, known: Mapping[bytes, bytes]) -> Caller:
         """As `identify`, for headers by name."""
         key = key_of(known)
+        for name in OTHER_PLACES:
+            if name in known and known[name].startswith(_OURS):
+                key = known[name].strip()  # ours, whatever else is presented: it must not leave beside another key
         if key is None:
             if self._mode == "keys":
                 raise Unauthorized("no API key was sent; send `Authorization: Bearer <key>` with a key of this proxy.")
@@ -61,15 +90,23 @@ class Doorkeeper:
         return hashlib.sha256(b"secret-id:" + self._secret).hexdigest()[:8]
 
     def _learn(self, key: bytes, digest: bytes) -> Caller:
-        caller = self._keys.get(digest)
-        if caller is None and self._mode == "keys":
+        holder = self._keys.get(digest) or self._keyring.holders.get(digest)
+        if holder is None and (self._mode == "keys" or key.startswith(_OURS)):
             raise Unauthorized("the API key is not one of this proxy's keys; check the key or ask its administrator.")
-        if caller is None:
-            caller = Caller(id="key:" + self.keyed_hash(key.decode("latin-1")))
+        if holder is not None and (holder.ends_ms is not None or digest not in self._keys):
+            return self._holding(holder)
+        caller = Caller(id="key:" + self.keyed_hash(key.decode("latin-1"))) if holder is None else holder.caller
         if len(self._seen) >= REMEMBERED_KEYS:
             self._seen.clear()
         self._seen[digest] = caller
         return caller
+
+    def _holding(self, holder: Holder) -> Caller:
+        """The caller of a key that can end, looked at anew with each call."""
+        if holder.ends_ms is not None and holder.ends_ms <= self._now_ms():
+            remedy = "ask the administrator of this proxy for a new one"
+            raise Unauthorized(f"the API key of {holder.caller.id!r} {_ENDED[holder.end]} {shown(holder.ends_ms)}; {remedy}.")
+        return holder.caller
 
 
 def _digest(key: bytes) -> bytes:
@@ -77,11 +114,15 @@ def _digest(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
 
-def _caller(key: Key) -> Caller:
-    return Caller(
+def _holder(key: Key) -> Holder:
+    limits = RateLimits(requests_per_minute=key.requests_per_minute, tokens_per_minute=key.tokens_per_minute)
+    caller = Caller(
         id=key.name,
         role=key.role,
         tags=tuple(sorted(key.tags.items())),
         models=None if key.models is None else frozenset(key.models),
         forwards_own_key=False,
+        brands=None if key.brands is None else frozenset(key.brands),
+        limits=limits if limits.any else None,
     )
+    return Holder(caller, None if key.expires is None else round(key.expires.timestamp() * 1000))

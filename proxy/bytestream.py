@@ -9,7 +9,7 @@ from proxy.headers import returned, value_of
 from proxy.passage import Passage
 from proxy.respond import respond_head
 from proxy.rooms import Rooms
-from proxy.settle import add_facts, prepared_for, record, weigh
+from proxy.settle import add_facts, of_call, prepared_for, record, weigh
 from proxy.tag import call_header, deployment_headers, figures_of, footprint_headers
 from proxy.upstream.base import Headers, UpstreamReply
 from proxy.weigh import WEIGHING_TROUBLE
@@ -79,7 +79,7 @@ class ByteStream:
             metered = rooms.meters is not None and rooms.meters.of(passage.candidate) is not None
             basis = b"forecast" if metered or prepared.adds_network else b"final"
             try:
-                estimate = prepared.estimate(passage.usage)
+                estimate = of_call(passage, prepared.estimate(passage.usage))
                 tags += footprint_headers(estimate, figures_of(estimate), basis)
             except WEIGHING_TROUBLE as error:
                 _log.warning("call %s has no figures before its end: %s", passage.call_id, type(error).__name__)

@@ -12,12 +12,32 @@ Role = Literal["caller", "viewer", "admin"]
 Outcome = Literal["ok", "client_error", "upstream_error", "client_left", "upstream_cut", "given_up"]
 """given_up: the proxy itself ended while the call was open."""
 
+PENDING = "pending"
+"""Reason of an attempt that is not weighed yet: its work goes on at the provider, and is booked late."""
+
+UNKNOWN_ORIGIN = "unknown"
+"""Stands for the call that began some work where this ledger does not know it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimits:
+    """What a key may do in any minute; None: as much as it likes."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+
+    @property
+    def any(self) -> bool:
+        """True when there is a limit at all."""
+        return self.requests_per_minute is not None or self.tokens_per_minute is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """Who calls. `id` is a configured key's name or a keyed hash of the presented key; never the key itself.
 
-    tags are bound to the key and cannot be overridden. models: aliases the caller may use, None for all.
+    tags are bound to the key and cannot be overridden. models: aliases the caller may use, None for all. brands: whose figures a viewer
+    sees, None for all. limits: None when the key has none.
     """
 
     id: str
@@ -25,12 +45,14 @@ class Caller:
     tags: tuple[tuple[str, str], ...] = ()
     models: frozenset[str] | None = None
     forwards_own_key: bool = True
+    brands: frozenset[str] | None = None
+    limits: RateLimits | None = None
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One attempt upstream: who served it, what was counted, and the opinion on it (None: nothing was generated or weighing failed).
 
-    shadows: opinions of other methods, to be compared; they never count.
+    shadows: opinions of other methods, to be compared; they never count. upstream_object_id: what the provider keeps the answer under.
     """
 
     attempt_id: str
@@ -52,10 +74,14 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     response_bytes: int
     latency_s: float
     shadows: tuple[Estimate, ...] = ()
+    upstream_object_id: str | None = None
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One call as the ledger keeps it: append-only facts, and its attempts. Durations in seconds, times in ms since 1970 UTC."""
+    """One call as the ledger keeps it: append-only facts, and its attempts. Durations in seconds, times in ms since 1970 UTC.
+
+    origin_call_id: for work that was booked late, once it had ended: the call that began it, or UNKNOWN_ORIGIN.
+    """
 
     call_id: str
     started_ms: int
@@ -78,3 +104,4 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     retry_count: int
     idempotency_key_hash: str | None
     attempts: tuple[AttemptRecord, ...] = ()
+    origin_call_id: str | None = None

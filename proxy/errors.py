@@ -3,25 +3,67 @@
 GrammageError
 ├── InternalError         500  internal_error
 ├── BadRequest            400  malformed_json, malformed_form, invalid_type, missing_model, missing_input, too_many_rows, invalid_tag,
-│                          invalid_header
+│                          invalid_header, invalid_key_terms
 ├── Unauthorized          401  invalid_api_key
 ├── Forbidden             403  not_allowed, admin_only, model_not_allowed
-├── NotFound              404  unknown_model, unknown_call, unknown_path
+├── NotFound              404  unknown_model, unknown_call, unknown_path, unknown_object, unknown_key
 ├── MethodNotAllowed      405  method_not_allowed
 ├── TooLarge              413  body_too_large
 ├── UnsupportedMediaType  415  unsupported_content_encoding, unsupported_content_type
 ├── CarbonLimitExceeded   422  carbon_limit_exceeded
+├── RateLimited           429  rate_limit_exceeded
 ├── HeadersTooLarge       431  headers_too_large
-├── UpstreamUnreachable   502  upstream_unreachable, upstream_broke
+├── UpstreamUnreachable   502  upstream_unreachable, upstream_broke, upload_gone
 ├── LedgerDown            503  ledger_unavailable
 ├── Ending                503  ending
+├── DoorClosed            503  litellm_unavailable
 ├── UpstreamTimeout       504  upstream_timeout
 └── LoopDetected          508  loop_detected
 
-To a client an error is always the OpenAI envelope; a message says what happened, with which value, what to do.
+To a client an error is always the envelope of the dialect it speaks; a message says what happened, with which value, what to do.
 """
 
 import json
+from collections.abc import Mapping, Sequence
+
+from config.providers import Dialect
+
+ANTHROPIC_TYPES: Mapping[int, str] = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+"""Error types of the Messages API by status; other 4xx are invalid_request_error, other 5xx api_error."""
+
+GEMINI_STATUSES: Mapping[int, str] = {
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ABORTED",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+    508: "FAILED_PRECONDITION",
+}
+"""Status words of Google's APIs by status; other 4xx are INVALID_ARGUMENT, other 5xx INTERNAL."""
+
+
+def anthropic_type(status: int) -> str:
+    """The Messages API's word for an error of this status."""
+    return ANTHROPIC_TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
+
+
+def gemini_status(status: int) -> str:
+    """The word of Google's APIs for an error of this status."""
+    return GEMINI_STATUSES.get(status, "INVALID_ARGUMENT" if status < 500 else "INTERNAL")
 
 
 class GrammageError(Exception):
@@ -29,6 +71,8 @@ class GrammageError(Exception):
 
     status = 500
     code = "internal_error"
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    """Headers that go out with it."""
 
     def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
         super().__init__(message)
@@ -37,8 +81,14 @@ class GrammageError(Exception):
         if code is not None:
             self.code = code
 
-    def envelope(self) -> bytes:
-        """The JSON body in OpenAI's error shape."""
+    def envelope(self, dialect: Dialect = "openai", request_id: str | None = None) -> bytes:
+        """The JSON body in the dialect's error shape; where that has no place for our code, it stands before the message."""
+        if dialect == "anthropic":
+            told: dict[str, object] = {"type": anthropic_type(self.status), "message": f"{self.code}: {self.message}"}
+            return json.dumps({"type": "error", "error": told, "request_id": request_id}).encode()
+        if dialect == "gemini":
+            found = {"code": self.status, "message": f"{self.code}: {self.message}", "status": gemini_status(self.status)}
+            return json.dumps({"error": found}).encode()
         error = {"message": self.message, "type": "grammage_error", "param": self.param, "code": self.code}
         return json.dumps({"error": error}).encode()
 
@@ -88,6 +138,15 @@ class CarbonLimitExceeded(GrammageError):
     code = "carbon_limit_exceeded"
 
 
+class RateLimited(GrammageError):
+    status = 429
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        super().__init__(message)
+        self.headers = headers
+
+
 class HeadersTooLarge(GrammageError):
     status = 431
     code = "headers_too_large"
@@ -106,6 +165,11 @@ class LedgerDown(GrammageError):
 class Ending(GrammageError):
     status = 503
     code = "ending"
+
+
+class DoorClosed(GrammageError):
+    status = 503
+    code = "litellm_unavailable"
 
 
 class UpstreamTimeout(GrammageError):

@@ -4,13 +4,12 @@ import msgspec
 
 from estimators.estimate import Estimate
 from proxy.errors import BadRequest, CarbonLimitExceeded
+from proxy.headers import DRY_RUN, LIMIT
 from proxy.passage import Passage
+from proxy.policy.candidates import Candidate
 from proxy.rooms import Rooms
 from proxy.settle import prepared_for
 from proxy.tag import figures_of, plain
-
-DRY_RUN = b"x-grammage-dry-run"
-LIMIT = b"x-grammage-max-gco2e"
 
 
 def is_asked(passage: Passage) -> bool:
@@ -71,12 +70,20 @@ def _dry_run(passage: Passage, forecast: Estimate | None) -> bytes:
             "method": f"{forecast.method}@{forecast.method_version}",
         }
     decided = {
+        **_placed(candidate, passage),
+        "policy": decision.policy,
+        "reasons": decision.reasons,
+        "plan": [_placed(each, passage) for each in decision.attempts],
+    }
+    return msgspec.json.encode({"object": "footprint.dry_run", "alias": passage.ask.alias, "decision": decided, "forecast": weights})
+
+
+def _placed(candidate: Candidate, passage: Passage) -> dict[str, str | bool | None]:
+    """Who would be asked, for what and where."""
+    return {
         "provider": candidate.provider,
         "model": passage.model,
         "region": candidate.place.region,
         "zone": candidate.place.zone,
         "place_assumed": candidate.place.assumed,
-        "policy": decision.policy,
-        "reasons": decision.reasons,
     }
-    return msgspec.json.encode({"object": "footprint.dry_run", "alias": passage.ask.alias, "decision": decided, "forecast": weights})

@@ -1,9 +1,13 @@
 """Which headers cross the proxy, each way. It must never let a header of ours reach a provider, nor a hop-by-hop one anywhere."""
 
-from config.providers import BEARER, KeyHeader
+from collections.abc import Mapping
+
+from config.providers import BEARER, Dialect, KeyHeader
 from proxy.upstream.base import Headers
 
 HOP_MARK = b"1.1 grammage"
+DRY_RUN = b"x-grammage-dry-run"
+LIMIT = b"x-grammage-max-gco2e"
 _OURS = b"x-grammage-"
 _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding upgrade".split()
@@ -14,6 +18,7 @@ _NOT_FORWARDED = _HOP_BY_HOP | frozenset(
     b" x-forwarded-for x-forwarded-host x-forwarded-proto x-forwarded-port".split()
 )
 _NOT_FORWARDED_NOR_KEYS = _NOT_FORWARDED | _KEYS
+_TELLING: Mapping[bytes, Dialect] = {b"anthropic-version": "anthropic", b"x-goog-api-key": "gemini", b"x-goog-api-client": "gemini"}
 _USUAL_CONNECTION = (b"", b"keep-alive", b"close")
 _NOT_RETURNED = _HOP_BY_HOP | {b"content-length"}
 
@@ -66,6 +71,14 @@ def value_of(headers: Headers, wanted: bytes) -> bytes | None:
         if name == wanted:
             return value
     return None
+
+
+def told_dialect(headers: Headers) -> Dialect:
+    """The dialect of a call whose path could be of several: each maker's client says in a header which one it speaks."""
+    for name, _ in headers:
+        if name in _TELLING:
+            return _TELLING[name]
+    return "openai"
 
 
 def is_loop(headers: Headers) -> bool:

@@ -34,12 +34,17 @@ def open_session() -> aiohttp.ClientSession:
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
+        timeout=connecting_within(CONNECT_S),
         skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         read_bufsize=READ_BUFFER_BYTES,
         max_line_size=64 * 1024,
         max_field_size=64 * 1024,
     )
+
+
+def connecting_within(connect_s: float) -> aiohttp.ClientTimeout:
+    """No limit but that of reaching the other side, TLS included."""
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect_s)
 
 
 def egress_proxy(url: str) -> str | None:

@@ -1,23 +1,41 @@
 """What one call gathers on its way down the corridor, until it becomes a record. It must never hold what is not a fact of this call."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from estimators.estimate import Estimate
 from estimators.prepared import Prepared
 from estimators.usage import Usage
 from proxy.call import AttemptRecord, Caller, CallRecord, Outcome
 from proxy.endpoints.base import Ask
+from proxy.keys.limits import Ticket
+from proxy.large_form import LargeForm
 from proxy.policy.candidates import Candidate
 from proxy.policy.decide import Decision
-from proxy.upstream.base import Headers
+from proxy.policy.retry import Route
+from proxy.route import Address
+from proxy.upstream.base import Headers, WholeReply
 
 CLIENT_CLOSED_REQUEST = 499
 """Status kept for a call whose client left before the answer, as nginx does."""
 
 
+class Failed(NamedTuple):
+    """An attempt that came to nothing, and was not the call's last word. candidate: who was tried."""
+
+    candidate: Candidate
+    record: AttemptRecord
+
+
 @dataclass(slots=True, kw_only=True)
 class Passage:
-    """A call under way. `known`: its headers by name. Times are monotonic seconds; `sent` to `received` is the provider's time."""
+    """A call under way. `known`: its headers by name. Times are monotonic seconds; `sent` to `received` is the provider's time.
+
+    What follows from an answer is the present attempt's; `failed` holds those before it. route: the way through the plan, None while the
+    first attempt of the only candidate is under way. kept: the last answer of a failed attempt. idle: no attempt is under way.
+    address: what the caller's path means, None where it is the endpoint's own. object_id: what the provider keeps the answer under.
+    upload: the body, where it is too large to be held.
+    """
 
     call_id: str
     started_ms: int
@@ -53,11 +71,20 @@ class Passage:
     estimate: Estimate | None = None
     unweighed_reason: str | None = None
     entry: CallRecord | None = None
+    ticket: Ticket | None = None
+    route: Route | None = None
+    failed: tuple[Failed, ...] = ()
+    waited_s: float = 0.0
+    kept: WholeReply | None = None
+    idle: bool = False
+    address: Address | None = None
+    upload: LargeForm | None = None
+    object_id: str | None = None
 
     @property
     def model(self) -> str:
         """The model as the provider was asked for it."""
-        return self.candidate.model or self.ask.alias
+        return self.candidate.name_of(self.ask.alias)
 
     @property
     def weighed_model(self) -> str:
@@ -65,13 +92,12 @@ class Passage:
         return self.served_model or self.model
 
 
-def record_of(passage: Passage, attempt_id: str, now: float) -> CallRecord:
-    """The call as facts, with its one attempt."""
+def attempt_of(passage: Passage, attempt_id: str, now: float) -> AttemptRecord:
+    """The present attempt as facts."""
     candidate = passage.candidate
-    latency_s = now - passage.entered
-    attempt = AttemptRecord(
+    return AttemptRecord(
         attempt_id=attempt_id,
-        ordinal=0,
+        ordinal=len(passage.failed),
         provider=candidate.provider,
         model=passage.model,
         served_model=passage.weighed_model,
@@ -88,7 +114,33 @@ def record_of(passage: Passage, attempt_id: str, now: float) -> CallRecord:
         request_bytes=passage.request_bytes,
         response_bytes=passage.response_bytes,
         latency_s=now - passage.sent if passage.sent else 0.0,
+        upstream_object_id=passage.object_id,
     )
+
+
+def close_attempt(passage: Passage, record: AttemptRecord, now: float) -> None:
+    """The present attempt is over, as `record` says, and is not the call's last word; none is under way now."""
+    passage.failed = (*passage.failed, Failed(passage.candidate, record))
+    passage.waited_s += now - passage.sent
+    passage.sent = passage.received = now
+    passage.idle = True
+
+
+def open_attempt(passage: Passage, candidate: Candidate, now: float) -> None:
+    """An attempt of `candidate` begins, of which nothing is known yet."""
+    passage.waited_s += now - passage.sent
+    passage.sent, passage.received, passage.first_byte = now, 0.0, None
+    passage.idle, passage.candidate = False, candidate
+    passage.status, passage.outcome = 0, "ok"
+    passage.served_model, passage.upstream_request_id, passage.object_id = None, None, None
+    passage.usage, passage.estimate, passage.unweighed_reason = None, None, None
+    passage.meter_warnings, passage.response_bytes, passage.forced_usage = (), 0, False
+
+
+def record_of(passage: Passage, attempt_id: str, now: float) -> CallRecord:
+    """The call as facts, with its attempts."""
+    latency_s = now - passage.entered
+    attempts = () if passage.idle else (attempt_of(passage, attempt_id, now),)
     return CallRecord(
         call_id=passage.call_id,
         started_ms=passage.started_ms,
@@ -105,10 +157,10 @@ def record_of(passage: Passage, attempt_id: str, now: float) -> CallRecord:
         stream_complete=passage.stream_complete,
         latency_s=latency_s,
         time_to_first_token_s=None if passage.first_byte is None else passage.first_byte - passage.entered,
-        overhead_s=max(0.0, latency_s - (passage.received - passage.sent)),
+        overhead_s=max(0.0, latency_s - (passage.received - passage.sent) - passage.waited_s),
         policy=passage.decision.policy,
         altered=passage.decision.altered,
         retry_count=passage.retry_count,
         idempotency_key_hash=passage.idempotency_key_hash,
-        attempts=(attempt,),
+        attempts=attempts if not passage.failed else (*(each.record for each in passage.failed), *attempts),
     )

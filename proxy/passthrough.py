@@ -1,66 +1,62 @@
-"""Lets every path that is not metered through, both ways, as it comes. It must never buffer or read a body.
+"""Lets every path that is not metered through, both ways, as it comes. It must never change a body, nor hold back one that it reads.
 
-Paths that generate are recorded as `unmetered` calls; known paths that do not are only counted.
+Paths that generate are recorded as `unmetered` calls; known paths that do not are only counted. Work that a call begins here is recorded
+as pending, and booked when an answer that passes shows that it has ended.
 """
 
 import asyncio
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, field
 
 from starlette.types import Receive, Scope, Send
 
+from config.providers import Dialect, key_header
 from proxy.admit import KIB, MIB
 from proxy.asgi import NO_BODY, ClientGone, Upload, refuse_large, refuse_large_headers, send_error
-from proxy.call import AttemptRecord, Caller, CallRecord, Outcome
+from proxy.auth import with_query_key
+from proxy.call import Caller, CallRecord, Outcome
 from proxy.clock import uuid7
 from proxy.errors import Ending, Forbidden, GrammageError, LoopDetected, NotFound, TooLarge
 from proxy.headers import is_loop, outgoing, returned, value_of
-from proxy.outgoing import upstream_url
+from proxy.late.book import Shown, book
+from proxy.late.making import Asked, Passed, made, read_asked, unmetered
+from proxy.late.whose import holder_of, refuse_stranger
+from proxy.objects.paths import NOT_GENERATIVE, UNMETERED, Passing, object_ids, passing
+from proxy.objects.taps import LinesTap, Tap, tap_for
+from proxy.objects.work import Work
+from proxy.outgoing import address_for, query_for
 from proxy.passage import CLIENT_CLOSED_REQUEST
 from proxy.policy.candidates import Candidate
-from proxy.policy.decide import refuse_reader
+from proxy.policy.decide import may_use, refuse_reader
 from proxy.rooms import Rooms
+from proxy.route import ADDRESS, Address
+from proxy.tag import call_header
+from proxy.throttle import telling
 from proxy.upstream.base import Headers, UpstreamReply, UpstreamRequest
 
-NOT_GENERATIVE = frozenset(
-    [
-        "models",
-        "files",
-        "uploads",
-        "vector_stores",
-        "conversations",
-        "assistants",
-        "containers",
-        "skills",
-        "vaults",
-        "organization",
-        "projects",
-        "safety",
-        "webhook_endpoints",
-        "webhooks",
-        "chatkit",
-        "content_provenance_checks",
-    ]
-)
-"""First path segments after /v1 that store or list, and generate nothing."""
+VERSIONS = ("/v1/", "/v1beta/", "/v1alpha/", "/upload/v1")
+"""How the paths begin that pass."""
 
-READING = frozenset(("GET", "HEAD", "OPTIONS", "DELETE"))
-UNMETERED = "unmetered"
+LONGEST_MAKING_BYTES = 1024 * 1024
+"""A longer request that begins work passes unread."""
 
+LONGEST_READ_BYTES = 256 * 1024
+"""A longer answer is read in a thread."""
 
-def kind_of(method: str, path: str) -> str:
-    """`unmetered` for what may generate, else the kind of thing that is read or stored."""
-    segment = path.removeprefix("/v1/").split("/", 1)[0]
-    if segment in NOT_GENERATIVE:
-        return segment
-    return "polling" if method in READING else UNMETERED
+SETTLE_S = 2.0
+GOOD = range(200, 300)
+_log = logging.getLogger("grammage.passthrough")
 
 
 async def pass_through(rooms: Rooms, scope: Scope, receive: Receive, send: Send) -> None:
     """Carries one call of any other path to the provider of unmatched models and back."""
-    transit = Transit(rooms=rooms, scope=scope, send=send, kind=kind_of(scope["method"], scope["path"]), entered=rooms.clock.perf())
+    meant = passing(scope["method"], scope["path"])
+    transit = Transit(rooms=rooms, scope=scope, send=send, meant=meant, entered=rooms.clock.perf(), call_id=uuid7(rooms.clock.now_ms()))
     upload = Upload(receive, int(rooms.settings.server.limits.upload_mb * MIB))
     try:
-        request = transit.admit(upload)
+        request = await transit.admit(upload)
+        if transit.caller is not None and (ticket := await rooms.limiter.enter(transit.caller, 0)) is not None:
+            transit.send = telling(send, ticket)
         async with rooms.watch(receive, upload.done):
             await transit.carry(request, upload)
     except GrammageError as error:
@@ -68,7 +64,7 @@ async def pass_through(rooms: Rooms, scope: Scope, receive: Receive, send: Send)
     except asyncio.CancelledError:
         await transit.leave(ending=(task := asyncio.current_task()) is not None and task.cancelling() > 0)
     finally:
-        transit.keep(request_bytes=upload.size)
+        await transit.settle(upload.size)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,8 +74,9 @@ class Transit:
     rooms: Rooms
     scope: Scope
     send: Send
-    kind: str
+    meant: Passing
     entered: float
+    call_id: str
     target: Candidate | None = None
     caller: Caller | None = None
     reply: UpstreamReply | None = None
@@ -89,8 +86,16 @@ class Transit:
     status: int = 0
     outcome: Outcome = "ok"
     response_bytes: int = 0
+    asked: Asked = field(default_factory=Asked)
+    tap: Tap | None = None
 
-    def admit(self, upload: Upload) -> UpstreamRequest:
+    @property
+    def dialect(self) -> Dialect:
+        """Whose API the path belongs to."""
+        address: Address | None = self.scope.get(ADDRESS)
+        return "openai" if address is None else address.dialect
+
+    async def admit(self, upload: Upload) -> UpstreamRequest:
         """The request that leaves. Raises the GrammageError that refuses it."""
         rooms, scope = self.rooms, self.scope
         headers = scope["headers"]
@@ -99,13 +104,22 @@ class Transit:
         if is_loop(headers):
             raise LoopDetected("this call already came through this proxy; an upstream points back at it: check api_base and --upstream.")
         raw_path = _raw_path(scope)
-        caller = self.caller = rooms.doorkeeper.identify(headers)
-        target = self.target = _target(rooms, caller, self.kind, scope["path"])
+        known, query = dict(headers), scope["query_string"]
+        caller = self.caller = rooms.doorkeeper.identify_known(with_query_key(known, self.dialect, query))
+        refuse_reader(caller)
         refuse_large(headers, int(limits.upload_mb * MIB))
-        known = dict(headers)
+        body = await self._read(caller, known, upload)
+        keeper = await self._keeper(caller)
+        target = self.target = _target(rooms, caller, self.meant, self.asked, scope["path"], self.dialect, keeper)
         kept = outgoing(
-            headers, known, api_key=target.api_key, own_key_goes=caller.forwards_own_key, encoding=known.get(b"accept-encoding", b"")
+            headers,
+            known,
+            api_key=target.api_key,
+            own_key_goes=caller.forwards_own_key,
+            encoding=b"identity" if self._is_read else known.get(b"accept-encoding", b""),
+            key_header=key_header(target.provider, self.dialect),
         )
+        query = query_for(target, self.dialect, query, own_key_goes=caller.forwards_own_key)
         length = known.get(b"content-length")
         has_body = length not in (None, b"0") or b"transfer-encoding" in known
         if has_body and length is not None:
@@ -114,37 +128,77 @@ class Transit:
             upload.done.set()
         return UpstreamRequest(
             method=scope["method"],
-            url=upstream_url(target.base_url, raw_path, scope["query_string"]),
-            path=scope["path"],
+            url=address_for(target, self.dialect, raw_path, query, ""),
+            path=f"{scope['path']}?{query.decode('latin-1')}" if query and target.is_simulated else scope["path"],
             headers=kept,
-            body=upload.chunks() if has_body else None,
+            body=body if body is not None else upload.chunks() if has_body else None,
+            timeouts=target.timeouts,
         )
+
+    @property
+    def _is_read(self) -> bool:
+        """Whether the answer is looked into for work that has ended."""
+        return self.meant.shows or self.meant.file_id is not None
+
+    async def _read(self, caller: Caller, known: dict[bytes, bytes], upload: Upload) -> bytes | None:
+        """The body of a call that begins work, read for its model, tags and references; None for a body that passes unread."""
+        making = self.meant.making
+        length = known.get(b"content-length", b"")
+        if making is None:
+            return None
+        whole = length.isdigit() and 0 < int(length) <= LONGEST_MAKING_BYTES
+        body = b"".join([chunk async for chunk in upload.chunks()]) if whole else b""
+        self.asked = read_asked(self.rooms, caller, self.scope["headers"], making, body)
+        return body if whole else None
+
+    async def _keeper(self, caller: Caller) -> Candidate | None:
+        """Who keeps what the call is about, None where nobody is known to. Raises NotFound (unknown_object)."""
+        if self.dialect == "gemini":
+            return None
+        ids = (*object_ids(self.scope["path"]), *self.asked.named)
+        origin, keeper = await holder_of(self.rooms, ids, in_ledger=self.meant.kind not in NOT_GENERATIVE)
+        refuse_stranger(caller, origin)
+        if keeper is None or keeper.is_simulated or keeper.api_key is not None or origin is None:
+            return keeper
+        return keeper if caller.id == origin.caller_id else None  # its key was meant for whoever takes what nobody else does
 
     async def carry(self, request: UpstreamRequest, upload: Upload) -> None:
         """Both ways, chunk by chunk. Raises what the door raises."""
         assert self.target is not None  # admit set it
         self.sent = True
-        reply = self.reply = await self.rooms.door_of(self.target).send(request)
+        reply = self.reply = await self.rooms.door_of(self.target, self.dialect).send(request)
         self.status = reply.status
-        await self.send({"type": "http.response.start", "status": reply.status, "headers": _with_length(reply)})
+        self.tap = self._tap_of(reply)
+        headers = _with_length(reply)
+        if self.meant.making is not None and self.rooms.settings.tagging.headers:
+            headers.append(call_header(self.call_id))
+        await self.send({"type": "http.response.start", "status": reply.status, "headers": headers})
         self.begun = True
         last, length = b"", self._held_length(reply)
         async for chunk in reply.chunks():
             self.response_bytes += len(chunk)
+            if self.tap is not None:
+                self.tap.feed(chunk)
             if self.response_bytes == length:
                 last = chunk
                 continue
             await self.send({"type": "http.response.body", "body": chunk, "more_body": True})
         reply.close()
         self.outcome = "ok" if reply.status < 400 else "client_error" if reply.status < 500 else "upstream_error"
-        durable = self.keep(request_bytes=upload.size)
-        if durable is not None:
-            await durable
+        if isinstance(self.tap, LinesTap):
+            self.tap.is_whole = True
+        await self.settle(upload.size)
         await self.send({"type": "http.response.body", "body": last})
+
+    def _tap_of(self, reply: UpstreamReply) -> Tap | None:
+        if not self._is_read or reply.status not in GOOD:
+            return None
+        kind = value_of(reply.headers, b"content-type") or b""
+        return tap_for(kind, value_of(reply.headers, b"content-encoding"), self.meant.file_id)
 
     def _held_length(self, reply: UpstreamReply) -> int:
         """The length at which the answer is whole to its client, so that its last chunk waits until the call is recorded; -1: none is."""
-        length = value_of(reply.headers, b"content-length") if self.kind == UNMETERED else None
+        length = value_of(reply.headers, b"content-length") if self._is_recorded or self.tap is not None else None
         return int(length) if length and length.isdigit() else -1
 
     async def break_off(self, error: GrammageError | ClientGone) -> None:
@@ -158,7 +212,7 @@ class Transit:
         self.outcome = "upstream_cut" if self.begun else "upstream_error"
         if not self.begun:
             self.status = error.status
-            await send_error(self.send, error)
+            await send_error(self.send, error, dialect=self.dialect)
 
     async def leave(self, *, ending: bool) -> None:
         """The client left, or the proxy itself is ending."""
@@ -168,36 +222,90 @@ class Transit:
             error = Ending("the proxy is shutting down; try again.")
             self.status = error.status if ending else CLIENT_CLOSED_REQUEST
             if ending:
-                await send_error(self.send, error)
+                await send_error(self.send, error, dialect=self.dialect)
 
     def drop(self) -> None:
         """Lets the provider's connection go."""
         if self.reply is not None:
             self.reply.close(broken=True)
 
-    def keep(self, *, request_bytes: int) -> "asyncio.Future[None] | None":
-        """Counts the call once, and records it when something may have been generated; the future, if any, ends when it is kept."""
+    @property
+    def _is_recorded(self) -> bool:
+        return self.meant.making is not None or self.meant.kind == UNMETERED
+
+    async def settle(self, request_bytes: int) -> None:
+        """Counts the call once, records it when it may have generated, and books ended work that it showed; ends once that is kept."""
         if self.kept:
-            return None
+            return
         self.kept = True
         self.rooms.observer.observe_passthrough(self.scope["path"], self.status)
-        if self.kind == UNMETERED and self.sent and self.target is not None and self.caller is not None:
-            entry = _record(self, self.target, self.caller, request_bytes)
-            self.rooms.observer.observe(entry)
-            self.rooms.call_log.write(entry)
-            return self.rooms.recorder.append(entry)
-        return None
+        if not self.sent or self.target is None or self.caller is None or not (self._is_recorded or self.tap is not None):
+            return
+        try:
+            async with asyncio.timeout(SETTLE_S):
+                await self._keep(self.target, self.caller, request_bytes)
+        except TimeoutError:
+            _log.error("what a call of %s showed was not kept within %s s", self.meant.kind, SETTLE_S)
+        except Exception:  # noqa: BLE001  # the edge: what we add may fail, the client's answer may not
+            _log.exception("what a call of %s showed could not be kept", self.meant.kind)
+
+    async def _keep(self, target: Candidate, caller: Caller, request_bytes: int) -> None:
+        works = await self._works()
+        durable = None
+        if self._is_recorded:
+            passed = self._passed(target, caller, request_bytes)
+            entry = unmetered(passed) if self.meant.making is None else await made(self.rooms, passed, works)
+            durable = self._hand_in(entry)
+        await book(self.rooms, works, Shown(caller=caller, target=target, path=self.scope["path"]))
+        if durable is not None:
+            await durable
+
+    async def _works(self) -> list[Work]:
+        """What the answer showed; a long one is read in a thread."""
+        if self.tap is None:
+            return []
+        return self.tap.works() if self.response_bytes <= LONGEST_READ_BYTES else await asyncio.to_thread(self.tap.works)
+
+    def _hand_in(self, entry: CallRecord) -> "asyncio.Future[None] | None":
+        self.rooms.observer.observe(entry)
+        self.rooms.call_log.write(entry)
+        return self.rooms.recorder.append(entry)
+
+    def _passed(self, target: Candidate, caller: Caller, request_bytes: int) -> Passed:
+        """The call as it went."""
+        clock = self.rooms.clock
+        latency_s = clock.perf() - self.entered
+        return Passed(
+            call_id=self.call_id,
+            started_ms=clock.now_ms() - int(latency_s * 1000),
+            path=self.scope["path"],
+            caller=caller,
+            target=target,
+            status=self.status,
+            outcome=self.outcome,
+            latency_s=latency_s,
+            request_bytes=request_bytes,
+            response_bytes=self.response_bytes,
+            operation=UNMETERED if self.meant.making is None else self.meant.making.operation,
+            asked=self.asked,
+        )
 
 
-def _target(rooms: Rooms, caller: Caller, kind: str, path: str) -> Candidate:
-    """Who takes the call. Raises Forbidden when this caller may not send it, or when nobody can be told to take it."""
-    refuse_reader(caller)
-    if kind == UNMETERED and caller.models is not None:
-        raise Forbidden(f"key {caller.id!r} is bound to models, and the model of {path[:80]} is not read here; use a metered endpoint.")
-    target = rooms.unmatched
+def _target(rooms: Rooms, caller: Caller, meant: Passing, asked: Asked, path: str, dialect: Dialect, keeper: Candidate | None) -> Candidate:
+    """Who takes the call: who keeps what it is about, else who takes what nobody else does.
+
+    Raises Forbidden when this caller may not send it, or when nobody can be told to take it.
+    """
+    if caller.models is not None and (meant.kind == UNMETERED or (meant.making is not None and not may_use(caller, asked.alias))):
+        raise Forbidden(f"key {caller.id!r} is bound to models, and {path[:80]} names none of them; use a metered endpoint.")
+    if keeper is not None and (keeper.is_simulated or keeper.api_key is not None or caller.forwards_own_key):
+        return keeper
+    target = rooms.unmatched_of(dialect)
+    if target is None and dialect != "openai":
+        raise NotFound(f"{path[:80]} is not served here: no deployment speaks the {dialect} dialect; add one.", code="unknown_path")
     if target is None:
         raise Forbidden(f"{path[:80]} is not served here: several providers are configured and none is named `*`; add that alias.")
-    if not caller.forwards_own_key and target.api_key is None:
+    if not caller.forwards_own_key and target.api_key is None and not target.is_simulated:
         raise Forbidden(f"{path[:80]} is not served here: provider {target.provider} has no api_key; add one to its deployment.")
     return target
 
@@ -205,7 +313,7 @@ def _target(rooms: Rooms, caller: Caller, kind: str, path: str) -> Candidate:
 def _raw_path(scope: Scope) -> str:
     """The path as the caller wrote it. Raises NotFound when it does not stay below /v1."""
     raw = (scope.get("raw_path") or scope["path"].encode()).split(b"?", 1)[0].decode("latin-1")
-    if not raw.startswith("/v1/") or any(part in (".", "..") for part in scope["path"].split("/")):
+    if not raw.startswith(VERSIONS) or any(part in (".", "..") for part in scope["path"].split("/")):
         raise NotFound(f"{raw[:80]!r} does not name a path below /v1; write it plainly.", code="unknown_path")
     return str(raw)
 
@@ -215,23 +323,3 @@ def _with_length(reply: UpstreamReply) -> Headers:
     headers = returned(reply.headers)
     length = None if reply.status in NO_BODY else value_of(reply.headers, b"content-length")
     return headers if length is None else [*headers, (b"content-length", length)]
-
-
-def _record(transit: Transit, target: Candidate, caller: Caller, request_bytes: int) -> CallRecord:
-    """An unmetered call's facts: no usage, no estimate, and that is said."""
-    clock = transit.rooms.clock
-    latency_s = clock.perf() - transit.entered
-    started_ms = clock.now_ms() - int(latency_s * 1000)
-    status, outcome = transit.status, transit.outcome
-    attempt = AttemptRecord(
-        attempt_id=uuid7(started_ms), ordinal=0, provider=target.provider, model=UNMETERED, served_model=UNMETERED,
-        region=target.place.region, zone=target.place.zone, place_assumed=target.place.assumed, simulated=target.is_simulated,
-        status=status, outcome=outcome, upstream_request_id=None, usage=None, estimate=None, unweighed_reason=UNMETERED,
-        request_bytes=request_bytes, response_bytes=transit.response_bytes, latency_s=latency_s,
-    )  # fmt: skip
-    return CallRecord(
-        call_id=uuid7(started_ms), started_ms=started_ms, operation=UNMETERED, path=transit.scope["path"][:256], alias=UNMETERED,
-        caller_id=caller.id, tags=caller.tags, user_hash=None, user_hash_key_id=None, status=status, outcome=outcome, stream=False,
-        stream_complete=outcome == "ok", latency_s=latency_s, time_to_first_token_s=None, overhead_s=0.0, policy="none", altered="",
-        retry_count=0, idempotency_key_hash=None, attempts=(attempt,),
-    )  # fmt: skip

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
 
+from config.providers import Dialect
+from proxy import throttle
 from proxy.admit import admit
 from proxy.answer import SUCCESS, answer_whole, leave_unanswered
 from proxy.asgi import JSON_TYPE, ClientGone, send_error, send_whole
@@ -14,19 +16,14 @@ from proxy.call import Outcome
 from proxy.endpoints.base import Endpoint
 from proxy.errors import Ending, GrammageError, InternalError
 from proxy.foresee import foresee, is_asked
-from proxy.headers import value_of
-from proxy.outgoing import forces_usage, request_for
 from proxy.passage import CLIENT_CLOSED_REQUEST, Passage
-from proxy.policy.served_place import placed, telling_header
 from proxy.relay import EventStream, is_event_stream
 from proxy.rooms import Rooms
+from proxy.send import send_on
 from proxy.settle import record, weigh_in_shadow
-from proxy.upstream.base import UpstreamReply, WholeReply
+from proxy.upstream.base import UpstreamReply
 
 _log = logging.getLogger("grammage.pipeline")
-
-REFUSED = 400
-MOST_REFUSALS = 4096
 
 
 async def carry(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,27 +35,38 @@ async def carry(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
             passage.recorded = True  # a dry run is no call
             await send_whole(send, 200, [JSON_TYPE], foreseen)
             return
+        if passage.caller.limits is not None:
+            send = await throttle.enter(rooms, passage, send)
         await _serve(rooms, passage, scope, receive, send)
     except GrammageError as error:
-        await _refuse(passage, error, send)
+        await _refuse(passage, error, send, endpoint.dialect)
     except ClientGone:
         return
     except Exception:  # noqa: BLE001  # the edge: a fault of ours is one call's, and is said in the envelope
         _log.exception("call %s failed in the proxy", passage.call_id if passage else "not admitted")
         if passage is None or not passage.head_sent:
-            await send_error(send, InternalError("the proxy failed on this call; its log holds the reason."))
+            await send_error(send, InternalError("the proxy failed on this call; its log holds the reason."), dialect=endpoint.dialect)
     finally:
         if passage is not None:
-            if not passage.recorded:
-                record(rooms, passage)
-            weigh_in_shadow(rooms, passage)
+            await _end(rooms, passage)
 
 
-async def _refuse(passage: Passage | None, error: GrammageError, send: Send) -> None:
+async def _end(rooms: Rooms, passage: Passage) -> None:
+    """What is left to do for every admitted call."""
+    if not passage.recorded:
+        record(rooms, passage)
+    weigh_in_shadow(rooms, passage)
+    if passage.upload is not None:
+        passage.upload.close()
+    if passage.ticket is not None:
+        await throttle.settle(rooms, passage)
+
+
+async def _refuse(passage: Passage | None, error: GrammageError, send: Send, dialect: Dialect) -> None:
     """The call was refused before anything was sent: that is no call."""
     if passage is not None:
         passage.recorded = True
-    await send_error(send, error)
+    await send_error(send, error, dialect=dialect)
 
 
 async def _serve(rooms: Rooms, passage: Passage, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,21 +93,16 @@ class _Got:
 async def _fetch(rooms: Rooms, passage: Passage, query: bytes, receive: Receive, send: Send) -> _Got:
     """A whole answer, or a stream passed on up to its end; ended early when the client leaves."""
     got = _Got()
-    watch = rooms.watch(receive)
+    upload = passage.upload
+    watch = rooms.watch(receive, None if upload is None else upload.done)
     try:
         async with watch:
-            reply = got.reply = await _send(rooms, passage, query)
-            if reply.status in SUCCESS and is_event_stream(reply):
-                got.stream = EventStream(rooms, passage, send)
-            elif reply.status in SUCCESS and is_binary(passage, reply):
-                got.stream = ByteStream(rooms, passage, send)
-            if got.stream is not None:
-                await got.stream.relay(reply)
-            else:
-                got.body = await reply.read()
+            got.reply = await send_on(rooms, passage, query)
+            while (broken := await _take(rooms, passage, got, got.reply, send)) is not None:
+                got.reply = await send_on(rooms, passage, query, broken)
     except (GrammageError, asyncio.CancelledError) as error:
         ending = isinstance(error, asyncio.CancelledError) and not watch.fired
-        got.trouble = Ending("the proxy is shutting down; try again.") if ending else error
+        got.trouble = Ending("the proxy is shutting down; try again.") if ending else (upload and upload.trouble) or error
         _note(passage, got.trouble)
         if got.reply is not None:
             got.reply.close(broken=True)
@@ -107,30 +110,22 @@ async def _fetch(rooms: Rooms, passage: Passage, query: bytes, receive: Receive,
     return got
 
 
-async def _send(rooms: Rooms, passage: Passage, query: bytes) -> UpstreamReply:
-    """The reply's head; a provider that refuses the usage we force is asked again without it."""
-    door = rooms.door_of(passage.candidate)
-    asked_of = (passage.candidate, passage.ask.alias)
-    passage.forced_usage = forces_usage(passage) and asked_of not in rooms.refuse_forced_usage
-    passage.sent = rooms.clock.perf()
-    reply = await door.send(request_for(rooms, passage, query=query))
-    if passage.forced_usage and reply.status == REFUSED:
-        whole = WholeReply(reply.status, reply.headers, await reply.read())
-        reply.close()
-        reply = whole
-        if not bytes(passage.ask.head.stream_options) and (b"stream_options" in whole.body or b"include_usage" in whole.body):
-            passage.forced_usage = False
-            reply = await door.send(request_for(rooms, passage, query=query))
-            if reply.status != REFUSED and len(rooms.refuse_forced_usage) < MOST_REFUSALS:
-                rooms.refuse_forced_usage.add(asked_of)
-    passage.status = reply.status
-    telling = telling_header(passage.candidate)
-    told = value_of(reply.headers, telling) if telling else None
-    if told:
-        passage.candidate = placed(passage.candidate, told, rooms.tables.places)
-    request_id = value_of(reply.headers, b"x-request-id")
-    passage.upstream_request_id = request_id[:128].decode("latin-1") if request_id else None
-    return reply
+async def _take(rooms: Rooms, passage: Passage, got: _Got, reply: UpstreamReply, send: Send) -> GrammageError | None:
+    """Passes a stream on or reads a whole answer; why it could not be read, while nothing of it has left."""
+    got.stream = None
+    if reply.status in SUCCESS and is_event_stream(reply, passage.ask.endpoint):
+        got.stream = EventStream(rooms, passage, send)
+    elif reply.status in SUCCESS and is_binary(passage, reply):
+        got.stream = ByteStream(rooms, passage, send)
+    if got.stream is not None:
+        await got.stream.relay(reply)
+        return None
+    try:
+        got.body = await reply.read()
+    except GrammageError as error:
+        reply.close(broken=True)
+        return error
+    return None
 
 
 def _note(passage: Passage, trouble: GrammageError | asyncio.CancelledError) -> None:

@@ -9,27 +9,32 @@ from contextlib import suppress
 from starlette.types import Send
 
 from estimators.estimate import Estimate
+from proxy.endpoints.base import Endpoint, no_event_text
 from proxy.errors import GrammageError, UpstreamUnreachable
 from proxy.headers import returned, value_of
+from proxy.meter.foreign import FOREIGN_RELAYS, ForeignRelay
 from proxy.meter.inflate import Inflater, inflater_for
 from proxy.meter.sse import Relay
 from proxy.meter.terminal import TerminalRelay
 from proxy.passage import Passage
 from proxy.respond import respond_head
 from proxy.rooms import Rooms
-from proxy.settle import add_facts, meter_stream, prepared_for, record, take_reading, weigh
+from proxy.settle import add_earlier, add_facts, meter_stream, note_object, of_call, prepared_for, record, take_reading, weigh
 from proxy.tag import call_header, deployment_headers, figures_of, footprint_headers, footprint_member
 from proxy.upstream.base import Headers, UpstreamReply
 
 _log = logging.getLogger("grammage.relay")
 REST_S = 1.0
+FIRST_BLOCKS = 4
+"""Of what has passed of a stream that was cut: an id stands in its first event."""
+
 EVENT_STREAM = b"text/event-stream"
 
 
-def is_event_stream(reply: UpstreamReply) -> bool:
-    """True when the reply's body is server-sent events."""
+def is_event_stream(reply: UpstreamReply, endpoint: Endpoint) -> bool:
+    """True when the reply's body comes in parts that are read as they pass: server-sent events, or whatever such an endpoint sends."""
     kind = value_of(reply.headers, b"content-type")
-    return kind is not None and kind.lower().startswith(EVENT_STREAM)
+    return endpoint.streams or (kind is not None and kind.lower().startswith(EVENT_STREAM))
 
 
 class EventStream:
@@ -41,7 +46,7 @@ class EventStream:
         self._rooms = rooms
         self._passage = passage
         self._send = send
-        self._relay: Relay | TerminalRelay | None = None
+        self._relay: Relay | TerminalRelay | ForeignRelay | None = None
         self._chunks: AsyncIterator[bytes] | None = None
 
     async def relay(self, reply: UpstreamReply) -> None:
@@ -92,12 +97,15 @@ class EventStream:
                     await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def _weighed(self, relay: Relay | TerminalRelay) -> bytes | None:
+    async def _weighed(self, relay: Relay | TerminalRelay | ForeignRelay) -> bytes | None:
         """The footprint as a member of the usage object, None when there is none to write."""
         passage, rooms = self._passage, self._rooms
         try:
             await meter_stream(passage, relay.usage_raw, relay.kept, relay.seen_bytes)
+            if isinstance(relay, TerminalRelay):
+                add_earlier(passage, relay.earlier)
             add_facts(passage, relay.answer)
+            note_object(passage, relay.answer or b"".join(relay.kept[:FIRST_BLOCKS]))
             take_reading(passage, relay.reading)
             estimate = await weigh(rooms, passage)
         except Exception:  # noqa: BLE001  # the edge: what we add may fail, the client's answer may not
@@ -105,11 +113,10 @@ class EventStream:
             passage.unweighed_reason = "internal_error"
             return None
         tagging = rooms.settings.tagging
-        return (
-            None
-            if estimate is None or not tagging.body
-            else footprint_member(estimate, figures_of(estimate), passage.call_id, tuple(tagging.compat))
-        )
+        if estimate is None or not tagging.body:
+            return None
+        estimate = of_call(passage, estimate)
+        return footprint_member(estimate, figures_of(estimate), passage.call_id, tuple(tagging.compat))
 
     async def _head(self, reply: UpstreamReply) -> Headers:
         passage, rooms = self._passage, self._rooms
@@ -121,7 +128,7 @@ class EventStream:
         headers.append(call_header(passage.call_id))
         prepared = await prepared_for(rooms, passage)
         if prepared is not None:
-            headers += _forecast_headers(rooms.scales.forecast(prepared, passage.ask))
+            headers += _forecast_headers(of_call(passage, rooms.scales.forecast(prepared, passage.ask)))
         headers += deployment_headers(passage.candidate, passage.model, True, passage.decision.policy, passage.decision.altered)
         return headers
 
@@ -130,12 +137,15 @@ def _forecast_headers(forecast: Estimate) -> Headers:
     return footprint_headers(forecast, figures_of(forecast), b"forecast")
 
 
-def _relay_of(passage: Passage) -> Relay | TerminalRelay:
-    """What reads the stream: chat streams end by a mark, others by an event that carries the usage."""
+def _relay_of(passage: Passage) -> Relay | TerminalRelay | ForeignRelay:
+    """What reads the stream: chat streams end by a mark, others by an event with the usage; other dialects in their own ways."""
     endpoint = passage.ask.endpoint
+    if endpoint.dialect != "openai":
+        return FOREIGN_RELAYS[endpoint.dialect]()
     if not endpoint.terminal_events:
         return Relay(forced=passage.forced_usage)
-    return TerminalRelay(endpoint.terminal_events, expected=1 if endpoint.writes else passage.ask.whole("n") or 1, keeps=endpoint.writes)
+    keeps = endpoint.event_text is not no_event_text
+    return TerminalRelay(endpoint.terminal_events, expected=1 if endpoint.writes else passage.ask.whole("n") or 1, keeps=keeps)
 
 
 async def _plain(reply: UpstreamReply) -> AsyncIterator[bytes]:

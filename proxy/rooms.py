@@ -1,7 +1,7 @@
 """The rooms a call walks through, gathered once at start. It must never build any of them."""
 
 from asyncio import Event, Future
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,11 +14,15 @@ from proxy.auth import Doorkeeper
 from proxy.call import CallRecord
 from proxy.clock import Clock
 from proxy.errors import NotFound
+from proxy.keys.limits import Limiter
 from proxy.meters.board import Board
+from proxy.objects.origins import Origins
+from proxy.policy.breaker import Breakers
 from proxy.policy.candidates import Candidate, Candidates
 from proxy.shadow import Shadows, ShadowScales
 from proxy.sweep import Sweeper
 from proxy.upstream.base import Upstream
+from proxy.upstream.socket import SocketDoor
 from proxy.watch import PATIENCE_S, ClientWatch
 from proxy.weigh import Scales
 
@@ -50,9 +54,19 @@ class CallLogger(Protocol):
         """Writes the call's line."""
 
 
+class Archive(Protocol):
+    """What is read back of the ledger, off the event loop."""
+
+    def find_objects(self, object_ids: Sequence[str]) -> list[dict[str, object]]:
+        """Calls whose answers the provider keeps under one of the ids. Raises LedgerUnavailable."""
+
+    def has_call(self, call_id: str) -> bool:
+        """Whether the call is in the ledger. Raises LedgerUnavailable."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rooms:
-    """Everything the corridor needs. `doors` holds the upstream doors by name: wire, litellm, simulated."""
+    """Everything the corridor needs. `doors` holds the upstream doors by name: wire, litellm, simulated; `socket_doors` those of WebSockets."""
 
     settings: Settings
     tables: Tables
@@ -68,13 +82,23 @@ class Rooms:
     metadata_tags: tuple[str, ...]
     shadows: Shadows
     shadow_scales: ShadowScales
+    archive: Archive
     meters: Board | None = None
+    origins: Origins = field(default_factory=Origins)
+    socket_doors: Mapping[Door, SocketDoor] = field(default_factory=dict)
+    unmatched_foreign: Mapping[Dialect, Candidate] = field(default_factory=dict)
+    limiter: Limiter = field(default_factory=Limiter)
     sweeper: Sweeper = field(default_factory=lambda: Sweeper(PATIENCE_S))
+    breakers: Breakers = field(default_factory=Breakers)
     refuse_forced_usage: set[tuple[Candidate, str]] = field(default_factory=set)
 
     def watch(self, receive: Receive, after: Event | None = None) -> ClientWatch:
         """A watch on the client behind `receive`, which is free once `after` is set."""
         return ClientWatch(receive, self.sweeper, after)
+
+    def unmatched_of(self, dialect: Dialect) -> Candidate | None:
+        """Who takes the unmetered paths of `dialect`, None when nobody can be told to."""
+        return self.unmatched if dialect == "openai" else self.unmatched_foreign.get(dialect)
 
     def door_of(self, candidate: Candidate, dialect: Dialect = "openai") -> Upstream:
         """The door through which a call of `dialect` reaches `candidate`. Raises NotFound (unknown_path) where there is none."""

@@ -19,11 +19,15 @@ from proxy.clock import Clock
 from proxy.errors import StartError
 from proxy.log import LineWriter, configure_logging
 from proxy.reload import Load, watch_config
+from proxy.sockets.server import DrainingSocket
 from proxy.web import create_web
 
 _log = logging.getLogger("grammage.serve")
 BACKLOG = 2048
 KEEP_ALIVE_S = 75
+MIB = 1024 * 1024
+PING_S = 30.0
+"""Between two pings to a WebSocket's client: they keep its way open. A slow client is not hung up on for a late answer."""
 SETTLE_S = 2.0
 """What calls that are given up get to meter and record themselves."""
 YOUNG_OBJECTS = 20_000
@@ -103,7 +107,11 @@ class Serving:
             app,  # type: ignore[arg-type]  # our ASGI callables are typed by starlette, uvicorn's by itself
             http="httptools",
             loop="none",
-            ws="none",
+            ws=DrainingSocket,
+            ws_max_size=int(self.settings.server.limits.json_body_mb * MIB),
+            ws_per_message_deflate=False,
+            ws_ping_interval=PING_S,
+            ws_ping_timeout=None,
             lifespan="off",
             log_config=None,
             access_log=False,

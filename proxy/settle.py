@@ -7,13 +7,18 @@ from dataclasses import replace
 
 from estimators.estimate import Estimate
 from estimators.prepared import Prepared
+from estimators.together import together
 from estimators.usage import Usage
+from proxy.call import CallRecord
 from proxy.clock import uuid7
 from proxy.meter.energy import Reading
 from proxy.meter.fallback import count_prompt, count_stream, count_whole, guess_input_tokens
+from proxy.meter.families import is_known
 from proxy.meter.reply import ReplyHead
-from proxy.meter.usage import read_usage
+from proxy.meter.usage import read_usage, with_earlier
 from proxy.meters.board import SILENT, Board
+from proxy.objects.origins import Origin
+from proxy.objects.split import split
 from proxy.passage import Passage, record_of
 from proxy.rooms import Rooms
 from proxy.shadow import Weighed
@@ -21,6 +26,7 @@ from proxy.weigh import WEIGHING_TROUBLE
 
 _log = logging.getLogger("grammage.settle")
 NOT_GENERATED = "not_generated"
+LONGEST_ID = 128
 UNFINISHED = "unfinished"
 """The answer only says that the work has begun: what it takes is not known yet."""
 
@@ -37,7 +43,7 @@ async def meter_whole(rooms: Rooms, passage: Passage, body: bytes, head: ReplyHe
         passage.unweighed_reason = UNFINISHED
         return
     if head.readable or passage.ask.endpoint.plain:
-        passage.usage = await asyncio.to_thread(count_whole, passage.ask, body)
+        passage.usage = await asyncio.to_thread(count_whole, passage.ask, body, _counted_as(passage))
         return
     likely = rooms.scales.likely_output_tokens(passage.ask)
     passage.usage = Usage(input_tokens=guess_input_tokens(passage.ask), output_tokens=likely, source="estimated")
@@ -45,12 +51,24 @@ async def meter_whole(rooms: Rooms, passage: Passage, body: bytes, head: ReplyHe
 
 async def meter_stream(passage: Passage, usage_raw: bytes | None, kept: Sequence[bytes], seen_bytes: int) -> None:
     """Usage of a stream: the provider's when the stream came to its end, else counted on what was seen."""
-    usage = read_usage(usage_raw) if usage_raw else None
+    usage = (passage.ask.endpoint.usage_reader or read_usage)(usage_raw) if usage_raw else None
     partial = not passage.stream_complete
     if usage is None or partial:
-        counted = await asyncio.to_thread(count_stream, passage.ask, kept, seen_bytes, partial=partial)
+        counted = await asyncio.to_thread(count_stream, passage.ask, kept, seen_bytes, partial=partial, model=_counted_as(passage))
         usage = counted if usage is None else _larger(usage, counted)
     passage.usage = usage
+
+
+def add_earlier(passage: Passage, earlier: Sequence[bytes]) -> None:
+    """Adds what earlier parts of the same stream told: each picture of several has an event, and a usage, of its own."""
+    if passage.usage is not None and earlier:
+        passage.usage = with_earlier(passage.usage, earlier)
+
+
+def _counted_as(passage: Passage) -> str:
+    """The name whose family counts: the first that names one, of what was served, what was asked for, and what it is weighed as."""
+    names = (passage.weighed_model, passage.model, passage.candidate.weigh_as, passage.ask.alias)
+    return next((name for name in names if name and is_known(name)), passage.weighed_model)
 
 
 def take_reading(passage: Passage, reading: Reading | None) -> None:
@@ -70,10 +88,18 @@ def add_facts(passage: Passage, answer: bytes) -> None:
         passage.usage = usage_of(passage.ask, answer, passage.usage)
 
 
+def note_object(passage: Passage, answer: bytes) -> None:
+    """Keeps the id under which the provider keeps the answer; nothing is read of endpoints whose answers are not kept."""
+    kept_as = passage.ask.endpoint.kept_as
+    found = kept_as(passage.ask, answer) if kept_as is not None else None
+    if found and len(found) <= LONGEST_ID and found.isprintable():
+        passage.object_id = found
+
+
 async def meter_nothing_seen(passage: Passage) -> None:
     """Usage when the client left before any answer: the prompt is counted, the answer is unknown."""
-    input_tokens, images = await asyncio.to_thread(count_prompt, passage.ask)
-    passage.usage = Usage(input_tokens=input_tokens, input_images=images, source="estimated", partial=True)
+    counted = await asyncio.to_thread(count_prompt, passage.ask, _counted_as(passage))
+    passage.usage = replace(counted, source="estimated", partial=True)
     add_facts(passage, b"")
 
 
@@ -124,6 +150,14 @@ async def weigh(rooms: Rooms, passage: Passage) -> Estimate | None:
     return passage.estimate
 
 
+def of_call(passage: Passage, estimate: Estimate) -> Estimate:
+    """What the whole call weighs, where `estimate` is its last attempt's: the attempts before it may have generated too."""
+    if not passage.failed:
+        return estimate
+    before = [failed.record.estimate for failed in passage.failed if failed.record.estimate is not None]
+    return together([*before, estimate])
+
+
 def _by_own_meter(meters: Board, passage: Passage, prepared: Prepared, usage: Usage) -> Usage:
     """The usage with its share of the deployment's own meter; as it was where there is none, or the provider's figure is there already.
 
@@ -153,25 +187,62 @@ def record(rooms: Rooms, passage: Passage) -> "asyncio.Future[None] | None":
         passage.unweighed_reason = NOT_GENERATED
     entry = record_of(passage, uuid7(rooms.clock.now_ms()), rooms.clock.perf())
     passage.recorded = True
+    if passage.object_id is not None:
+        entry = _begin(rooms, passage, passage.object_id, entry)
     passage.entry = entry
+    return _hand_in(rooms, entry)
+
+
+def _hand_in(rooms: Rooms, entry: CallRecord) -> "asyncio.Future[None] | None":
     future = rooms.recorder.append(entry)
     rooms.observer.observe(entry)
     rooms.call_log.write(entry)
     return future
 
 
+def _begin(rooms: Rooms, passage: Passage, object_id: str, entry: CallRecord) -> CallRecord:
+    """Remembers whose the object is; work that goes on behind the answer is booked apart, under the object's own id."""
+    goes_on = passage.ask.endpoint.goes_on
+    pending = goes_on is not None and goes_on(passage.ask)
+    late = None
+    if pending:
+        entry, late = split(entry, object_id)
+    origin = Origin(
+        call_id=entry.call_id,
+        started_ms=entry.started_ms,
+        alias=entry.alias,
+        caller_id=entry.caller_id,
+        tags=entry.tags,
+        candidate=passage.candidate,
+        pending=pending,
+        user_hash=entry.user_hash,
+        user_hash_key_id=entry.user_hash_key_id,
+    )
+    rooms.origins.remember(object_id, origin)
+    if late is not None and not rooms.origins.is_booked(late.call_id):
+        rooms.origins.note_booked(late.call_id)
+        _hand_in(rooms, late)
+    return entry
+
+
 def weigh_in_shadow(rooms: Rooms, passage: Passage) -> None:
     """Hands a recorded call to the methods that run beside the chosen one; for when its answer has left."""
-    entry, usage = passage.entry, passage.usage
-    if not rooms.shadow_scales or entry is None or usage is None:
+    entry = passage.entry
+    if not rooms.shadow_scales or entry is None:
         return
-    weighed = Weighed(
-        record=entry,
-        candidate=passage.candidate,
-        model=passage.weighed_model,
-        operation=passage.ask.endpoint.weighed_as,
-        usage=usage,
-        possible_output_tokens=rooms.scales.most_output_tokens(passage.ask) if usage.partial else None,
-        network_bytes=passage.request_bytes + passage.response_bytes,
-    )
-    rooms.shadows.take(weighed, rooms.shadow_scales)
+    tried = [*(failed.candidate for failed in passage.failed), passage.candidate]
+    for attempt in entry.attempts:
+        usage = attempt.usage
+        if usage is None:
+            continue
+        weighed = Weighed(
+            record=entry,
+            ordinal=attempt.ordinal,
+            candidate=tried[attempt.ordinal],
+            model=attempt.served_model,
+            operation=passage.ask.endpoint.weighed_as,
+            usage=usage,
+            possible_output_tokens=rooms.scales.most_output_tokens(passage.ask) if usage.partial else None,
+            network_bytes=attempt.request_bytes + attempt.response_bytes,
+        )
+        rooms.shadows.take(weighed, rooms.shadow_scales)

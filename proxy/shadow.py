@@ -41,9 +41,10 @@ class Appends(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weighed:
-    """A finished call of one attempt: its record, and what the chosen method was given to weigh it, the operation's name included."""
+    """A finished call: its record, and what the chosen method was given to weigh one attempt of it, the operation's name included."""
 
     record: CallRecord
+    ordinal: int
     candidate: Candidate
     model: str
     operation: str
@@ -125,13 +126,13 @@ class Shadows:
         trouble = done.exception()
         if trouble is not None:
             self._failed(BROKEN, type(trouble).__name__)
-        self._loop.call_soon_threadsafe(self._keep, weighed.record, () if trouble else done.result())
+        self._loop.call_soon_threadsafe(self._keep, weighed, () if trouble else done.result())
 
-    def _keep(self, record: CallRecord, opinions: tuple[Estimate, ...]) -> None:
+    def _keep(self, weighed: Weighed, opinions: tuple[Estimate, ...]) -> None:
         self._waiting -= 1
         if opinions:
-            (attempt,) = record.attempts
-            self._recorder.append(replace(record, attempts=(replace(attempt, shadows=opinions),)))
+            attempt = weighed.record.attempts[weighed.ordinal]
+            self._recorder.append(replace(weighed.record, attempts=(replace(attempt, shadows=opinions),)))
 
     def _failed(self, method: str, why: str) -> None:
         """Counts each failure, and says each kind once."""
@@ -143,7 +144,7 @@ class Shadows:
 
 def _opinion(method: str, scales: Scales, weighed: Weighed) -> Estimate | None:
     """The method's estimate; None where it does not cover the call, or was the one that weighed it."""
-    operation, (attempt,) = weighed.operation, weighed.record.attempts
+    operation, attempt = weighed.operation, weighed.record.attempts[weighed.ordinal]
     if attempt.estimate is not None and attempt.estimate.method == method:
         return None
     if not named(method).covers(operation, scales.card(weighed.candidate, weighed.model)):

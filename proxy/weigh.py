@@ -13,6 +13,7 @@ from proxy.meter.fallback import guess_input_tokens
 from proxy.policy.candidates import Candidate
 
 REMEMBERED = 4096
+BATCHED = "by batch"
 REMEMBERED_ALIASES = 1024
 LEARNING_RATE = 0.1
 """How fast the usual length of an alias's answers follows what is seen."""
@@ -50,8 +51,11 @@ class Scales:
         """The prepared method if it is at hand already; preparing takes milliseconds and belongs in a thread."""
         return self._prepared.get((candidate, model, operation))
 
-    def prepare(self, candidate: Candidate, model: str, operation: str) -> Prepared:
-        """The method for `model` served by `candidate`; kept for the next call."""
+    def prepare(self, candidate: Candidate, model: str, operation: str, *, batched: bool = False) -> Prepared:
+        """The method for `model` served by `candidate`, or through its batch API; kept for the next call."""
+        key = (candidate, model, f"{operation} {BATCHED}" if batched else operation)
+        if batched and key in self._prepared:
+            return self._prepared[key]
         match = self._tables.catalogue.resolve(candidate.weigh_as or model)
         prepared = estimators.prepare(
             match.card,
@@ -64,10 +68,11 @@ class Scales:
             match_warnings=match.warnings,
             method=self._rules.method,
             hardware=candidate.hardware,
+            batched=batched,
         )
         if len(self._prepared) >= REMEMBERED:
             self._prepared.clear()
-        self._prepared[(candidate, model, operation)] = prepared
+        self._prepared[key] = prepared
         return prepared
 
     def card(self, candidate: Candidate, model: str) -> ModelCard:

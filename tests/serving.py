@@ -35,7 +35,7 @@ def serve(
         access_log=False,
         lifespan=lifespan,
         loop=loop,
-        ws="none",
+        ws="websockets-sansio",
         http="httptools",
         timeout_graceful_shutdown=2,
         server_header=not bare,

@@ -21,6 +21,9 @@ from proxy.policy.candidates import stated_hardware
 from proxy.shadow import shadow_refusals
 
 COLUMNS = ("alias", "provider", "model", "region", "zone", "place_assumed", "size_basis", "tier", "warnings")
+TURN = ("order", "weight")
+"""Shown in the table where an alias has several deployments."""
+
 NAMED_BY_CALLER = "(the caller's)"
 
 
@@ -45,7 +48,8 @@ def check_config(
     if form is Format.JSON:
         _show_json(name, rows, forecast, refusals)
     elif rows or form is Format.CSV:
-        show_rows(rows, COLUMNS, form)
+        shared = form is Format.CSV or any(len(entry.deployments) > 1 for entry in settings.models.values())
+        show_rows(rows, (*COLUMNS[:3], *TURN, *COLUMNS[3:]) if shared else COLUMNS, form)
     for text in (*_hints(settings, tables), *refusals):
         message(f"{name}: {text}")
     if refusals:
@@ -82,6 +86,8 @@ def _row(alias: str, deployment: Deployment, tables: Tables) -> dict[str, Cell]:
         "alias": alias,
         "provider": deployment.provider,
         "model": weighed_as or NAMED_BY_CALLER,
+        "order": deployment.order,
+        "weight": int(deployment.weight) if deployment.weight.is_integer() else deployment.weight,
         "region": place.region,
         "zone": place.zone,
         "place_assumed": place.assumed,

@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Entry] = {
     "models": Entry("proxy.cli.models:models", "List the models of the catalogue."),
     "regions": Entry("proxy.cli.regions:regions", "List the cloud regions and their grids."),
     "factors": Entry("proxy.cli.factors:factors", "List, compare and check the numbers behind an estimate."),
+    "keys": Entry("proxy.cli.keys:keys", "Issue, list, rotate and revoke the proxy's own keys."),
     "db": Entry("proxy.cli.db:db", "Look after the ledger's database."),
     "simulated-provider": Entry("proxy.cli.simulated_provider:simulated_provider", "Run the built-in simulated provider alone."),
     "doctor": Entry("proxy.cli.doctor:doctor", "Find out what stands in the way."),

@@ -40,7 +40,9 @@ def simulated_provider(
         shown = f"[{host}]" if ":" in host else host
         message(f"simulated provider on http://{shown}:{listening.getsockname()[1]}/v1 (every answer is simulated; Ctrl-C ends it)")
         app = create_simulated_provider(clock=Clock(), faults=Faults(always=fault), pace=pace)
-        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=5)
+        config = uvicorn.Config(
+            app, log_level="warning", access_log=False, lifespan="off", ws="websockets-sansio", timeout_graceful_shutdown=5
+        )
         try:
             uvicorn.Server(config).run(sockets=[listening])
         except KeyboardInterrupt:  # uvicorn raises the signal again once it has drained

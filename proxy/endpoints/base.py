@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -18,6 +18,9 @@ _EMPTY = msgspec.Raw(b"")
 LONGEST_ALIAS = 256
 LONGEST_LENIENT_BYTES = 64 * 1024
 DEEPEST_CONTENT = 16
+UNNAMED_MODEL = "unnamed"
+"""Stands for the model of a form that has not come to it, and of one that never names it."""
+
 NOT_NAMED = (b"", b"null")
 NOT_AN_OBJECT = 'the request body is JSON but not an object; send {"model": ..., ...}.'
 
@@ -42,16 +45,35 @@ class Head(msgspec.Struct):
     safety_identifier: msgspec.Raw = _EMPTY
 
 
-_HEAD = msgspec.json.Decoder(Head)
+HEAD: msgspec.json.Decoder[Head] = msgspec.json.Decoder(Head)
+
+
+class Picture(NamedTuple):
+    """A picture that is shown to the model: its sides in pixels, None where they are not told, and the detail that is asked for."""
+
+    width: int | None = None
+    height: int | None = None
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """The countable parts of a request: texts, a fixed token overhead of the dialect, and pictures (counted, not read)."""
+    """The countable parts of a request: texts, a fixed token overhead of the dialect, and what is shown, heard and offered.
+
+    images: how many pictures; `pictures`: those that the provider counts as tokens. sound_seconds: of all recordings together.
+    functions: definitions ({name, description, parameters}) of what may be called; shares_frame: there is a system message that they
+    stand in; tool_texts: other tools as they were given. forced_call: the caller says which function is to be called, or that none is.
+    """
 
     texts: tuple[str, ...]
     overhead_tokens: int = 0
     images: int = 0
+    pictures: tuple[Picture, ...] = ()
+    sound_seconds: float = 0.0
+    functions: tuple[dict[str, Any], ...] = ()
+    tool_texts: tuple[str, ...] = ()
+    shares_frame: bool = False
+    forced_call: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +88,12 @@ class Endpoint:
     forces_usage: a stream tells its usage only when asked to. binary: a whole answer is passed on as it comes, unread.
     unfinished: whether a whole answer says that the work goes on behind it. default_alias: stands for the model that is not named.
     form: whether the request is JSON, a multipart form, or either. plain: a whole answer may be text, which reply_text reads too.
-    dialect: whose API it belongs to.
+    dialect: whose API it belongs to. Where {model} stands in the path, the model stands there and not in the body.
+    head: reads the fields that this dialect's requests hold beside the common ones. streams: every answer comes in parts.
+    usage_reader: reads the usage of this dialect; usage_key: its name in an answer. stream_text: all text of a stream that is no events.
+    output_limit: the caller's own limit of a dialect that has it elsewhere. counts: it only says how many tokens a request has.
+    kept_as: the id under which the provider keeps the answer, if it does. goes_on: whether the work was asked to go on behind the answer;
+    it is weighed when it has ended then. refers: request fields that name what a provider keeps, and so who must serve the call.
     """
 
     path: str
@@ -86,6 +113,16 @@ class Endpoint:
     form: Literal["never", "either", "only"] = "never"
     plain: bool = False
     dialect: Dialect = "openai"
+    head: "msgspec.json.Decoder[Head]" = HEAD
+    streams: bool = False
+    usage_reader: Callable[[bytes], Usage | None] | None = None
+    usage_key: str = "usage"
+    stream_text: Callable[[bytes], str] | None = None
+    output_limit: "Callable[[Ask], int | None] | None" = None
+    counts: bool = False
+    kept_as: "Callable[[Ask, bytes], str | None] | None" = None
+    goes_on: "Callable[[Ask], bool] | None" = None
+    refers: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,7 +153,21 @@ class Ask:
     @property
     def max_output_tokens(self) -> int | None:
         """The caller's own limit, per choice."""
+        if self.endpoint.output_limit is not None:
+            return self.endpoint.output_limit(self)
         return self.whole("max_completion_tokens") or self.whole("max_tokens") or self.whole("max_output_tokens")
+
+    @property
+    def end_user(self) -> str | None:
+        """Whom the caller says it acts for: an identifier, never to be kept as it is."""
+        head = self.head
+        if self.endpoint.dialect == "anthropic":
+            metadata = _object(head.metadata)
+            user = metadata.get("user_id")
+            return user if isinstance(user, str) and user else None
+        if not bytes(head.safety_identifier) and not bytes(head.user):
+            return None
+        return self.text("safety_identifier") or self.text("user") or None
 
     def text(self, field: str) -> str | None:
         """A request field as a string, or None."""
@@ -131,10 +182,13 @@ def text_of(raw: msgspec.Raw) -> str | None:
         return None
 
 
-def parse(endpoint: Endpoint, body: bytes, content_type: bytes = b"") -> Ask:
-    """The request in `body`. Raises BadRequest (malformed_json, malformed_form, missing_model, invalid_type), UnsupportedMediaType."""
+def parse(endpoint: Endpoint, body: bytes, content_type: bytes = b"", *, model: str | None = None) -> Ask:
+    """The request in `body`. model: stands in its path, and goes before the body's own.
+
+    Raises BadRequest (malformed_json, malformed_form, missing_model, invalid_type), UnsupportedMediaType.
+    """
     if endpoint.form == "never" or (endpoint.form == "either" and not is_form(content_type)):
-        return _ask(endpoint, body, _head_of(body))
+        return _ask(endpoint, body, _head_of(endpoint, body), model=model)
     if not is_form(content_type):
         shown = content_type[:40].decode("latin-1")
         raise UnsupportedMediaType(
@@ -142,28 +196,41 @@ def parse(endpoint: Endpoint, body: bytes, content_type: bytes = b"") -> Ask:
         )
     form = read_form(content_type, body)
     asked = asked_in(form, body)
-    return _ask(endpoint, body, _head_of(asked), form, asked)
+    return _ask(endpoint, body, _head_of(endpoint, asked), form, asked, model=model)
 
 
-def _head_of(body: bytes) -> Head:
+def parse_fields(endpoint: Endpoint, asked: bytes, form: Form, *, model: str | None, complete: bool) -> Ask:
+    """The request of a form that is not held, by its fields. complete: they are all there, or the one that names the model is.
+
+    Raises BadRequest (missing_model, invalid_type) for a complete one; of another one only what can be read counts.
+    """
+    if complete:
+        return _ask(endpoint, b"", _head_of(endpoint, asked), form, asked, model=model)
     try:
-        return decode_leniently(_HEAD, body)
+        return _ask(endpoint, b"", _head_of(endpoint, asked), form, asked, model=model)
+    except BadRequest:
+        return _ask(endpoint, b"", endpoint.head.type(), form, asked, model=model or endpoint.default_alias or UNNAMED_MODEL)
+
+
+def _head_of(endpoint: Endpoint, body: bytes) -> Head:
+    try:
+        return decode_leniently(endpoint.head, body)
     except msgspec.ValidationError as error:
         raise BadRequest(NOT_AN_OBJECT, code="invalid_type") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if len(body) > LONGEST_LENIENT_BYTES:
             raise BadRequest(f"the request body is not valid JSON: {error}; send a JSON object.", code="malformed_json") from error
-        return _lenient_head(body)
+        return _lenient_head(endpoint.head.type, body)
 
 
-def _ask(endpoint: Endpoint, body: bytes, head: Head, form: Form | None = None, asked: bytes = b"") -> Ask:
+def _ask(endpoint: Endpoint, body: bytes, head: Head, form: Form | None = None, asked: bytes = b"", *, model: str | None = None) -> Ask:
     """The request of which `head` was read. Raises BadRequest (missing_model, invalid_type)."""
-    alias = text_of(head.model)
+    alias = text_of(head.model) if model is None else model
     if alias is None and bytes(head.model) in NOT_NAMED:
         alias = endpoint.default_alias
     if not alias or len(alias) > LONGEST_ALIAS or not alias.isprintable():
-        raise _bad_model(head)
-    stream = _flag(head.stream, "stream")
+        raise _bad_model(head, model)
+    stream = endpoint.streams or _flag(head.stream, "stream")
     options = _object(head.stream_options) if stream else {}
     content = memoryview(getattr(head, endpoint.content)).nbytes
     pictures = 0 if form is not None else _picture_bytes(body)
@@ -180,7 +247,7 @@ def _ask(endpoint: Endpoint, body: bytes, head: Head, form: Form | None = None, 
     )
 
 
-def _lenient_head(body: bytes) -> Head:
+def _lenient_head(kind: type[Head], body: bytes) -> Head:
     """The head of short JSON that only a lenient reader takes: NaN, a byte order mark. Raises BadRequest (malformed_json, invalid_type)."""
     try:
         request = json.loads(body)
@@ -190,12 +257,12 @@ def _lenient_head(body: bytes) -> Head:
         raise BadRequest(f"the request body is not valid JSON: {error}; send a JSON object.", code="malformed_json") from error
     if not isinstance(request, dict):
         raise BadRequest(NOT_AN_OBJECT, code="invalid_type")
-    found = {name: find_member(body, name) for name in Head.__struct_fields__}
-    return Head(**{name: msgspec.Raw(body[at.value : at.end]) for name, at in found.items() if at is not None})
+    found = {name: find_member(body, name) for name in kind.__struct_fields__}
+    return kind(**{name: msgspec.Raw(body[at.value : at.end]) for name, at in found.items() if at is not None})
 
 
-def _bad_model(head: Head) -> BadRequest:
-    raw = bytes(head.model)
+def _bad_model(head: Head, model: str | None) -> BadRequest:
+    raw = bytes(head.model) if model is None else repr(model).encode("utf-8", "replace")
     if not raw:
         return BadRequest('the request names no model; add "model": "<alias>".', code="missing_model", param="model")
     shown = raw[:40].decode("utf-8", "replace")

@@ -4,12 +4,16 @@ Only delimiters and part headers are looked for; a part is the place where its c
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 from python_multipart.multipart import parse_options_header
 
 from proxy.errors import BadRequest
+from proxy.probe.glimpse import Glimpse, whole
+from proxy.probe.picture_size import HEADER_BYTES, picture_size
+from proxy.probe.sound_length import sound_seconds
 
 MULTIPART = b"multipart/form-data"
 MOST_PARTS = 1000
@@ -23,7 +27,7 @@ LONGEST_FIELD_BYTES = 1024 * 1024
 
 _LENGTH = re.compile(rb"(?im)^(content-length[ \t]*:[ \t]*)\d+")
 _DISPOSITION = re.compile(rb"(?im)^content-disposition[ \t]*:[ \t]*([^\r\n]*)")
-_WHOLE = ("n",)
+_WHOLE = ("n", "partial_images")
 _TRUTH = {"true": True, "1": True, "false": False, "0": False, "": False}
 
 
@@ -62,35 +66,55 @@ def is_form(content_type: bytes) -> bool:
 
 def read_form(content_type: bytes, body: bytes) -> Form:
     """The form in `body`. Raises BadRequest (malformed_form) when it cannot be read to its end, or names two models."""
-    boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
-    if not boundary:
-        raise _malformed("its content-type states no boundary")
+    boundary = boundary_of(content_type)
     mark = b"--" + boundary
     at = 0 if body.startswith(mark) else body.find(b"\r\n" + mark) + 2
     if at == 1:
-        raise _malformed("its boundary stands nowhere in it")
+        raise malformed("its boundary stands nowhere in it")
     parts = []
     while (begin := _after_delimiter(body, at + len(mark))) >= 0:
         part = _part(body, begin, b"\r\n" + mark)
         parts.append(part)
         if len(parts) > MOST_PARTS:
-            raise _malformed(f"it has more than {MOST_PARTS} parts")
+            raise malformed(f"it has more than {MOST_PARTS} parts")
         at = part.end + 2
     if sum(part.name == "model" for part in parts) > 1:
-        raise _malformed("it names the model more than once")
+        raise malformed("it names the model more than once")
     return Form(boundary=boundary, parts=tuple(parts))
 
 
+def boundary_of(content_type: bytes) -> bytes:
+    """The form's boundary. Raises BadRequest (malformed_form) where none is stated."""
+    boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
+    if not boundary:
+        raise malformed("its content-type states no boundary")
+    return boundary
+
+
 def asked_in(form: Form, body: bytes) -> bytes:
-    """The form's fields as a JSON object, as the same request would say them; of each file only its size, in a list."""
-    asked: dict[str, object] = {}
-    files: dict[str, list[dict[str, int]]] = {}
+    """The form's fields as a JSON object, as the same request would say them; of each file what it says of itself, in a list."""
+    asked: dict[str, str] = {}
+    files: dict[str, list[dict[str, int | float]]] = {}
     for part in form.parts:
         if part.is_file:
-            files.setdefault(part.name, []).append({"bytes": part.end - part.start})
+            files.setdefault(part.name, []).append(file_facts(whole(body, part.start, part.end)))
         elif part.end - part.start <= LONGEST_FIELD_BYTES:
-            asked[part.name] = _typed(part.name, body[part.start : part.end].decode("utf-8", "replace"))
-    return msgspec.json.encode({**asked, **files})
+            asked[part.name] = body[part.start : part.end].decode("utf-8", "replace")
+    return asked_of(asked, files)
+
+
+def asked_of(fields: Mapping[str, str], files: Mapping[str, list[dict[str, int | float]]]) -> bytes:
+    """Fields and files as a JSON object."""
+    return msgspec.json.encode({**{name: _typed(name, text) for name, text in fields.items()}, **files})
+
+
+def file_facts(file: Glimpse) -> dict[str, int | float]:
+    """Bytes of a file, and what its header says: a picture's width and height, a recording's seconds."""
+    size = picture_size(file.at(0, HEADER_BYTES))
+    if size is not None:
+        return {"bytes": file.size, "width": size[0], "height": size[1]}
+    seconds = sound_seconds(file)
+    return {"bytes": file.size} if seconds is None else {"bytes": file.size, "seconds": seconds}
 
 
 def with_model(form: Form, body: bytes, model: str) -> bytes:
@@ -111,21 +135,21 @@ def _after_delimiter(body: bytes, at: int) -> int:
         return -1
     line = body.find(b"\r\n", at)
     if line < 0 or body[at:line].strip(b" \t"):
-        raise _malformed("a boundary in it is followed by neither a part nor its end")
+        raise malformed("a boundary in it is followed by neither a part nor its end")
     return line + 2
 
 
 def _part(body: bytes, begin: int, delimiter: bytes) -> Part:
     blank = body.find(b"\r\n\r\n", begin - 2, begin + LONGEST_PART_HEAD)
     if blank < 0:
-        raise _malformed("the headers of a part in it do not end")
+        raise malformed("the headers of a part in it do not end")
     start = blank + 4
     end = _end(body, start, delimiter)
     found = _DISPOSITION.search(body, begin, start)
     disposition = found[1] if found else b""
     options = parse_options_header(disposition)[1]
     if b"name" not in options:
-        raise _malformed("a part of it has no name")
+        raise malformed("a part of it has no name")
     name = options[b"name"].decode("utf-8", "replace").removesuffix("[]")
     return Part(name=name, is_file=b"filename" in options or b"filename*" in disposition.lower(), head=begin, start=start, end=end)
 
@@ -138,9 +162,9 @@ def _end(body: bytes, start: int, delimiter: bytes) -> int:
             break
         end = body.find(delimiter, after)
     else:
-        raise _malformed("its boundary stands all over its files")
+        raise malformed("its boundary stands all over its files")
     if end < 0:
-        raise _malformed("it breaks off before its last boundary")
+        raise malformed("it breaks off before its last boundary")
     return end
 
 
@@ -151,5 +175,6 @@ def _typed(name: str, text: str) -> object:
     return _TRUTH.get(text.lower(), text) if name == "stream" else text
 
 
-def _malformed(reason: str) -> BadRequest:
+def malformed(reason: str) -> BadRequest:
+    """The error for a form that cannot be read, and why."""
     return BadRequest(f"the multipart form could not be read: {reason}; send it whole, as {MULTIPART.decode()}.", code="malformed_form")

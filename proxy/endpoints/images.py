@@ -1,5 +1,6 @@
 """The pictures endpoints: how many, how large, how fine, from how many others. They must never see a provider, nor read a picture."""
 
+import json
 import re
 from dataclasses import replace
 from typing import Any
@@ -8,14 +9,18 @@ import msgspec
 
 from estimators.usage import Media, Usage
 from proxy.endpoints.base import Ask, Endpoint, Prompt, decoded, fields_of, no_event_text, no_text
+from proxy.endpoints.drawn import PARTIAL_TOKENS, drawn_tokens
 
 MOST = 100_000
 """A count, a side or a number of steps beyond this is nobody's."""
 
+MOST_TOKENS = 1e15
 LONGEST_QUALITY = 32
 UNKNOWN = ("", "auto")
 _SIZE = re.compile(r"\s*(\d{1,5})\s*[xX*]\s*(\d{1,5})\s*")
 _TOLD_SIZE = re.compile(rb'"size"\s*:\s*"([^"\\]{1,32})"')
+_SVG_USAGE = re.compile(rb'"svg_usage"\s*:\s*\{')
+_FINDER = json.JSONDecoder()
 _TOLD_QUALITY = re.compile(rb'"quality"\s*:\s*"([^"\\]{1,32})"')
 
 
@@ -30,6 +35,7 @@ class _Asked(msgspec.Struct):
     image: Any = None
     images: Any = None
     mask: Any = None
+    partial_images: Any = None
 
 
 class _Answer(msgspec.Struct):
@@ -51,8 +57,32 @@ def usage_of(ask: Ask, answer: bytes, usage: Usage) -> Usage:
         quality=_told_quality(answer) or _quality(asked.quality),
         steps=_whole(asked.num_inference_steps) or _whole(asked.steps),
     )
+    if usage.source != "provider" and not usage.output_tokens:
+        usage = _written(ask.alias, media, _whole(asked.partial_images) or 0, usage)
     given = usage.input_images or _given(asked)
-    return replace(usage, media=media, input_images=given, image_output_tokens=usage.image_output_tokens or _drawn(usage))
+    usage = replace(usage, media=media, input_images=given, image_output_tokens=usage.image_output_tokens or _drawn(usage))
+    return _with_svg(usage, answer) if b'"svg_usage"' in answer else usage
+
+
+def _written(model: str, media: Media, partials: int, usage: Usage) -> Usage:
+    """The usage with the tokens that the pictures take, partial ones too, where the family is known to write so many."""
+    each = drawn_tokens(model, media.quality, media.width, media.height)
+    return usage if each is None else replace(usage, output_tokens=media.images * (each + partials * PARTIAL_TOKENS))
+
+
+def _with_svg(usage: Usage, answer: bytes) -> Usage:
+    """The usage with what writing a drawing as text took, which stands beside it."""
+    found = _SVG_USAGE.search(answer)
+    try:
+        told, _ = _FINDER.raw_decode(answer[found.end() - 1 :].decode("utf-8", "replace")) if found else ({}, 0)
+    except (ValueError, RecursionError):
+        return usage
+    read, wrote = (_tokens(told.get(name)) for name in ("input_tokens", "output_tokens"))
+    return replace(usage, input_tokens=usage.input_tokens + read, output_tokens=usage.output_tokens + wrote)
+
+
+def _tokens(given: Any) -> int:
+    return given if isinstance(given, int) and not isinstance(given, bool) and 0 < given < MOST_TOKENS else 0
 
 
 def _given(asked: _Asked) -> int:

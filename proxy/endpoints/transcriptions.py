@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 
 from estimators.usage import Media, Usage
-from proxy.endpoints.base import Ask, Endpoint, Prompt, decoded, fields_of, no_event_text
-from proxy.endpoints.recording import wav_seconds
+from proxy.endpoints.base import Ask, Endpoint, Prompt, decoded, fields_of
 
 LONGEST_S = 1e7
+DELTA = "transcript.text.delta"
+_GAP = re.compile(r"\s*\n\s*")
 _CUE = re.compile(r"^(WEBVTT.*|\d+|[\d:.,]+ --> .*)$", re.MULTILINE)
 
 
@@ -22,7 +23,12 @@ class _Heard(msgspec.Struct):
     duration: Any = None
 
 
+class _Uploaded(msgspec.Struct):
+    file: Any = None
+
+
 _HEARD = msgspec.json.Decoder(_Heard)
+_UPLOADED = msgspec.json.Decoder(_Uploaded)
 
 
 def _prompt(body: bytes) -> Prompt:
@@ -36,9 +42,16 @@ def _reply_text(body: bytes) -> tuple[str, ...]:
         text = reply.get("text") if isinstance(reply, dict) else None
         return (text,) if isinstance(text, str) else ()
     try:
-        return (_CUE.sub("", body.decode()).strip(),)
+        return (_GAP.sub("\n", _CUE.sub("", body.decode())).strip(),)
     except UnicodeDecodeError:
         return ()
+
+
+def _event_text(payload: bytes) -> str:
+    """The new words of an event; the last one repeats them all."""
+    event = decoded(payload)
+    delta = event.get("delta") if isinstance(event, dict) and event.get("type") == DELTA else None
+    return delta if isinstance(delta, str) else ""
 
 
 def _usage_of(ask: Ask, answer: bytes, usage: Usage) -> Usage:
@@ -64,8 +77,9 @@ def _seconds(value: Any) -> float | None:
 
 
 def _uploaded_seconds(ask: Ask) -> float | None:
-    files = ask.form.files("file") if ask.form is not None else ()
-    return _seconds(wav_seconds(ask.body, files[0].start, files[0].end)) if files else None
+    files = fields_of(_Uploaded, _UPLOADED, ask.asked).file
+    first = files[0] if isinstance(files, list) and files else None
+    return _seconds(first.get("seconds")) if isinstance(first, dict) else None
 
 
 def _listening(path: str, operation: str) -> Endpoint:
@@ -77,7 +91,7 @@ def _listening(path: str, operation: str) -> Endpoint:
         writes=False,
         prompt=_prompt,
         reply_text=_reply_text,
-        event_text=no_event_text,
+        event_text=_event_text,
         usage_of=_usage_of,
         terminal_events=("transcript.text.done",),
         form="only",

@@ -1,6 +1,6 @@
 """What the writer asks of a database, and the two ways in which it can refuse. It must never name a vendor's type."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 from proxy.call import CallRecord
@@ -9,6 +9,8 @@ Durability = Literal["commit", "fsync", "async"]
 OnFailure = Literal["pass", "deny"]
 Fetched = dict[str, object]
 """One row, by column name."""
+Values = Mapping[str, str | int | None]
+"""What the `:name` marks of a statement stand for."""
 
 
 class LedgerUnavailable(Exception):
@@ -17,6 +19,10 @@ class LedgerUnavailable(Exception):
 
 class UnwritableRecord(Exception):
     """A value in the batch can never be stored; the other records of the batch can."""
+
+
+class Conflict(Exception):
+    """The change does not fit what is there by now: nothing of it was done."""
 
 
 class Door(Protocol):
@@ -42,6 +48,12 @@ class Door(Protocol):
 
     def fetch(self, table: str, column: str, values: Sequence[str]) -> list[Fetched]:
         """Rows of a table whose column holds one of the values. Raises LedgerUnavailable."""
+
+    def select(self, statement: str, values: Values) -> list[Fetched]:
+        """The rows of a SELECT of ours. Raises LedgerUnavailable."""
+
+    def change(self, statements: Sequence[tuple[str, Values]]) -> None:
+        """Do all statements in one transaction. Raises Conflict when one touches no row or breaks a rule, LedgerUnavailable."""
 
     def close(self) -> None:
         """Give back every connection."""

@@ -83,7 +83,11 @@ CALLS = (
     "altered",
     "retry_count",
     "idempotency_key_hash",
+    "origin_call_id",
 )
+
+CALL_FACTS = CALLS[:-1]
+"""What is written of a call that stands for itself: only a late booking names the call that began its work."""
 
 ATTEMPTS = (
     "call_id",
@@ -109,10 +113,14 @@ ATTEMPTS = (
     "image_output_tokens",
     *MEDIA,
     *METERED,
+    "upstream_object_id",
 )
 
-TEXT_ATTEMPTS = ATTEMPTS[: -len((*MEDIA, *METERED))]
+TEXT_ATTEMPTS = ATTEMPTS[: ATTEMPTS.index(MEDIA[0])]
 """What is written of an attempt without media or meter: to name the other columns only to leave them null costs a fifth more."""
+
+OBJECT_ATTEMPTS = (*TEXT_ATTEMPTS, "upstream_object_id")
+"""The same for an attempt whose answer is kept at the provider, under an id."""
 
 ESTIMATE_FACTS = (
     "attempt_id",
@@ -153,9 +161,19 @@ RETAGS = ("call_id", "name", "created_ms", "value")
 
 LEDGER_META = ("key", "value")
 
-TABLES = {"calls": CALLS, "attempts": ATTEMPTS, "estimates": ESTIMATES, "retags": RETAGS, "ledger_meta": LEDGER_META}
+ISSUED_KEYS = ("key_id", "name", "hash", "hint", "terms", "created_ms", "expires_ms", "revoked_ms", "replaced_by")
+"""Keys that the proxy issues. `terms`: what the key may do, as JSON; a key itself is in no column."""
 
-WRITES = (("calls", CALLS), ("attempts", TEXT_ATTEMPTS), ("attempts", ATTEMPTS), ("estimates", ESTIMATES))
+TABLES = {"calls": CALLS, "attempts": ATTEMPTS, "estimates": ESTIMATES, "retags": RETAGS, "ledger_meta": LEDGER_META, "keys": ISSUED_KEYS}
+
+WRITES = (
+    ("calls", CALL_FACTS),
+    ("calls", CALLS),
+    ("attempts", TEXT_ATTEMPTS),
+    ("attempts", OBJECT_ATTEMPTS),
+    ("attempts", ATTEMPTS),
+    ("estimates", ESTIMATES),
+)
 """Tables and columns of each kind of row that a batch holds, in the order of rows.py."""
 
 KEYS = {
@@ -164,14 +182,27 @@ KEYS = {
     "estimates": ("attempt_id", "estimate_id"),
     "retags": ("call_id", "name", "created_ms"),
     "ledger_meta": ("key",),
+    "keys": ("key_id",),
 }
 """Primary keys. They begin with what rows are looked up by, so that no further index is needed for it."""
 
-INDICES = {"ix_calls_started_ms": ("calls", "started_ms")}
+INDICES = {
+    "ix_calls_started_ms": ("calls", "started_ms"),
+    "ix_calls_origin_call_id": ("calls", "origin_call_id"),
+    "ix_attempts_upstream_object_id": ("attempts", "upstream_object_id"),
+}
+
+UNIQUE_INDICES = {"ux_keys_hash": ("keys", "hash", ""), "ux_keys_live_name": ("keys", "name", "revoked_ms IS NULL")}
+"""Table, column, and of which rows no two have the same value; empty: of all."""
+
+SPARSE = frozenset({"origin_call_id", "upstream_object_id"})
+"""Columns that few rows fill: their indices hold those rows only, and cost the others nothing."""
 
 KINDS: dict[str, Kind] = {
     "started_ms": "bigint",
     "created_ms": "bigint",
+    "expires_ms": "bigint",
+    "revoked_ms": "bigint",
     "tags": "json",
     "status": "integer",
     "stream": "boolean",
@@ -206,6 +237,10 @@ NULLABLE = frozenset(
         "unweighed_reason",
         "usage_source",
         "partial",
+        "expires_ms",
+        "revoked_ms",
+        "replaced_by",
+        *SPARSE,
         *USAGE_COUNTS,
         *MEDIA,
         *METERED,
@@ -216,5 +251,5 @@ NULLABLE = frozenset(
 DEFAULTS = {"role": CHOSEN}
 """What rows have that were written before the column was; rows of today name it."""
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Schema revisions, oldest first, as in migrations/versions; this code reads and writes the last."""

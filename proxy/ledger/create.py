@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Final
 
-from proxy.ledger.columns import DEFAULTS, INDICES, KEYS, KINDS, NULLABLE, REVISIONS, TABLES, Kind
+from proxy.ledger.columns import DEFAULTS, INDICES, KEYS, KINDS, NULLABLE, REVISIONS, SPARSE, TABLES, UNIQUE_INDICES, Kind
 
 _TYPES: Final[dict[Kind, str]] = {
     "text": "TEXT",
@@ -37,13 +37,21 @@ def create_if_empty(connection: sqlite3.Connection) -> bool:
 def statements() -> list[str]:
     """What the migrations amount to; a test compares the two."""
     tables = [_create_table(name) for name in TABLES]
-    indices = [f"CREATE INDEX {name} ON {table} ({column})" for name, (table, column) in INDICES.items()]
-    return [_VERSION_TABLE, *tables, *indices]
+    indices = [f"CREATE INDEX {name} ON {table} ({column}){_only_filled(column)}" for name, (table, column) in INDICES.items()]
+    unique = [
+        f"CREATE UNIQUE INDEX {name} ON {table} ({column}){f' WHERE {rows}' if rows else ''}"
+        for name, (table, column, rows) in UNIQUE_INDICES.items()
+    ]
+    return [_VERSION_TABLE, *tables, *indices, *unique]
 
 
 def _create_table(name: str) -> str:
     columns = [f"{column} {_TYPES[KINDS.get(column, 'text')]}{_default(column)}{_not_null(column)}" for column in TABLES[name]]
     return f"CREATE TABLE {name} ({', '.join(columns)}, PRIMARY KEY ({', '.join(KEYS[name])}))"
+
+
+def _only_filled(column: str) -> str:
+    return f" WHERE {column} IS NOT NULL" if column in SPARSE else ""
 
 
 def _default(column: str) -> str:

@@ -19,11 +19,13 @@ from sqlalchemy import (
     event,
     func,
     literal,
+    or_,
     select,
 )
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from estimators.quantity import NOTHING, LogVariance, Quantity, ScopeKeys
+from proxy.call import PENDING, UNKNOWN_ORIGIN
 from proxy.errors import StartError
 from proxy.ledger.columns import CHOSEN, REVISIONS, SCOPED_QUANTITIES, SCOPES, USAGE_COUNTS
 from proxy.ledger.server import missing_driver
@@ -191,7 +193,7 @@ def _tag(name: str) -> ColumnElement[str]:
     """A call's tag: its newest re-tag, else what it was recorded with, else unassigned."""
     newest = (
         select(retags.c.value)
-        .where(retags.c.call_id == calls.c.call_id, retags.c.name == name)
+        .where(or_(retags.c.call_id == calls.c.call_id, retags.c.call_id == calls.c.origin_call_id), retags.c.name == name)
         .order_by(retags.c.created_ms.desc())
         .limit(1)
         .scalar_subquery()
@@ -204,14 +206,22 @@ def _in_period(statement: Select[Any], selection: Selection) -> Select[Any]:
         statement = statement.where(calls.c.started_ms >= selection.since_ms)
     if selection.until_ms is not None:
         statement = statement.where(calls.c.started_ms < selection.until_ms)
-    return statement
+    return statement.where(~_is_booked_late())
+
+
+def _is_booked_late() -> ColumnElement[bool]:
+    """A call whose work was booked after its end: the booking stands for it, so that nothing is counted twice."""
+    late = calls.alias("late")
+    waits = func.coalesce(attempts.c.unweighed_reason, "") == PENDING
+    booked = select(literal(1)).where(late.c.origin_call_id == calls.c.call_id).correlate(calls).exists()
+    return and_(waits, booked)
 
 
 def _facts(connection: Connection, selection: Selection, key: ColumnElement[str]) -> list[Facts]:
     source = attempts.c.usage_source
     statement = select(
         key.label("key"),
-        func.count(calls.c.call_id.distinct()).label("calls"),
+        func.count(func.coalesce(func.nullif(calls.c.origin_call_id, UNKNOWN_ORIGIN), calls.c.call_id).distinct()).label("calls"),
         func.count(attempts.c.attempt_id).label("attempts"),
         _count_if(attempts.c.simulated).label("simulated_attempts"),
         func.count(source).label("metered_attempts"),

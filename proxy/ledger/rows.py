@@ -10,14 +10,14 @@ import msgspec
 from estimators.estimate import Estimate
 from estimators.quantity import Quantity
 from proxy.call import AttemptRecord, CallRecord
-from proxy.ledger.columns import ATTEMPTS, CALLS, CHOSEN, FIRST_COUNTS, QUANTITIES, SCOPED_QUANTITIES, SHADOW, Role
+from proxy.ledger.columns import ATTEMPTS, CALL_FACTS, CALLS, CHOSEN, FIRST_COUNTS, QUANTITIES, SCOPED_QUANTITIES, SHADOW, Role
 from proxy.ledger.usage_row import is_text, text_values, usage_values
 
 Row = tuple[object, ...]
 
 _json = msgspec.json.encode
 _call_head = attrgetter(*CALLS[: CALLS.index("tags")])
-_call_tail = attrgetter(*CALLS[CALLS.index("tags") + 1 :])
+_call_tail = attrgetter(*CALL_FACTS[CALLS.index("tags") + 1 :])
 _attempt_facts = attrgetter(*ATTEMPTS[1 : ATTEMPTS.index(FIRST_COUNTS[0])])
 _intensity_facts = attrgetter("gco2e_per_kwh", "intensity_source", "intensity_year", "zone")
 _quantities = attrgetter(*QUANTITIES)
@@ -28,22 +28,30 @@ class Rows(NamedTuple):
     """The rows of a batch, in the order of WRITES; attempts with media or metered energy have the longer rows."""
 
     calls: list[Row]
+    late_calls: list[Row]
     text_attempts: list[Row]
+    object_attempts: list[Row]
     attempts: list[Row]
     estimates: list[Row]
 
 
 def rows_of(records: Iterable[CallRecord]) -> Rows:
     """All rows of the records."""
-    rows = Rows([], [], [], [])
+    rows = Rows([], [], [], [], [], [])
     for record in records:
-        rows.calls.append((*_call_head(record), _json(dict(record.tags)).decode(), *_call_tail(record)))
+        call = (*_call_head(record), _json(dict(record.tags)).decode(), *_call_tail(record))
+        if record.origin_call_id is None:
+            rows.calls.append(call)
+        else:
+            rows.late_calls.append((*call, record.origin_call_id))
         for attempt in record.attempts:
-            usage = attempt.usage
-            if usage is None or is_text(usage):
+            usage, kept_as = attempt.usage, attempt.upstream_object_id
+            if usage is not None and not is_text(usage):
+                rows.attempts.append((record.call_id, *_attempt_facts(attempt), *usage_values(usage), kept_as))
+            elif kept_as is None:
                 rows.text_attempts.append((record.call_id, *_attempt_facts(attempt), *text_values(usage)))
             else:
-                rows.attempts.append((record.call_id, *_attempt_facts(attempt), *usage_values(usage)))
+                rows.object_attempts.append((record.call_id, *_attempt_facts(attempt), *text_values(usage), kept_as))
             if attempt.estimate is not None:
                 rows.estimates.append(estimate_row(record, attempt, attempt.estimate, CHOSEN))
             for shadow in attempt.shadows:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import Engine, create_engine, inspect, select
+from sqlalchemy import Engine, create_engine, inspect, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError, StatementError
 
 from proxy.call import CallRecord
 from proxy.errors import StartError
-from proxy.ledger.base import Durability, Fetched, LedgerUnavailable, UnwritableRecord
+from proxy.ledger.base import Conflict, Durability, Fetched, LedgerUnavailable, UnwritableRecord, Values
 from proxy.ledger.columns import REVISIONS, WRITES
 from proxy.ledger.rows import rows_of
 from proxy.ledger.tables import METADATA, ledger_meta
@@ -106,6 +106,26 @@ class ServerDoor:
             raise LedgerUnavailable(str(error)) from error
         return [dict(row) for row in found]
 
+    def select(self, statement: str, values: Values) -> list[Fetched]:
+        """The rows of a SELECT of ours."""
+        try:
+            with self._engine.connect() as connection:
+                return [dict(row) for row in connection.execute(text(statement), dict(values)).mappings()]
+        except SQLAlchemyError as error:
+            raise LedgerUnavailable(_plainly(error)) from error
+
+    def change(self, statements: Sequence[tuple[str, Values]]) -> None:
+        """All statements in one transaction."""
+        try:
+            with self._engine.begin() as connection:
+                for statement, values in statements:
+                    if connection.execute(text(statement), dict(values)).rowcount == 0:
+                        raise Conflict("a row is not as it was")
+        except IntegrityError as error:
+            raise Conflict(str(error.orig)) from error
+        except SQLAlchemyError as error:
+            raise LedgerUnavailable(_plainly(error)) from error
+
     def close(self) -> None:
         """Give back the pool."""
         self._engine.dispose()
@@ -115,3 +135,8 @@ def _values(columns: Sequence[str], row: Sequence[object]) -> Fetched:
     named = dict(zip(columns, row, strict=True))
     tags = named.get("tags")
     return named if not isinstance(tags, str) else named | {"tags": msgspec.json.decode(tags)}
+
+
+def _plainly(error: SQLAlchemyError) -> str:
+    """What the driver said, without the statement and its values."""
+    return str(getattr(error, "orig", None) or type(error).__name__)

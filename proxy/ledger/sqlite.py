@@ -9,13 +9,15 @@ from typing import Final
 
 from proxy.call import CallRecord
 from proxy.errors import StartError
-from proxy.ledger.base import Durability, Fetched, LedgerUnavailable, UnwritableRecord
+from proxy.ledger.base import Conflict, Durability, Fetched, LedgerUnavailable, UnwritableRecord, Values
 from proxy.ledger.columns import LEDGER_META, REVISIONS, WRITES
 from proxy.ledger.create import create_if_empty
 from proxy.ledger.rows import Row, Rows, rows_of
 
 LOCK_WAIT_MS: Final = 1_000
 """How long a batch waits for another writer before it goes to the spool."""
+CHANGE_WAIT_S: Final = 10
+"""How long a change of keys waits for the batches of a busy proxy."""
 CREATE_WAIT_S: Final = 30
 """How long a start waits for another process that makes the schema."""
 CHECKPOINT_PAGES: Final = 4_000
@@ -188,6 +190,33 @@ class SqliteDoor:
             return f"{self._path} is not a ledger of grammage but some other file; set ledger.url to another"
         why = f"the folder {folder} does not exist" if not folder.is_dir() else str(error)
         return f"cannot write the ledger {self._path}: {why}. Make the folder and the file writable, or set ledger.url to another"
+
+    def select(self, statement: str, values: Values) -> list[Fetched]:
+        """The rows of a SELECT of ours."""
+        try:
+            with closing(self._reader()) as connection:
+                connection.row_factory = sqlite3.Row
+                return [dict(row) for row in connection.execute(statement, dict(values))]
+        except sqlite3.Error as error:
+            raise LedgerUnavailable(str(error)) from error
+
+    def change(self, statements: Sequence[tuple[str, Values]]) -> None:
+        """All statements in one transaction, on a connection of its own, safe from a power cut."""
+        try:
+            with closing(sqlite3.connect(self._file_uri(), uri=True, timeout=CHANGE_WAIT_S, isolation_level=None)) as connection:
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("BEGIN IMMEDIATE")
+                for statement, values in statements:
+                    if connection.execute(statement, dict(values)).rowcount == 0:
+                        raise Conflict("a row is not as it was")
+                connection.execute("COMMIT")
+        except sqlite3.IntegrityError as error:
+            raise Conflict(str(error)) from error
+        except sqlite3.Error as error:
+            raise LedgerUnavailable(str(error)) from error
+
+    def _file_uri(self) -> str:
+        return f"{self._path.absolute().as_uri()}?mode=rw"
 
     def _reader(self) -> sqlite3.Connection:
         return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=rw", uri=True, timeout=LOCK_WAIT_MS / 1000)

@@ -10,6 +10,7 @@ from proxy.call import CallRecord
 from proxy.errors import StartError
 from proxy.ledger.base import Door, Durability, Fetched
 from proxy.ledger.columns import MEDIA, MEDIA_KINDS, METERED, METERED_KINDS, SHADOW, USAGE_COUNTS
+from proxy.ledger.key_store import KeyStore
 from proxy.ledger.sqlite import SqliteDoor
 
 _SQLITE_SCHEMES = ("sqlite:///", "sqlite+pysqlite:///")
@@ -48,11 +49,30 @@ class Store:
         return self._door.remember(key, value)
 
     def find(self, call_id: str) -> dict[str, object] | None:
-        """The call with `attempts`, each with its `usage` (or None), its `estimates` (oldest first) and its `shadow`; None: unknown."""
+        """The call with `attempts`, each with its `usage` (or None), its `estimates` (oldest first) and its `shadow`; None: unknown.
+
+        `late`: the calls that booked its work once that had ended, in the same shape.
+        """
         calls = self._door.fetch("calls", "call_id", [call_id])
         if not calls:
             return None
-        call = _plain(calls[0])
+        late = sorted(self._door.fetch("calls", "origin_call_id", [call_id]), key=_start)
+        return self._whole(_plain(calls[0])) | {"late": [self._whole(_plain(call)) for call in late]}
+
+    def find_objects(self, object_ids: Sequence[str]) -> list[Fetched]:
+        """Calls whose answers the provider keeps under one of the ids: each with its attempt's facts, oldest first, without usage."""
+        attempts = self._door.fetch("attempts", "upstream_object_id", object_ids)
+        calls = {str(call["call_id"]): call for call in self._door.fetch("calls", "call_id", [str(row["call_id"]) for row in attempts])}
+        found = [_plain(row | calls[str(row["call_id"])] | {"attempt": row}) for row in attempts if str(row["call_id"]) in calls]
+        return sorted((call for call in found if call["origin_call_id"] is None), key=_start)
+
+    def has_call(self, call_id: str) -> bool:
+        """Whether the call is in the ledger."""
+        return bool(self._door.fetch("calls", "call_id", [call_id]))
+
+    def _whole(self, call: Fetched) -> Fetched:
+        """The call's row with what belongs to it."""
+        call_id = str(call["call_id"])
         attempts = [_plain(row) for row in self._door.fetch("attempts", "call_id", [call_id])]
         attempts.sort(key=_ordinal)
         opinions = self._door.fetch("estimates", "attempt_id", [str(attempt["attempt_id"]) for attempt in attempts])
@@ -63,6 +83,10 @@ class Store:
         call["tags"] = tags | {str(row["name"]): row["value"] for row in retags}
         call["attempts"] = [_attempt(row, opinions) for row in attempts]
         return call
+
+    def keys(self) -> KeyStore:
+        """The keys kept beside the calls."""
+        return KeyStore(self._door)
 
     def close(self) -> None:
         """Give back every connection; the write-ahead log is folded in."""
@@ -131,6 +155,10 @@ def _ordinal(row: Fetched) -> tuple[int, str]:
 
 def _age(row: Fetched) -> tuple[int, str]:
     return (int(str(row["created_ms"])), str(row["estimate_id"]))
+
+
+def _start(row: Fetched) -> tuple[int, str]:
+    return (int(str(row["started_ms"])), str(row["call_id"]))
 
 
 def _retag_age(row: Fetched) -> int:

@@ -1,8 +1,10 @@
 """The ledger's schema for SQLAlchemy, for SQLite and PostgreSQL alike. It must never hold a prompt, an answer or an address."""
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Double, Index, Integer, MetaData, Table, Text
+from typing import Any
 
-from proxy.ledger.columns import DEFAULTS, INDICES, KEYS, KINDS, NULLABLE, TABLES, Kind
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Double, Index, Integer, MetaData, Table, Text, text
+
+from proxy.ledger.columns import DEFAULTS, INDICES, KEYS, KINDS, NULLABLE, SPARSE, TABLES, UNIQUE_INDICES, Kind
 
 METADATA = MetaData()
 
@@ -36,6 +38,13 @@ attempts = _table("attempts")
 estimates = _table("estimates")
 retags = _table("retags")
 ledger_meta = _table("ledger_meta")
+issued_keys = _table("keys")
 
 for _index, (_of, _column) in INDICES.items():
-    Index(_index, METADATA.tables[_of].c[_column])
+    _at = METADATA.tables[_of].c[_column]
+    _filled: dict[str, Any] = {f"{dialect}_where": _at.is_not(None) for dialect in ("sqlite", "postgresql")} if _column in SPARSE else {}
+    Index(_index, _at, **_filled)
+
+for _index, (_of, _column, _rows) in UNIQUE_INDICES.items():
+    _some: dict[str, Any] = {f"{dialect}_where": text(_rows) for dialect in ("sqlite", "postgresql")} if _rows else {}
+    Index(_index, METADATA.tables[_of].c[_column], unique=True, **_some)

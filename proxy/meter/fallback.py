@@ -1,11 +1,17 @@
 """Counts what the provider did not: tokens of the prompt and of the answer, offline. It must never claim to be the provider's count."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from estimators.usage import Usage, UsageSource
-from proxy.endpoints.base import Ask, Endpoint
+from proxy.endpoints.base import Ask, Endpoint, Prompt
+from proxy.endpoints.chat_parts import NO_CALL, as_json
 from proxy.meter.count import count_tokens
+from proxy.meter.families import family_of
+from proxy.meter.picture_tokens import picture_tokens
+from proxy.meter.sound_tokens import sound_tokens
 from proxy.meter.sse import DATA_LINE
+from proxy.meter.tool_text import FORCED_CALL_TOKENS, FRAME_TOKENS, NO_CALL_TOKENS, SHARED_FRAME_TOKENS, as_typescript
 
 BYTES_PER_TOKEN = 4
 """Rule of thumb for text that is not read; the `estimated` source carries its doubt."""
@@ -18,37 +24,63 @@ def guess_input_tokens(ask: Ask) -> int:
     return max(1, ask.content_bytes // BYTES_PER_TOKEN) if ask.content_bytes else 0
 
 
-def count_prompt(ask: Ask) -> tuple[int, int]:
-    """Tokens and pictures of the request; runs the tokenizer, so call it in a thread."""
-    prompt = ask.endpoint.prompt(ask.asked)
-    return _tokens(prompt.texts, ask.alias) + prompt.overhead_tokens, prompt.images
+def count_prompt(ask: Ask, model: str | None = None) -> Usage:
+    """What the request alone takes; runs the tokenizer, so call it in a thread. model: who reads it, the alias where that is not known."""
+    prompt, name = ask.endpoint.prompt(ask.asked), model or ask.alias
+    shown_tokens = sum(picture_tokens(name, *picture) for picture in prompt.pictures)
+    heard_tokens = sound_tokens(name, prompt.sound_seconds)
+    read_tokens = _tokens(prompt.texts, name) + prompt.overhead_tokens + _tool_tokens(prompt, name)
+    return Usage(
+        input_tokens=read_tokens + shown_tokens + heard_tokens,
+        image_input_tokens=shown_tokens,
+        audio_input_tokens=heard_tokens,
+        input_images=max(prompt.images, len(prompt.pictures)),
+        source="counted",
+    )
 
 
-def count_whole(ask: Ask, body: bytes) -> Usage:
+def count_whole(ask: Ask, body: bytes, model: str | None = None) -> Usage:
     """Usage of a whole answer without one. Runs the tokenizer, so call it in a thread."""
-    return _usage(ask, ask.endpoint.reply_text(body), hidden_bytes=0, partial=False)
+    return _usage(ask, ask.endpoint.reply_text(body), model, hidden_bytes=0, partial=False)
 
 
-def count_stream(ask: Ask, kept: Sequence[bytes], seen_bytes: int, *, partial: bool) -> Usage:
+def count_stream(ask: Ask, kept: Sequence[bytes], seen_bytes: int, *, partial: bool, model: str | None = None) -> Usage:
     """Usage of a stream of which `kept` bytes were kept out of `seen_bytes`. Runs the tokenizer, so call it in a thread."""
     data = b"".join(kept)
     text = stream_text(ask.endpoint, data)
-    return _usage(ask, (text,), hidden_bytes=max(0, seen_bytes - len(data)), partial=partial, kept_bytes=len(data))
+    return _usage(ask, (text,), model, hidden_bytes=max(0, seen_bytes - len(data)), partial=partial, kept_bytes=len(data))
 
 
 def stream_text(endpoint: Endpoint, data: bytes) -> str:
     """All text that the events in `data` carry; a torn last event says nothing."""
+    if endpoint.stream_text is not None:
+        return endpoint.stream_text(data)
     return "".join(endpoint.event_text(payload) for payload in DATA_LINE.findall(data) if payload[:1] == b"{")
 
 
-def _usage(ask: Ask, texts: tuple[str, ...], *, hidden_bytes: int, partial: bool, kept_bytes: int = 0) -> Usage:
-    input_tokens, images = count_prompt(ask)
-    output_tokens = _tokens(texts, ask.alias)
+def _usage(ask: Ask, texts: tuple[str, ...], model: str | None, *, hidden_bytes: int, partial: bool, kept_bytes: int = 0) -> Usage:
+    output_tokens = _tokens(texts, model or ask.alias)
     source: UsageSource = "counted"
     if hidden_bytes and kept_bytes:
         output_tokens = round(output_tokens * (kept_bytes + hidden_bytes) / kept_bytes)
         source = "estimated"
-    return Usage(input_tokens=input_tokens, output_tokens=output_tokens, input_images=images, source=source, partial=partial)
+    return replace(count_prompt(ask, model), output_tokens=output_tokens, source=source, partial=partial)
+
+
+def _tool_tokens(prompt: Prompt, model: str) -> int:
+    """Tokens of what may be called, as the family of `model` writes it into the prompt."""
+    if not (prompt.functions or prompt.tool_texts):
+        return 0
+    family = family_of(model)
+    tokens = _tokens(prompt.tool_texts, model) + family.tool_tokens
+    if family.tools == "json":
+        return tokens + _tokens(tuple(as_json(function) for function in prompt.functions), model)
+    if not prompt.functions:
+        return tokens
+    tokens += _tokens((as_typescript(prompt.functions),), model) + FRAME_TOKENS + (SHARED_FRAME_TOKENS if prompt.shares_frame else 0)
+    if prompt.forced_call == NO_CALL:
+        return tokens + NO_CALL_TOKENS
+    return tokens + FORCED_CALL_TOKENS + _tokens((prompt.forced_call,), model) if prompt.forced_call else tokens
 
 
 def _tokens(texts: tuple[str, ...], model: str) -> int:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from config.providers import Dialect
 from proxy.meter.energy import Reading, read_member
 from proxy.splice import decode_leniently
 
@@ -18,7 +19,15 @@ class _Reply(msgspec.Struct):
     impact: msgspec.Raw = _EMPTY
 
 
+class _GeminiReply(msgspec.Struct):
+    modelVersion: msgspec.Raw = _EMPTY  # noqa: N815  # the wire's own name
+    usageMetadata: msgspec.Raw = _EMPTY  # noqa: N815
+    error: msgspec.Raw = _EMPTY
+    candidates: msgspec.Raw = _EMPTY
+
+
 _REPLY = msgspec.json.Decoder(_Reply)
+_GEMINI_REPLY = msgspec.json.Decoder(_GeminiReply)
 _MODEL = msgspec.json.Decoder(str)
 _NOTHING = (b"", b"null")
 LONGEST_MODEL = 256
@@ -51,8 +60,10 @@ class ReplyHead:
 UNREADABLE = ReplyHead(None, None, readable=False)
 
 
-def read_reply(body: bytes) -> ReplyHead:
+def read_reply(body: bytes, dialect: Dialect = "openai") -> ReplyHead:
     """The head of the answer in `body`; it is not `readable` when it is not a JSON object."""
+    if dialect == "gemini":
+        return _read_gemini(body)
     try:
         reply = decode_leniently(_REPLY, body)
         model = _MODEL.decode(reply.model)[:LONGEST_MODEL] if bytes(reply.model)[:1] == b'"' else None
@@ -64,6 +75,18 @@ def read_reply(body: bytes) -> ReplyHead:
         return ReplyHead(model, usage, reading=reading)
     answered = bytes(reply.choices) not in _NOTHING or bytes(reply.data) not in _NOTHING
     return ReplyHead(model, None, is_error=bytes(reply.error) not in _NOTHING and not answered, reading=reading)
+
+
+def _read_gemini(body: bytes) -> ReplyHead:
+    """The same for an answer of Gemini's, which has other names for it."""
+    try:
+        reply = decode_leniently(_GEMINI_REPLY, body)
+        model = _MODEL.decode(reply.modelVersion)[:LONGEST_MODEL] if bytes(reply.modelVersion)[:1] == b'"' else None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return UNREADABLE
+    usage = bytes(reply.usageMetadata)
+    failed = bytes(reply.error) not in _NOTHING and bytes(reply.candidates) in _NOTHING
+    return ReplyHead(model, usage if usage.startswith(b"{") else None, is_error=failed)
 
 
 def _energy(reply: _Reply) -> Reading | None:

@@ -45,7 +45,8 @@ _FINDER = json.JSONDecoder()
 class TerminalRelay:
     """One stream's passage. `feed` returns what may leave now; once `finished`, `terminal` returns what was held back.
 
-    usage_raw: the usage of the last terminal event, as it stands there. answer: that event, long payloads left out.
+    usage_raw: the usage of the last terminal event, as it stands there; earlier: those of the ones before it. answer: the last one, long
+    payloads left out.
     """
 
     __slots__ = (
@@ -63,6 +64,7 @@ class TerminalRelay:
         "_terminals",
         "_usage_at",
         "answer",
+        "earlier",
         "finished",
         "kept",
         "seen_bytes",
@@ -86,6 +88,7 @@ class TerminalRelay:
         self._after = b""
         self._terminals = 0
         self.answer = b""
+        self.earlier: tuple[bytes, ...] = ()
         self.finished = False
         self.kept: list[bytes] = []
         self.seen_bytes = 0
@@ -216,6 +219,8 @@ class TerminalRelay:
         return not kinds or any(kind in self._marks for kind in kinds)
 
     def _hold(self, event: bytes, answer: bytes, usage_raw: bytes | None, at: int) -> None:
+        if self._terminals and self.usage_raw is not None:
+            self.earlier = (*self.earlier, self.usage_raw)
         self._held, self.answer, self._usage_at = event, answer, at
         self.usage_raw = usage_raw
         self._terminals += 1

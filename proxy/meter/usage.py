@@ -1,6 +1,8 @@
 """Reads the provider's own usage object into our inclusive buckets. It must never trust a subset that exceeds its total."""
 
 import json
+from collections.abc import Iterable
+from dataclasses import fields, replace
 from typing import Any
 
 import msgspec
@@ -34,6 +36,7 @@ _DECODER = msgspec.json.Decoder(_WireUsage)
 _NO_DETAILS = _Details()
 _DETAILS = tuple(name for name in _WireUsage.__struct_fields__ if name.endswith("_details"))
 MOST_TOKENS = 1e15
+_SUMMED = tuple(field.name for field in fields(Usage) if field.name.endswith("_tokens"))
 
 
 def read_usage(raw: bytes) -> Usage | None:
@@ -49,6 +52,14 @@ def read_usage(raw: bytes) -> Usage | None:
     if prompt is None and completion is None:
         return None
     return _usage(wire, prompt or 0, completion or 0)
+
+
+def with_earlier(usage: Usage, earlier: Iterable[bytes]) -> Usage:
+    """`usage` and those of earlier parts of the same answer, which count apart."""
+    for raw in earlier:
+        if (more := read_usage(raw)) is not None:
+            usage = replace(usage, **{name: getattr(usage, name) + getattr(more, name) for name in _SUMMED})
+    return usage
 
 
 def _read(raw: bytes) -> _WireUsage | None:

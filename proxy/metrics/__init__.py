@@ -11,7 +11,17 @@ from config.tables import Tables
 from estimators.estimate import Estimate
 from estimators.usage import Media
 from proxy.call import AttemptRecord, CallRecord
-from proxy.metrics.families import DropCount, FailureCounts, Families, LedgerCollector, LedgerGauges, LogCollector, ShadowCollector
+from proxy.metrics.families import (
+    DropCount,
+    FailureCounts,
+    Families,
+    LedgerCollector,
+    LedgerGauges,
+    LogCollector,
+    PassingCollector,
+    Passings,
+    ShadowCollector,
+)
 from proxy.metrics.labels import UNSERVED, Labels, path_kind
 from proxy.metrics.series import Codes, Series
 
@@ -43,6 +53,7 @@ class Metrics:
         self._unweighed = Codes(self._families.unweighed, overflow)
         self._usage_source = Codes(self._families.usage_source, overflow)
         self._quality = Codes(self._families.quality, overflow)
+        self._retried = Codes(self._families.retried, overflow)
         self._passthrough = Codes(self._families.passthrough, overflow)
         self._families.build.labels(version, platform.python_version()).set(1)
         self.describe_factors(tables)
@@ -53,6 +64,9 @@ class Metrics:
         """Counts one finished call and its attempts."""
         attempts = record.attempts
         model = self._labels.model(record.alias)
+        if record.origin_call_id is not None:
+            self._observe_attempts(model, record)  # nothing else: the call that began this work was counted when it came
+            return
         series = self._series.of_call(record.operation, attempts[-1].provider if attempts else UNSERVED, model, record.outcome)
         series.requests.total += 1
         series.requests.exemplar = {"call_id": record.call_id}
@@ -61,10 +75,9 @@ class Metrics:
             series.first_token.observe(record.time_to_first_token_s)
         self._families.overhead.labels().observe(record.overhead_s)
         self._policies(*_POLICY.get(record.policy) or _policy_labels(record.policy)).total += 1
-        if attempts:
-            tags = self._labels.tags(record.tags)
-            for attempt in attempts:
-                self._observe_attempt(model, tags, attempt)
+        for failed in attempts[:-1]:
+            self._retried(failed.provider, str(failed.status)).inc()
+        self._observe_attempts(model, record)
 
     def observe_passthrough(self, path: str, status: int) -> None:
         """Counts a call that is passed on without being weighed, such as files and polling, by the first word of its path under /v1."""
@@ -87,6 +100,10 @@ class Metrics:
         """Exposes how many calls the shadow methods could not weigh."""
         self._families.registry.register(ShadowCollector(shadows))
 
+    def watch_breakers(self, passings: Passings) -> None:
+        """Exposes which deployments are passed over."""
+        self._families.registry.register(PassingCollector(passings))
+
     def watch_log(self, log: DropCount) -> None:
         """Exposes how many log lines were dropped."""
         self._families.registry.register(LogCollector(log))
@@ -98,6 +115,12 @@ class Metrics:
         except (TypeError, ValueError):  # the library compares what it could not parse
             encode, content_type = choose_encoder("")
         return encode(self._families.registry), content_type
+
+    def _observe_attempts(self, model: str, record: CallRecord) -> None:
+        """What the attempts used and weigh."""
+        tags = self._labels.tags(record.tags)
+        for attempt in record.attempts:
+            self._observe_attempt(model, tags, attempt)
 
     def _observe_attempt(self, model: str, tags: tuple[str, ...], attempt: AttemptRecord) -> None:
         estimate, usage = attempt.estimate, attempt.usage

@@ -35,6 +35,13 @@ class DropCount(Protocol):
     def dropped_total(self) -> int: ...
 
 
+class Passings(Protocol):
+    """Which deployments that share an alias are passed over now."""
+
+    def __call__(self) -> Iterable[tuple[tuple[str, str, str, str], bool]]:
+        """Alias, provider, model and region of each that has been tried, and whether it is passed over."""
+
+
 class FailureCounts(Protocol):
     """What the shadows' room tells about itself."""
 
@@ -60,6 +67,9 @@ class Families:
         self.unweighed = self._counter("unweighed_calls_total", "Attempts that generated but could not be weighed.", ("reason",))
         self.usage_source = self._counter("usage_source_total", "Attempts by who counted their usage.", ("source",))
         self.quality = self._counter("quality_total", "Weighed attempts by quality tier.", ("tier",))
+        self.retried = self._counter(
+            "failed_attempts_total", "Attempts that another one of the same call followed.", ("provider", "status")
+        )
         self.passthrough = self._counter("passthrough_requests_total", "Calls passed on unweighed.", ("kind", "status"))
 
     def _name_footprint(self, tags: tuple[str, ...]) -> None:
@@ -133,6 +143,27 @@ class ShadowCollector(Collector):
         family = CounterMetricFamily("grammage_shadow_failures", "Calls that a shadow method could not weigh.", labels=("method",))
         for method, failures in dict(self._shadows.failures).items():
             family.add_metric((method,), failures)
+        yield family
+
+
+class PassingCollector(Collector):
+    """Reads the breakers when asked."""
+
+    def __init__(self, passings: Passings) -> None:
+        self._passings = passings
+
+    def collect(self) -> Iterable[Metric]:
+        """1 for each deployment that is passed over."""
+        family = GaugeMetricFamily(
+            "grammage_deployment_passed_over",
+            "1 while a deployment that fails or asked for a rest is passed over, else 0.",
+            labels=("alias", "provider", "model", "region"),
+        )
+        states: dict[tuple[str, ...], bool] = {}
+        for labels, passed_over in self._passings():
+            states[labels] = passed_over or states.get(labels, False)
+        for known, passed_over in states.items():
+            family.add_metric(known, float(passed_over))
         yield family
 
 

@@ -1,15 +1,15 @@
 """Deployments that can be sent to, worked out once from the configuration. It must never hold a caller's key."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from config.catalogue import Catalogue
 from config.model_name import place_in_name
 from config.place import Place
 from config.places import Places
-from config.providers import SIMULATED, Dialect, Door, public_base, spoken_by
-from config.settings import Deployment, Meter, Settings
+from config.providers import FOREIGN_BASES, OWN_CREDENTIALS, SIMULATED, Dialect, Door, names_of, provider_id, public_base, spoken_by
+from config.settings import Alias, Breaker, Deployment, Meter, Retry, Settings, Timeouts
 from estimators.hardware import UNKNOWN_HARDWARE, Hardware
 
 DEFAULT_UPSTREAM = "https://api.openai.com/v1"
@@ -27,7 +27,8 @@ class Candidate:
     base_url: of the OpenAI dialect, up to and including /v1; empty for the simulated provider.
     bases: those of all dialects whose bytes it takes as they are.
     weigh_as: the catalogue name to weigh it by, None for the served model's own. api_key None: the caller's own key goes along.
-    operating_prior: how busy its machines are assumed to be, None as for all.
+    operating_prior: how busy its machines are assumed to be, None as for all. retry, breaker, timeouts: its alias's.
+    prefix: what callers put before the provider's names, as its pattern has it.
     """
 
     pattern: str
@@ -39,14 +40,27 @@ class Candidate:
     weigh_as: str | None
     place: Place
     bases: Mapping[Dialect, str]
+    retry: Retry
+    breaker: Breaker
+    timeouts: Timeouts
     meter: Meter | None = None
     hardware: Hardware = UNKNOWN_HARDWARE
     operating_prior: str | None = None
+    prefix: str = ""
 
     @property
     def is_simulated(self) -> bool:
         """True for the built-in provider."""
         return self.provider == SIMULATED
+
+    def name_of(self, alias: str) -> str:
+        """The model's name at the provider: the deployment's, or the caller's, less what its pattern puts before it."""
+        return self.model or alias.removeprefix(self.prefix)
+
+    @property
+    def has_credentials(self) -> bool:
+        """True when the operator pays its calls: it has a key, or the cloud's own credentials."""
+        return self.api_key is not None or self.provider in OWN_CREDENTIALS
 
     def door_of(self, dialect: Dialect) -> Door:
         """The door through which a call of `dialect` reaches it."""
@@ -57,21 +71,41 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
-    """Aliases and patterns with what can serve them; `default` takes every other name, None when the list is closed."""
+    """Aliases and patterns with what can serve them; `default` takes every other name, None when the list is closed.
+
+    foreign: takes every other name in calls of another dialect than OpenAI's.
+    """
 
     exact: dict[str, tuple[Candidate, ...]]
     patterns: tuple[tuple[str, tuple[Candidate, ...]], ...]
     default: Candidate | None
+    foreign: Mapping[Dialect, Candidate] = field(default_factory=dict)
 
-    def of(self, alias: str) -> tuple[Candidate, ...]:
-        """Candidates for `alias`, in configured order; empty when nothing serves it."""
+    def of(self, alias: str, dialect: Dialect = "openai") -> tuple[Candidate, ...]:
+        """Candidates for `alias`, by order, fallbacks last, else as configured; empty when nothing serves it."""
         found = self.exact.get(alias)
         if found is not None:
             return found
         for prefix, candidates in self.patterns:
             if alias.startswith(prefix):
                 return candidates
-        return () if self.default is None else (self.default,)
+        default = self.default if dialect == "openai" else self.foreign.get(dialect, self.default)
+        return () if default is None else (default,)
+
+    def need_translation(self, dialects: tuple[Dialect, ...]) -> bool:
+        """True when something configured does not speak OpenAI's dialect, or another one of `dialects` in which it is to be called."""
+        deployed = [candidate for row in (*self.exact.values(), *(row for _, row in self.patterns)) for candidate in row]
+        return any(candidate.door_of(dialect) == "litellm" for candidate in deployed for dialect in ("openai", *dialects))
+
+    @property
+    def only(self) -> Candidate | None:
+        """Who takes every call under the name that its caller wrote; None where that depends on the name, or the name changes."""
+        rows = [*self.exact.values(), *(row for _, row in self.patterns)]
+        if self.default is not None:
+            rows.append((self.default,))
+        found = rows[0][0] if len(rows) == 1 and not self.exact and len(rows[0]) == 1 else None
+        anything = self.default is not None or any(prefix == "" for prefix, _ in self.patterns)
+        return found if found is not None and anything and found.model is None else None
 
     @property
     def aliases(self) -> tuple[str, ...]:
@@ -84,7 +118,8 @@ def candidates_from(settings: Settings, places: Places) -> Candidates:
     exact: dict[str, tuple[Candidate, ...]] = {}
     patterns: list[tuple[str, tuple[Candidate, ...]]] = []
     for alias, entry in settings.models.items():
-        row = tuple(_candidate(alias, deployment, places) for deployment in entry.deployments)
+        in_turn = sorted(entry.deployments, key=lambda deployment: (deployment.order, deployment.weight == 0))
+        row = tuple(_candidate(alias, deployment, places, entry) for deployment in in_turn)
         if alias.endswith(ANY):
             patterns.append((alias[:-1], row))
         else:
@@ -94,7 +129,8 @@ def candidates_from(settings: Settings, places: Places) -> Candidates:
         patterns.append((SIMULATED_PATTERN[:-1], (_candidate(SIMULATED_PATTERN, simulated, places),)))
     patterns.sort(key=lambda row: -len(row[0]))
     default = None if settings.models else default_candidate(settings, places)
-    return Candidates(exact=exact, patterns=tuple(patterns), default=default)
+    foreign = {} if settings.models else _foreign_defaults(settings, places)
+    return Candidates(exact=exact, patterns=tuple(patterns), default=default, foreign=foreign)
 
 
 def default_candidate(settings: Settings, places: Places) -> Candidate:
@@ -102,24 +138,50 @@ def default_candidate(settings: Settings, places: Places) -> Candidate:
     base = (settings.upstream or DEFAULT_UPSTREAM).rstrip("/")
     host = urlsplit(base).hostname or ""
     provider = settings.upstream_provider or places.provider_of_host(host) or _provider_of_unknown(host)
-    return _candidate(ANY, Deployment(provider=provider, api_base=base), places)
+    spoken: list[Dialect] | None = ["openai", "anthropic", "gemini"] if settings.upstream else None
+    return _candidate(ANY, Deployment(provider=provider, api_base=base, dialects=spoken), places)
+
+
+def _foreign_defaults(settings: Settings, places: Places) -> dict[Dialect, Candidate]:
+    """Where unmatched models of other dialects go: to those who made the dialect, unless one upstream takes all."""
+    if settings.upstream is not None:
+        return {}
+    return {dialect: _candidate(ANY, Deployment(provider=provider), places) for provider, dialect in FOREIGN_BASES}
+
+
+def unmatched_foreign(settings: Settings, candidates: Candidates, places: Places) -> dict[Dialect, Candidate]:
+    """Who takes the paths of other dialects that are not metered: the `*` alias or the only address that speaks it, else the default."""
+    rows = [*candidates.exact.values(), *(row for _, row in candidates.patterns)]
+    found: dict[Dialect, Candidate] = {}
+    for dialect in sorted({dialect for _, dialect in FOREIGN_BASES}):
+        speaking = [candidate for row in rows for candidate in row if dialect in candidate.bases]
+        stars = [candidate for candidate in speaking if candidate.pattern == ANY]
+        if stars or len({candidate.bases[dialect] for candidate in speaking}) == 1:
+            found[dialect] = (stars or speaking)[0]
+        elif settings.upstream is not None:
+            found[dialect] = default_candidate(settings, places)
+        elif not settings.models:
+            found[dialect] = candidates.foreign[dialect]
+    return found
 
 
 def unmatched_candidate(settings: Settings, candidates: Candidates, places: Places) -> Candidate | None:
     """Who takes the paths that are not metered; None when that cannot be told without sending a caller's key to a stranger.
 
     The `*` alias, else the configured deployment at the default address, else that address if it was configured or nothing was,
-    else the only provider that there is.
+    else the only provider that there is, the simulated one too where it stands alone.
     """
     default = default_candidate(settings, places)
-    rows = [row[0] for prefix, row in candidates.patterns if not prefix and not row[0].is_simulated]
+    rows = [row[0] for prefix, row in candidates.patterns if not prefix and "openai" in row[0].bases]
     deployed = [candidate for row in (*candidates.exact.values(), *(row for _, row in candidates.patterns)) for candidate in row]
-    outside = [candidate for candidate in deployed if not candidate.is_simulated]
+    outside = [candidate for candidate in deployed if "openai" in candidate.bases]
     rows += [candidate for candidate in outside if candidate.base_url == default.base_url]
     if rows:
         return rows[0]
     if settings.upstream is not None or not settings.models:
         return default
+    if deployed and all(candidate.is_simulated for candidate in deployed):
+        return deployed[0]
     return outside[0] if len({candidate.base_url for candidate in outside}) == 1 else None
 
 
@@ -136,15 +198,16 @@ def _bases(deployment: Deployment) -> dict[Dialect, str]:
     return {dialect: base.rstrip("/") for dialect, base in found.items() if base}
 
 
-def _candidate(pattern: str, deployment: Deployment, places: Places) -> Candidate:
+def _candidate(pattern: str, deployment: Deployment, places: Places, alias: Alias | None = None) -> Candidate:
     base = (deployment.api_base or public_base(deployment.provider) or "").rstrip("/")
     host = urlsplit(base).hostname
     region = deployment.region or place_in_name(deployment.model or "")
     place = places.resolve(deployment.provider, region=region, zone=deployment.zone, api_host=host)
+    rules = alias or Alias(deployments=[deployment])
     return Candidate(
         pattern=pattern,
         deployment=deployment,
-        provider=deployment.provider,
+        provider=provider_id(deployment.provider),
         model=deployment.model,
         base_url="" if deployment.provider == SIMULATED else base,
         api_key=deployment.api_key,
@@ -154,7 +217,17 @@ def _candidate(pattern: str, deployment: Deployment, places: Places) -> Candidat
         meter=deployment.meter,
         hardware=stated_hardware(deployment),
         operating_prior=deployment.operating_prior,
+        prefix=_own_prefix(pattern, deployment),
+        retry=rules.retry,
+        breaker=rules.breaker,
+        timeouts=rules.timeouts,
     )
+
+
+def _own_prefix(pattern: str, deployment: Deployment) -> str:
+    """What a pattern such as `groq/*` puts before the names of provider groq; callers write it, the provider does not know it."""
+    name = pattern.removesuffix("/" + ANY)
+    return f"{name}/" if name != pattern and name in names_of(provider_id(deployment.provider)) else ""
 
 
 def stated_hardware(deployment: Deployment) -> Hardware:

@@ -1,8 +1,11 @@
 """Picks who serves a call. It must never act: it returns a plan and the reasons."""
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 
+from config.providers import Dialect
 from proxy.call import Caller
 from proxy.errors import Forbidden, NotFound, Unauthorized
 from proxy.policy.candidates import Candidate, Candidates
@@ -13,7 +16,7 @@ SHOWN_ALIASES = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The plan for one call: attempts in order, the policy that acted, and why others were passed over."""
+    """The plan for one call: who is tried in which order, the policy that acted, and why others were passed over."""
 
     attempts: tuple[Candidate, ...]
     policy: str = NO_POLICY
@@ -21,35 +24,66 @@ class Decision:
     reasons: tuple[str, ...] = ()
 
 
-def decide(alias: str, caller: Caller, candidates: Candidates, *, asked_policy: str | None = None) -> Decision:
-    """The plan for `alias`: its first candidate that the caller may spend.
+def decide(
+    alias: str, caller: Caller, candidates: Candidates, *, seed: str, asked_policy: str | None = None, dialect: Dialect = "openai"
+) -> Decision:
+    """The plan for `alias`: the candidates that the caller may spend, by order, shared out by weight within one; `seed` is the call's id.
 
-    A caller's own provider key goes only to the provider it was meant for: that of the alias's first keyless deployment.
+    A caller's own provider key goes only to the provider it was meant for: that of the alias's first keyless deployment, if it speaks
+    the caller's dialect where that is not OpenAI's.
     Raises NotFound (unknown_model), Forbidden (model_not_allowed), Unauthorized when no candidate has a key for this caller.
     """
     refuse_reader(caller)
     if not may_use(caller, alias):
         allowed = _shown(sorted(caller.models or ()))
         raise Forbidden(f"key {caller.id!r} may not use model {alias!r}; allowed: {allowed}.", code="model_not_allowed")
-    row = candidates.of(alias)
+    row = candidates.of(alias, dialect)
     if not row:
         known = _shown(candidates.aliases)
         raise NotFound(
             f"model {alias!r} is not configured; known: {known}. Add it under models: or fix the name.", code="unknown_model", param="model"
         )
     policy = "off" if asked_policy == "off" else NO_POLICY
-    if len(row) == 1 and (caller.forwards_own_key or row[0].api_key is not None):
+    if len(row) == 1 and ((caller.forwards_own_key and dialect == "openai") or row[0].has_credentials):
         return _to_one(row, policy)
-    usable = tuple(candidate for candidate in row if _may_spend(candidate, row, caller))
+    usable = tuple(candidate for candidate in row if _may_spend(candidate, row, caller, dialect))
     if not usable:
         raise Unauthorized(f"no deployment of {alias!r} has an api_key, and the caller's key is not a provider key; set api_key for it.")
-    return Decision(attempts=usable[:1], policy=policy, reasons=tuple(f"{c.provider}: no_key" for c in row if c not in usable))
+    reasons = tuple(f"{c.provider}: no_key" for c in row if c not in usable)
+    return Decision(attempts=_in_turn(usable, seed), policy=policy, reasons=reasons)
 
 
 @lru_cache(maxsize=4096)
 def _to_one(row: tuple[Candidate, ...], policy: str) -> Decision:
     """The decision where there is nothing to decide; the same one for every call."""
     return Decision(attempts=row, policy=policy)
+
+
+def _in_turn(usable: tuple[Candidate, ...], seed: str) -> tuple[Candidate, ...]:
+    """The candidates by order; within one, each is first with the chance that its weight gives it, and the rest likewise after it.
+
+    Sampling without replacement by exponential draws (Efraimidis and Spirakis 2006): the same seed gives the same turn.
+    """
+    in_order = _in_order(usable)
+    if in_order is not None:
+        return in_order
+    return tuple(sorted(usable, key=lambda each: (each.deployment.order, _draw(seed, usable.index(each), each.deployment.weight))))
+
+
+@lru_cache(maxsize=4096)
+def _in_order(usable: tuple[Candidate, ...]) -> tuple[Candidate, ...] | None:
+    """The candidates by order where that leaves nothing to draw; None where two share one."""
+    in_order = tuple(sorted(usable, key=lambda each: each.deployment.order))
+    return in_order if len({each.deployment.order for each in usable}) == len(usable) else None
+
+
+def _draw(seed: str, number: int, weight: float) -> float:
+    """An exponential draw of rate `weight`: the smaller the earlier; weight 0 comes last."""
+    if weight <= 0:
+        return math.inf
+    digest = blake2b(seed.encode(), digest_size=8, salt=number.to_bytes(8, "big")).digest()
+    share = (int.from_bytes(digest, "big") + 0.5) / 2**64
+    return -math.log(share) / weight
 
 
 def refuse_reader(caller: Caller) -> None:
@@ -65,12 +99,12 @@ def may_use(caller: Caller, alias: str) -> bool:
     return any(name.endswith("*") and alias.startswith(name[:-1]) for name in caller.models)
 
 
-def _may_spend(candidate: Candidate, row: tuple[Candidate, ...], caller: Caller) -> bool:
-    if candidate.api_key is not None or candidate.is_simulated:
+def _may_spend(candidate: Candidate, row: tuple[Candidate, ...], caller: Caller, dialect: Dialect) -> bool:
+    if candidate.has_credentials or candidate.is_simulated:
         return True
-    if not caller.forwards_own_key:
+    if not caller.forwards_own_key or (dialect != "openai" and dialect not in candidate.bases):
         return candidate.provider in KEYLESS_PROVIDERS
-    meant_for = next(other.provider for other in row if other.api_key is None and not other.is_simulated)
+    meant_for = next(other.provider for other in row if not other.has_credentials and not other.is_simulated)
     return candidate.provider == meant_for
 
 

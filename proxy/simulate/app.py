@@ -8,6 +8,7 @@ from proxy.clock import Clock
 from proxy.simulate.exchange import Answered, Asked, Cut
 from proxy.simulate.faults import Faults
 from proxy.simulate.provider import SimulatedProvider
+from proxy.simulate.socket_app import serve_socket
 
 # ASGI's own shapes
 Message = MutableMapping[str, Any]
@@ -36,15 +37,18 @@ class SimulatedProviderApp:
             await _live(receive, send)
         elif scope["type"] == "http":
             await self._serve(scope, receive, send)
+        elif scope["type"] == "websocket":
+            asked = _asked(scope, "GET", b"")
+            if self._seen is not None:
+                self._seen.append(asked)
+            self.left += await serve_socket(self._provider, asked, scope, receive, send)
 
     async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
         body = await _read(receive)
         if body is None:
             self.left += 1
             return
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        query = scope.get("query_string", b"").decode("latin-1")
-        asked = Asked(method=scope["method"], path=scope["path"], headers=headers, body=body, query=query)
+        asked = _asked(scope, scope["method"], body)
         if self._seen is not None:
             self._seen.append(asked)
         answered = self._provider.answer(asked)
@@ -67,6 +71,11 @@ class SimulatedProviderApp:
             await asyncio.wait((sending, leaving))
         if not sending.cancelled():
             sending.result()
+
+
+def _asked(scope: Message, method: str, body: bytes) -> Asked:
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    return Asked(method=method, path=scope["path"], headers=headers, body=body, query=scope.get("query_string", b"").decode("latin-1"))
 
 
 async def _live(receive: Receive, send: Send) -> None:

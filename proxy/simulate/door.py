@@ -59,7 +59,7 @@ class SimulatedUpstream:
     async def send(self, request: UpstreamRequest) -> SimulatedReply:
         """The reply's head; it never fails to be reached."""
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in request.headers}
-        path, _, query = request.path.partition("?")
+        path, query = request.path.partition("?")[0], request.url.partition("?")[2]
         body = await _whole(request.body)
         return SimulatedReply(self._provider.answer(Asked(method=request.method, path=path, headers=headers, body=body, query=query)))
 

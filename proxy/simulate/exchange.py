@@ -56,11 +56,15 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventStyle:
-    """How a stream is written. named: each event with its type as `event:` line. done: [DONE] ends it. choices: chunks hold choices."""
+    """How a stream is written. named: each event with its type as `event:` line. done: [DONE] ends it. choices: chunks hold choices.
+
+    array: no events at all, but one JSON array whose members come one by one.
+    """
 
     named: bool = False
     done: bool = True
     choices: bool = False
+    array: bool = False
 
 
 CHUNKS = EventStyle(choices=True)

@@ -37,6 +37,11 @@ def event_bytes(event: JsonObject, *, named: bool = False) -> bytes:
     return name + b"data: " + json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n\n"
 
 
+def member_bytes(document: JsonObject, *, first: bool) -> bytes:
+    """One member of an array that is written as it goes, with what stands before it."""
+    return (b"[" if first else b",\r\n") + json.dumps(document, ensure_ascii=False, indent=2).encode("utf-8", "replace")
+
+
 def body_bytes(whole: bytes, mood: Mood) -> bytes:
     """A unary body with the faults that change its bytes."""
     if mood.has("malformed-chunk"):
@@ -88,12 +93,14 @@ async def _frames(events: tuple[JsonObject, ...], style: EventStyle, mood: Mood,
             await _forever()
         if pace is not None and number:
             await asyncio.sleep(pace.per_token_s)
-        frame = event_bytes(event, named=style.named)
+        frame = member_bytes(event, first=number == 0) if style.array else event_bytes(event, named=style.named)
         yield frame[: len(frame) // 2] + b"\n\n" if number == 1 and mood.has("malformed-chunk") else frame
     if cut_at >= len(events):
         raise Cut
     if style.done:
         yield _DONE
+    if style.array:
+        yield b"\n]\n" if events else b"[]\n"
 
 
 def split_inside(whole: bytes) -> list[bytes]:

@@ -10,12 +10,14 @@ from collections.abc import AsyncIterator
 from proxy.clock import Clock
 from proxy.simulate import framing
 from proxy.simulate.endpoints.table import Spoken, spoken_at
+from proxy.simulate.envelope import envelope_of
 from proxy.simulate.exchange import Answered, Ask, Asked, Draft, JsonObject, Refused, Upload
 from proxy.simulate.faults import HEADER, Faults, Mood, read_mood
 from proxy.simulate.form import MULTIPART, read_form
 from proxy.simulate.pace import PACE_HEADER, Pace, pace_of
 from proxy.simulate.shelf import Shelf
 
+EVENT_STREAM = "text/event-stream; charset=utf-8"
 _NOTHING_ORDERED = read_mood("")
 
 
@@ -42,9 +44,30 @@ class SimulatedProvider:
                 raise refused
             draft = self._draft(asked, mood)
         except Refused as refused:
-            draft = Draft(status=refused.status, document=refused.document(), headers=extra)
+            draft = Draft(status=refused.status, document=envelope_of(refused, asked), headers=extra)
         paced = self._pace or asked.headers.get(PACE_HEADER) == "on"
         return self._framed(draft, mood, pace_of(draft.model) if paced and draft.model else None, started_s)
+
+    def mood(self, asked: Asked) -> Mood:
+        """The faults ordered for a socket. Raises Refused for an error among them."""
+        mood = read_mood(asked.headers.get(HEADER) or self._faults.next())
+        if mood.error is not None:
+            raise mood.error[0]
+        return mood
+
+    def draft(self, asked: Asked, mood: Mood) -> Draft:
+        """What is answered, unframed. Raises Refused."""
+        self._calls += 1
+        return self._draft(asked, mood)
+
+    def paces(self, asked: Asked, model: str) -> Pace | None:
+        """How fast a socket's answers are written, None for at once."""
+        return pace_of(model) if self._pace or asked.headers.get(PACE_HEADER) == "on" else None
+
+    def identity(self) -> tuple[str, int]:
+        """An id and the time in seconds since 1970, for an answer that is told bit by bit."""
+        self._calls += 1
+        return self._id(), self._clock.now_ms() // 1000
 
     def _draft(self, asked: Asked, mood: Mood) -> Draft:
         spoken = spoken_at(asked.method, asked.path)
@@ -64,12 +87,12 @@ class SimulatedProvider:
         return spoken.answer(ask)
 
     def _id(self) -> str:
-        return hashlib.sha256(f"{self._clock.now_ms()}:{self._calls}".encode()).hexdigest()[:29]
+        return "sim" + hashlib.sha256(f"{self._clock.now_ms()}:{self._calls}".encode()).hexdigest()[:26]
 
     def _framed(self, draft: Draft, mood: Mood, pace: Pace | None, started_s: float) -> Answered:
         processing_ms = round((self._clock.perf() - started_s) * 1000) + 1
         headers = [
-            ("content-type", "text/event-stream; charset=utf-8" if draft.events is not None else draft.content_type),
+            ("content-type", EVENT_STREAM if draft.events is not None and not draft.style.array else draft.content_type),
             ("x-request-id", f"req_{self._id()}"),
             ("openai-processing-ms", str(processing_ms)),
             ("openai-version", "2020-10-01"),

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from config.settings import Deployment
+from config.settings import Deployment, Timeouts
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -15,6 +15,7 @@ class UpstreamRequest:
 
     headers are lower-case names without hop-by-hop ones. body: None, the whole bytes, or an iterator of bytes.
     operation, deployment, api_key: for doors that translate: what is asked (an endpoint's operation), of whom, with which key.
+    timeouts: how long the deployment may take, None for the door's own patience.
     """
 
     method: str
@@ -25,6 +26,7 @@ class UpstreamRequest:
     operation: str = ""
     deployment: Deployment | None = None
     api_key: str | None = None
+    timeouts: Timeouts | None = None
 
 
 class UpstreamReply(Protocol):

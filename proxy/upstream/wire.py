@@ -2,19 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from config.settings import Timeouts
 from proxy.errors import UpstreamTimeout, UpstreamUnreachable
-from proxy.http_client import egress_proxy
+from proxy.http_client import CONNECT_S, connecting_within, egress_proxy
 from proxy.sweep import Sweeper
 from proxy.upstream.base import Headers, UpstreamRequest
 
 SILENCE_S = 600.0
 """Reasoning models think for minutes before the first byte, and between two."""
+
+SWEEPS = 60
+"""A silence is noticed at most this part of its limit too late."""
 
 KNOWN_URLS = 4096
 AT_ONCE_BYTES = 1024 * 1024
@@ -52,6 +56,14 @@ class Silence:
         if self.broken and self._task is not None:
             self._task.uncancel()
         return self.broken
+
+
+class Patience(NamedTuple):
+    """How long a provider may take. connecting: None for the session's own limit; one sweeper serves all calls of one patience."""
+
+    sweeper: Sweeper
+    silence_s: float
+    connecting: aiohttp.ClientTimeout | None
 
 
 class WireReply:
@@ -116,8 +128,8 @@ class WireUpstream:
 
     def __init__(self, session: aiohttp.ClientSession, *, silence_s: float = SILENCE_S) -> None:
         self._session = session
-        self._silence_s = silence_s
-        self._sweeper = Sweeper(silence_s / 60)
+        self._own = Patience(Sweeper(silence_s / SWEEPS), silence_s, None)
+        self._patiences: dict[tuple[float, float], Patience] = {}
         self._urls: dict[str, URL] = {}
         self._proxies: dict[str, str | None] = {}
 
@@ -125,9 +137,10 @@ class WireUpstream:
         """The reply's head. Raises UpstreamUnreachable or UpstreamTimeout."""
         url = self._urls.get(request.url) or self._learn(request.url)
         origin = url.raw_authority
-        silence = Silence(self._sweeper, self._silence_s)
+        patience = self._own if request.timeouts is None else self._patience(request.timeouts)
+        silence = Silence(patience.sweeper, patience.silence_s)
         try:
-            response = await self._request(request, url, silence)
+            response = await self._request(request, url, silence, patience.connecting)
         except asyncio.CancelledError:
             silence.over()
             if silence.absorb():
@@ -142,8 +155,10 @@ class WireUpstream:
         silence.heard()
         return WireReply(response, origin, silence)
 
-    async def _request(self, request: UpstreamRequest, url: URL, silence: Silence) -> aiohttp.ClientResponse:
-        options: dict[str, Any] = {}
+    async def _request(
+        self, request: UpstreamRequest, url: URL, silence: Silence, connecting: aiohttp.ClientTimeout | None
+    ) -> aiohttp.ClientResponse:
+        options: dict[str, Any] = {} if connecting is None else {"timeout": connecting}
         if proxy := self._proxies[url.raw_authority]:
             options["proxy"] = proxy
         body, length = request.body, []
@@ -154,6 +169,15 @@ class WireUpstream:
             body = _heard(body, silence)
         headers: CIMultiDict[str] = CIMultiDict([(name.decode("latin-1"), _text(value)) for name, value in request.headers + length])
         return await self._session.request(request.method, url, headers=headers, data=body, allow_redirects=False, **options)
+
+    def _patience(self, timeouts: Timeouts) -> Patience:
+        """What serves calls with these limits; made once for each pair of them."""
+        key = (timeouts.connect_s, timeouts.silence_s)
+        found = self._patiences.get(key)
+        if found is None:
+            connecting = None if timeouts.connect_s == CONNECT_S else connecting_within(timeouts.connect_s)
+            found = self._patiences[key] = Patience(Sweeper(timeouts.silence_s / SWEEPS), timeouts.silence_s, connecting)
+        return found
 
     def _learn(self, text: str) -> URL:
         """The parsed address, kept; the path and the query stay exactly as the caller wrote them."""

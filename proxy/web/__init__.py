@@ -10,12 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from proxy.errors import GrammageError, LedgerDown, NotFound, TooLarge
+from proxy.errors import GrammageError, LedgerDown, NotFound
 from proxy.ledger.base import LedgerUnavailable
 from proxy.web.access import check_reader, figures_are_open, may_read_call
+from proxy.web.body import read_body
 from proxy.web.estimate import forecast
 from proxy.web.estimate_request import read_request
 from proxy.web.impact import read_impact_request, weigh_rows
+from proxy.web.keys import KeysWeb
 from proxy.web.openapi import describe
 from proxy.web.record import footprint_record
 from proxy.web.reply import json_reply, on_http_error, on_our_error
@@ -24,12 +26,12 @@ from proxy.web.rooms import Deployed, WebRooms
 __all__ = ["Deployed", "WebRooms", "create_web"]
 
 CALL_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-LARGEST_BODY = 8 * 1024 * 1024
 
 
 def create_web(rooms: WebRooms, *, trusted: bool = False) -> Starlette:
     """The application. trusted: it listens on `admin.listen`, where whoever can reach it may read all figures."""
     web = _Web(rooms, trusted)
+    keys = KeysWeb(rooms, rooms.desk, trusted).routes() if rooms.desk is not None else []
     return Starlette(
         routes=[
             Route("/metrics", web.metrics),
@@ -39,6 +41,7 @@ def create_web(rooms: WebRooms, *, trusted: bool = False) -> Starlette:
             Route("/v1/footprint/estimate", web.estimate, methods=["POST"]),
             Route("/v1/footprint/{call_id}", web.footprint),
             Route("/v1/impact", web.impact, methods=["POST"]),
+            *keys,
         ],
         exception_handlers={GrammageError: on_our_error, HTTPException: on_http_error, Exception: on_our_error},
     )
@@ -52,7 +55,7 @@ class _Web:
 
     async def metrics(self, request: Request) -> Response:
         """The exposition for Prometheus."""
-        self._check_reader(request)
+        self._check_reader(request, of_all=True)
         body, content_type = await to_thread.run_sync(self._rooms.render_metrics, request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type, "cache-control": "no-store"})
 
@@ -72,13 +75,13 @@ class _Web:
     async def estimate(self, request: Request) -> Response:
         """What a call would weigh."""
         self._rooms.authorise(request.scope)
-        asked = read_request(await _body(request))
+        asked = read_request(await read_body(request))
         return json_reply(await to_thread.run_sync(forecast, asked, self._rooms))
 
     async def impact(self, request: Request) -> Response:
         """What many calls weigh, in the shape of Scope3's API."""
         self._check_reader(request)
-        asked = read_impact_request(await _body(request))
+        asked = read_impact_request(await read_body(request))
         with_footprint = request.query_params.get("footprint") == "true"
         return json_reply(await to_thread.run_sync(weigh_rows, asked, self._rooms, with_footprint))
 
@@ -95,21 +98,12 @@ class _Web:
             )
         return json_reply(footprint_record(found, f"{self._base_path}/v1/footprint/{call_id}"))
 
-    def _check_reader(self, request: Request) -> None:
+    def _check_reader(self, request: Request, *, of_all: bool = False) -> None:
         if not self._open:
-            check_reader(self._rooms.authorise(request.scope), request.url.path)
+            check_reader(self._rooms.authorise(request.scope), request.url.path, of_all=of_all)
 
     async def _find(self, call_id: str) -> dict[str, Any] | None:
         try:
             return await to_thread.run_sync(self._rooms.find_call, call_id)
         except LedgerUnavailable as error:
             raise LedgerDown("the ledger cannot be read now; ask again later.") from error
-
-
-async def _body(request: Request) -> bytes:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise TooLarge(f"the request body is larger than {LARGEST_BODY} bytes; send counts instead of messages, or fewer rows.")
-    return body

@@ -6,6 +6,8 @@ from config.evidence import EvidenceKind
 from proxy.web.estimate_request import EstimateRequest
 from proxy.web.impact import METRICS, MOST_ROWS, ImpactRequest
 from proxy.web.impact_rows import ImpactRow
+from proxy.web.keys_openapi import PATHS as KEY_PATHS
+from proxy.web.keys_openapi import SCHEMAS as KEY_SCHEMAS
 
 Schema = dict[str, Any]
 
@@ -134,7 +136,7 @@ RECORD = _object(
     {
         "object": {"const": "footprint.record"},
         "call_id": {"type": "string", "format": "uuid"},
-        "status": {"const": "final"},
+        "status": {"enum": ["final", "pending"], "description": "Pending while the work that the call began goes on at the provider."},
         "created": {"type": "string", "format": "date-time"},
         "operation": TEXT,
         "model": TEXT,
@@ -154,6 +156,12 @@ RECORD = _object(
         "warnings": TEXTS,
         "shadow": {"type": "array", "items": SHADOW, "description": "What methods beside the one that counts say of the whole call."},
         "attempts": {"type": "array", "items": ATTEMPT},
+        "origin_call_id": {**MAYBE_TEXT, "description": "Of work booked late: the call that began it, or `unknown`."},
+        "late": {
+            "type": "array",
+            "items": _object({"call_id": TEXT, "ended": {"type": "string", "format": "date-time"}}),
+            "description": "Calls that booked what this one began; their attempts and figures stand here too.",
+        },
         "links": _object({"self": TEXT}),
     }
 )
@@ -212,6 +220,7 @@ def describe(base_path: str, version: str) -> Schema:
                     "parameters": [{"name": "footprint", "in": "query", "schema": {"type": "string", "enum": ["true", "false"]}}],
                 }
             },
+            **KEY_PATHS,
             "/metrics": {
                 "get": _plain("Counters for Prometheus", {"200": "Exposition.", "401": "No valid key.", "403": "Not an admin or viewer."})
             },
@@ -229,6 +238,7 @@ def describe(base_path: str, version: str) -> Schema:
                 "ImpactRow": ImpactRow.model_json_schema(),
                 "Impact": IMPACT,
                 "Error": ERROR,
+                **KEY_SCHEMAS,
             },
         },
     }

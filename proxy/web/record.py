@@ -7,6 +7,7 @@ from functools import reduce
 from typing import Any
 
 from estimators.quantity import LogVariance, Quantity, add
+from proxy.call import PENDING
 from proxy.ledger.columns import USAGE_COUNTS
 from proxy.web.reply import figure
 
@@ -42,14 +43,19 @@ OPINION_FACTS = (
 
 
 def footprint_record(found: Row, link: str) -> dict[str, Any]:
-    """The final record: sums over attempts by their newest opinion, then each attempt. Figures are null when nothing was weighed."""
-    attempts: Sequence[Row] = found["attempts"]
+    """The record: sums over attempts by their newest opinion, then each attempt. Figures are null when nothing was weighed.
+
+    It is pending while its work goes on at the provider; once that was booked, its attempts and figures stand here too, under `late` the
+    calls that booked it.
+    """
+    late: Sequence[Row] = found.get("late") or ()
+    attempts: Sequence[Row] = [*found["attempts"], *(attempt for booked in late for attempt in booked["attempts"])]
     opinions = [attempt["estimates"][-1] for attempt in attempts if attempt["estimates"]]
     last = opinions[-1] if opinions else None
     return {
         "object": "footprint.record",
         "call_id": found["call_id"],
-        "status": "final",
+        "status": "pending" if not late and any(attempt["unweighed_reason"] == PENDING for attempt in attempts) else "final",
         "created": _timestamp(found["started_ms"]),
         "operation": found["operation"],
         "model": found["alias"],
@@ -67,6 +73,8 @@ def footprint_record(found: Row, link: str) -> dict[str, Any]:
         "usage": _usage([attempt["usage"] for attempt in attempts if attempt["usage"]]),
         "tags": found["tags"],
         "warnings": sorted({code for opinion in opinions for code in opinion["warnings"]}),
+        "origin_call_id": found.get("origin_call_id"),
+        "late": [{"call_id": booked["call_id"], "ended": _timestamp(booked["started_ms"])} for booked in late],
         "shadow": _shadows(attempts),
         "attempts": [_attempt(attempt) for attempt in attempts],
         "links": {"self": link},

@@ -1,6 +1,6 @@
 """What the web room needs of the others, as plain callables. It must never reach for another room by itself."""
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,6 +9,8 @@ from config.settings import Settings
 from config.tables import Tables
 from estimators.hardware import UNKNOWN_HARDWARE, Hardware
 from proxy.call import Caller
+from proxy.clock import Clock
+from proxy.keys.desk import Desk
 
 Scope = MutableMapping[str, Any]
 
@@ -30,6 +32,10 @@ class Machines(NamedTuple):
     operating_prior: str
 
 
+async def _nothing() -> None:
+    """For a house that issues no keys."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebRooms:
     """Everything that a request to our own API may touch.
@@ -37,6 +43,7 @@ class WebRooms:
     render_metrics: Accept -> body and content type; blocks, so it is run in a thread.
     find_call: call id -> the ledger's record, None when unknown; blocks, run in a thread; may raise LedgerUnavailable.
     authorise: raises Unauthorized. unready: reasons not to send calls here now.
+    desk: where keys are issued, None where they are not; it blocks, so it is run in a thread. keys_changed: makes a change known here.
     deployed: None when the alias has no configured deployment. usual_output_tokens: what answers of an alias usually have.
     """
 
@@ -49,3 +56,6 @@ class WebRooms:
     tables: Tables
     settings: Settings
     version: str = ""
+    desk: Desk | None = None
+    keys_changed: Callable[[], Awaitable[None]] = _nothing
+    now_ms: Callable[[], int] = Clock().now_ms

@@ -16,7 +16,7 @@ def code(*folders: str) -> str:
 
 
 def pages() -> str:
-    files = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    files = [*ROOT.glob("*.md"), *(ROOT / "proxy").glob("*.md"), *(ROOT / "config").glob("*.md")]
     return "\n".join(file.read_text(encoding="utf-8") for file in files if file.name != "CHANGELOG.md")
 
 

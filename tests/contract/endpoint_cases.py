@@ -4,60 +4,18 @@ import base64
 import io
 import json
 import wave
-from dataclasses import dataclass, field
 from typing import Any
+
+from tests.contract.case import BOUNDARY as BOUNDARY
+from tests.contract.case import Case as Case
+from tests.contract.case import compact as compact
+from tests.contract.case import event as event
+from tests.contract.case import form as form
+from tests.contract.foreign_cases import FOREIGN
+from tests.contract.work_cases import WORK
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8).decode()
 MP3 = b"ID3\x04" + bytes(range(256)) * 700
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """A request, the answer to it, and what the ledger must hold of it by column.
-
-    text: of another kind than JSON, the answer's content type. events: the same answer as a stream, for `stream_ask`; streamed: what the
-    ledger holds then, where it differs. tagged: the answer carries usage, where a footprint can stand. files: what is uploaded, by field,
-    after the fields; the request is a form then.
-    """
-
-    path: str
-    operation: str
-    ask: dict[str, Any]
-    answer: bytes
-    recorded: dict[str, Any]
-    kind: str = "application/json"
-    tagged: bool = True
-    stream_ask: dict[str, Any] = field(default_factory=dict)
-    events: tuple[bytes, ...] = ()
-    streamed: dict[str, Any] = field(default_factory=dict)
-    files: tuple[tuple[str, bytes], ...] = ()
-
-    def sent(self, **more: Any) -> bytes:
-        """The request's body, with more in it."""
-        asked = {**self.ask, **more}
-        return form(asked, self.files) if self.files else json.dumps(asked).encode()
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What says how to read it."""
-        return {"content-type": f'multipart/form-data; boundary="{BOUNDARY}"' if self.files else "application/json"}
-
-
-BOUNDARY = "frontier-7f3a"
-
-
-def form(fields: dict[str, Any], files: tuple[tuple[str, bytes], ...] = (), *, files_first: bool = False) -> bytes:
-    """A form as a client writes it; truth values as in JSON."""
-    texts = [
-        f'Content-Disposition: form-data; name="{name}"\r\n\r\n{json.dumps(value) if isinstance(value, bool) else value}'.encode()
-        for name, value in fields.items()
-    ]
-    uploads = [
-        f'Content-Disposition: form-data; name="{name}"; filename="\u00e9t\u00e9.bin"\r\nContent-Type: image/png\r\n\r\n'.encode() + content
-        for name, content in files
-    ]
-    parts = [*uploads, *texts] if files_first else [*texts, *uploads]
-    return b"".join(b"--%b\r\n%b\r\n" % (BOUNDARY.encode(), part) for part in parts) + b"--%b--\r\n" % BOUNDARY.encode()
 
 
 def wav_of(seconds: float) -> bytes:
@@ -70,16 +28,6 @@ def wav_of(seconds: float) -> bytes:
         opened.setframerate(8000)
         opened.writeframes(frames[: int(seconds * 16000)])
     return written.getvalue()
-
-
-def event(document: dict[str, Any], *, named: bool = True) -> bytes:
-    """One server-sent event, with its name on a line of its own or not."""
-    name = f"event: {document['type']}\n" if named else ""
-    return f"{name}data: {json.dumps(document, ensure_ascii=False)}\n\n".encode()
-
-
-def compact(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, separators=(",", ":")).encode()
 
 
 CHAT_USAGE = {"prompt_tokens": 12, "completion_tokens": 30, "total_tokens": 42, "prompt_tokens_details": {"cached_tokens": 4}}
@@ -356,5 +304,5 @@ TRANSLATIONS = Case(
     tagged=False,
 )
 FORMS = (IMAGE_EDITS, IMAGE_VARIATIONS, TRANSCRIPTIONS, TRANSLATIONS)
-CASES = {case.path: case for case in (CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES, IMAGES, SPEECH, *FORMS)}
+CASES = {case.path: case for case in (CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES, IMAGES, SPEECH, *FORMS, *FOREIGN, *WORK)}
 STREAMING = {path: case for path, case in CASES.items() if case.events}

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from config.settings import Settings
 from proxy.clock import Clock
-from proxy.serve import Serving, uvloop_run
+from proxy.serve import Serving, _settled, uvloop_run
 from proxy.simulate.app import create_simulated_provider
 from proxy.simulate.exchange import Asked
 from proxy.simulate.faults import Faults
@@ -41,7 +41,7 @@ _CALLS = """
            a.output_tokens, a.reasoning_output_tokens, a.input_images, a.usage_source, a.partial, a.status AS attempt_status,
            a.outcome AS attempt_outcome, e.gco2e, e.quality, e.facility_energy_wh, e.warnings
     FROM calls c LEFT JOIN attempts a ON a.call_id = c.call_id LEFT JOIN estimates e ON e.attempt_id = a.attempt_id
-    ORDER BY c.rowid
+    ORDER BY c.rowid, a.ordinal
 """
 
 
@@ -221,6 +221,7 @@ class _Running:
         try:
             await self._server.serve(sockets=self._serving._sockets)
         finally:
+            await _settled([self._server])
             await self._serving.app.stop()
             await asyncio.sleep(0)
             self._serving._log_writer.flush()
@@ -254,7 +255,7 @@ class Child:
 
     def proxy(self, ledger: Path) -> Proxy:
         """The proxy, once it says where it listens."""
-        line = until(lambda: next((line for line in self.said if "listens on" in line), None))
+        line = until(lambda: next((line for line in self.said if "listens on http" in line), None))
         base = urlsplit(line.split()[-1])
         made = Proxy(f"{base.scheme}://{base.netloc}", ledger)
         until(lambda: _is_live(made) or None)

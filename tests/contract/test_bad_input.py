@@ -179,7 +179,7 @@ def test_the_identity_encoding_is_none(made: Proxy) -> None:
 
 
 @pytest.mark.usefixtures("unspent")
-@pytest.mark.parametrize("path", [*METERED, "/v1/evals"])
+@pytest.mark.parametrize("path", [*METERED, "/v1/agents"])
 @pytest.mark.parametrize("via", ["1.1 grammage", "1.0 varnish, 1.1 grammage, 1.1 x"])
 def test_a_call_that_came_through_us_already_is_a_loop(made: Proxy, path: str, via: str) -> None:
     refused(made.post(path, ask(input="x"), via=via), 508, "loop_detected", "api_base")
@@ -293,7 +293,7 @@ def test_an_upstream_that_cannot_be_reached_is_said_and_recorded(tmp_path: Path)
     port = free_port()
     with proxy(tmp_path, f"http://127.0.0.1:{port}") as made:
         answer = made.chat()
-        other = made.post("/v1/evals", {"model": "m", "input": "x"})
+        other = made.post("/v1/agents", {"model": "m", "input": "x"})
         rows = made.calls()
         client = openai.OpenAI(base_url=made.v1, api_key=KEY, max_retries=0)
         with client, pytest.raises(openai.InternalServerError, match="could not be reached"):
@@ -336,7 +336,7 @@ def test_without_a_closed_list_an_unknown_model_is_the_providers_to_judge(
     assert (answer.status, answer.body) == (404, theirs)
 
 
-@pytest.mark.parametrize("path", ["/", "/nope", "/v1", "/V1/chat/completions", "/v2/chat/completions", "/chat/completions"])
+@pytest.mark.parametrize("path", ["/", "/nope", "/v1", "/V1/chat/completions", "/v2/chat/completions", "/nope/chat", "/admin"])
 @pytest.mark.usefixtures("unspent")
 def test_paths_outside_v1_are_ours_to_refuse(made: Proxy, path: str) -> None:
     for method in ("GET", "POST", "DELETE"):

@@ -187,6 +187,14 @@ def test_check_config_shows_place_and_tier_of_each_alias(tmp_path: Path) -> None
     assert rows(call("check-config", "c.yaml", "--format", "csv").stdout)[0]["alias"] == "small"
 
 
+def test_check_config_shows_in_which_turn_deployments_serve(tmp_path: Path) -> None:
+    rows_of_alias = "[{provider: openai, weight: 3}, {provider: mistral, order: 1, weight: 0.5}]"
+    (tmp_path / "c.yaml").write_text(f"models: {{small: {{deployments: {rows_of_alias}}}}}")
+    shown = [(row["provider"], row["order"], row["weight"]) for row in data("check-config", "c.yaml")["aliases"]]
+    assert shown == [("openai", 0, 3), ("mistral", 1, 0.5)]
+    assert "weight" in call("check-config", "c.yaml").stdout
+
+
 def test_check_config_warns_of_machines_that_no_table_knows_and_says_which_are_known(tmp_path: Path) -> None:
     (tmp_path / "h.yaml").write_text(
         "models:\n"

@@ -25,7 +25,7 @@ from tests.contract.endpoint_cases import (
     form,
     wav_of,
 )
-from tests.contract.proxy_harness import KEY, Answer, Proxy, proxy, simulated
+from tests.contract.proxy_harness import KEY, Answer, Proxy, proxy, simulated, without_footprint
 from tests.contract.scripted_upstream import ScriptedUpstream, scripted_upstream, whole
 from tests.contract.test_endpoints import holds, only_row, rows_of
 
@@ -138,13 +138,15 @@ def test_a_stream_that_is_no_truth_value_is_refused(made: Proxy) -> None:
     assert (answer.status, answer.error["code"], answer.error["param"]) == (400, "invalid_type", "stream")
 
 
-def test_a_form_too_large_to_be_held_streams_through_and_is_recorded_as_unmetered(upstream: ScriptedUpstream, made: Proxy) -> None:
+def test_a_form_too_large_to_be_held_streams_through_and_is_metered(upstream: ScriptedUpstream, made: Proxy) -> None:
     upstream.answers(*whole(TRANSCRIPTIONS.answer))
     body = form({"model": "gpt-4o-transcribe"}, (("file", bytes(1 << 20)),))
     answer = send(made, TRANSCRIPTIONS, body)
-    assert (answer.status, answer.body) == (200, TRANSCRIPTIONS.answer)
+    assert (answer.status, without_footprint(answer.body)) == (200, TRANSCRIPTIONS.answer)
     assert hashlib.sha256(upstream.last.body).digest() == hashlib.sha256(body).digest()
-    holds(rows_of(made)[-1], {"path": TRANSCRIPTIONS.path, "operation": "unmetered", "unweighed_reason": "unmetered", "gco2e": None})
+    assert upstream.last.value("content-length") == str(len(body)).encode()
+    expected = {**TRANSCRIPTIONS.recorded, "media_audio_input_seconds": None, "request_bytes": len(body)}
+    holds(only_row(made, answer.ours["call-id"]), expected)
 
 
 @pytest.mark.parametrize("text", [TEXT, SRT, VTT], ids=["text", "srt", "vtt"])

@@ -33,7 +33,7 @@ def made(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"])
-@pytest.mark.parametrize("path", ["/v1/evals", "/v1/files/file-1/content", "/v1/new/thing%20x?beta=true&a=%2F", "/v1/rerank"])
+@pytest.mark.parametrize("path", ["/v1/agents", "/v1/files/file-1/content", "/v1/new/thing%20x?beta=true&a=%2F", "/v1/rerank"])
 def test_any_method_and_body_pass_both_ways_unchanged(made: Proxy, upstream: ScriptedUpstream, method: str, path: str) -> None:
     headers = [(b"x-request-id", b"req_1"), (b"X-Odd", b"a, b"), (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2"), (b"etag", b'"x"')]
     upstream.answers(*whole(ODD, *headers, status=b"201 Created", kind=b"audio/mpeg"))
@@ -143,7 +143,7 @@ def test_a_streamed_answer_passes_as_it_comes_and_unchanged(made: Proxy, upstrea
     events = [b'event: response.created\r\ndata: {"a":1}\r\n\r\n', b": ping\n\n", b'data: {"usage":null}\n\n', b"data: [DONE]\n\ntail"]
     start, first, *rest = streamed(*events)
     upstream.answers(start, first, go_on, *rest)
-    with httpx.Client(base_url=made.url) as client, client.stream("POST", "/v1/evals", json={"stream": True}) as reply:
+    with httpx.Client(base_url=made.url) as client, client.stream("POST", "/v1/agents", json={"stream": True}) as reply:
         arriving = reply.iter_raw()
         assert next(arriving) == events[0]
         go_on.set()
@@ -156,7 +156,7 @@ def test_a_cut_answer_never_looks_ended(made: Proxy, upstream: ScriptedUpstream,
     for parts in (streamed(b"data: 1\n\n", end=False), [whole(b"x" * 1000)[0][:-100]]):
         upstream.answers(*parts, *end)
         try:
-            answer = made.post("/v1/evals", {"model": "m"})
+            answer = made.post("/v1/agents", {"model": "m"})
         except (http.client.HTTPException, OSError):
             continue
         assert answer.cut or answer.status == 502
@@ -166,10 +166,10 @@ def test_a_cut_answer_never_looks_ended(made: Proxy, upstream: ScriptedUpstream,
 def test_what_may_generate_is_recorded_as_unmetered(made: Proxy, upstream: ScriptedUpstream) -> None:
     upstream.answers(*whole(b'{"usage":{"input_tokens":5}}'))
     before = len(made.calls())
-    for path in ("/v1/evals", "/v1/agents/sessions", "/v1/rerank", "/v1/brand/new"):
+    for path in ("/v1/agents", "/v1/agents/sessions", "/v1/rerank", "/v1/brand/new"):
         made.post(path, {"model": "m"}, x_grammage_tag_brand="acme")
     rows = made.recorded(before + 4)[before:]
-    assert [row["path"] for row in rows] == ["/v1/evals", "/v1/agents/sessions", "/v1/rerank", "/v1/brand/new"]
+    assert [row["path"] for row in rows] == ["/v1/agents", "/v1/agents/sessions", "/v1/rerank", "/v1/brand/new"]
     for row in rows:
         assert (row["operation"], row["unweighed_reason"], row["status"], row["outcome"]) == ("unmetered", "unmetered", 200, "ok")
         assert (row["gco2e"], row["input_tokens"], row["usage_source"]) == (None, None, None)
@@ -180,7 +180,7 @@ def test_what_only_stores_or_lists_is_counted_and_not_recorded(made: Proxy, upst
     before = len(made.calls())
     for method, path in (("GET", "/v1/files"), ("POST", "/v1/vector_stores"), ("GET", "/v1/responses/r1"), ("DELETE", "/v1/responses/r1")):
         made.send(method, path)
-    made.post("/v1/evals", {"model": "m"})
+    made.post("/v1/agents", {"model": "m"})
     assert len(made.recorded(before + 1)) == before + 1
     shown = made.get("/metrics").body.decode()
     counted = [line for line in shown.splitlines() if line.startswith("grammage_passthrough_requests_total{")]
@@ -192,14 +192,14 @@ def test_what_only_stores_or_lists_is_counted_and_not_recorded(made: Proxy, upst
 def test_errors_pass_with_their_body_and_headers(made: Proxy, upstream: ScriptedUpstream, status: bytes) -> None:
     headers = [(b"retry-after", b"3"), (b"retry-after-ms", b"3100"), (b"x-should-retry", b"true"), (b"x-request-id", b"r")]
     upstream.answers(*whole(b'{"error": {"message": "m"}} ', *headers, status=status))
-    answer = made.post("/v1/evals", {"model": "m"})
+    answer = made.post("/v1/agents", {"model": "m"})
     assert (answer.status, answer.body) == (int(status[:3]), b'{"error": {"message": "m"}} ')
     assert answer.theirs[1:] == headers
 
 
 def test_request_headers_follow_the_same_rules(made: Proxy, upstream: ScriptedUpstream) -> None:
     upstream.answers(*whole(b"{}"))
-    made.post("/v1/evals", {}, cookie="a=1", x_grammage_tag_brand="acme", baggage="grammage.brand=x,b=1", openai_beta="assistants=v2")
+    made.post("/v1/agents", {}, cookie="a=1", x_grammage_tag_brand="acme", baggage="grammage.brand=x,b=1", openai_beta="assistants=v2")
     names = {name.lower() for name, _ in upstream.last.headers}
     assert not names & {b"cookie", b"x-grammage-tag-brand"}
     assert upstream.last.value("baggage") == b"b=1"
@@ -222,8 +222,8 @@ def test_an_upload_over_the_limit_without_a_length_is_refused(made: Proxy, upstr
 
 def test_our_own_refusals_are_not_the_providers_errors(made: Proxy) -> None:
     before = len(made.calls())
-    made.post("/v1/evals", {}, via="1.1 grammage")
-    made.send("POST", "/v1/evals", b"x" * 9 * MIB)
+    made.post("/v1/agents", {}, via="1.1 grammage")
+    made.send("POST", "/v1/agents", b"x" * 9 * MIB)
     made.chat(b"{")
     assert len(made.calls()) == before
 
@@ -233,7 +233,7 @@ def test_a_client_that_leaves_ends_the_providers_work(made: Proxy, upstream: Scr
     upstream.left.clear()
     upstream.answers(UNTIL_LEFT)
     with httpx.Client(base_url=made.url, timeout=0.3) as client, pytest.raises(httpx.ReadTimeout):
-        client.request("GET" if body is None else "POST", "/v1/evals", content=body)
+        client.request("GET" if body is None else "POST", "/v1/agents", content=body)
     assert upstream.left.wait(10)
 
 
@@ -241,7 +241,7 @@ def test_a_client_that_leaves_a_stream_ends_the_providers_work(made: Proxy, upst
     upstream.left.clear()
     upstream.answers(*streamed(b"data: 1\n\n", end=False), UNTIL_LEFT)
     before = len(made.calls())
-    with httpx.Client(base_url=made.url) as client, client.stream("POST", "/v1/evals", json={}) as reply:
+    with httpx.Client(base_url=made.url) as client, client.stream("POST", "/v1/agents", json={}) as reply:
         assert next(reply.iter_raw()) == b"data: 1\n\n"
     assert upstream.left.wait(10)
     assert made.recorded(before + 1)[-1]["outcome"] == "client_left"
@@ -258,6 +258,6 @@ def test_a_path_cannot_climb_out_of_v1(made: Proxy, upstream: ScriptedUpstream, 
 
 def test_json_bodies_on_unknown_paths_are_not_read(made: Proxy, upstream: ScriptedUpstream) -> None:
     upstream.answers(*whole(b"{}"))
-    assert made.post("/v1/evals", b"{not json").status == 200
+    assert made.post("/v1/agents", b"{not json").status == 200
     assert upstream.last.body == b"{not json"
-    assert json.loads(b"{}") == made.post("/v1/evals", b"").json
+    assert json.loads(b"{}") == made.post("/v1/agents", b"").json

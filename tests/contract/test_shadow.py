@@ -128,6 +128,7 @@ def candidate() -> Candidate:
 def weighed(**changes: Any) -> Weighed:
     given: dict[str, Any] = {
         "record": record(),
+        "ordinal": 0,
         "candidate": candidate(),
         "model": "gpt-4o-mini",
         "operation": "chat",

@@ -1,13 +1,17 @@
 """A provider that says nothing for too long is given up with 504; one that speaks now and then never is."""
 
 import asyncio
+import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from config.settings import Timeouts
 from proxy.errors import UpstreamTimeout, UpstreamUnreachable
 from proxy.http_client import open_session
 from proxy.upstream.base import UpstreamRequest
@@ -96,6 +100,22 @@ async def test_a_cancellation_from_outside_is_not_taken_for_silence(session: aio
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sending
+
+
+async def test_a_request_may_bring_its_own_patience(session: aiohttp.ClientSession) -> None:
+    request = replace(ask("", "mute"), timeouts=Timeouts(silence_s=PATIENCE_S))
+    with serve(provider, lifespan="off") as url, pytest.raises(UpstreamTimeout):
+        await WireUpstream(session, silence_s=60).send(replace(request, url=f"{url}/v1/mute"))
+
+
+async def test_who_takes_the_connection_and_never_shakes_hands_is_unreachable(session: aiohttp.ClientSession) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"https://127.0.0.1:{listening.getsockname()[1]}"
+        started = time.monotonic()
+        with pytest.raises(UpstreamUnreachable) as raised:
+            await WireUpstream(session, silence_s=60).send(replace(ask(url, "mute"), timeouts=Timeouts(connect_s=0.2)))
+    assert raised.value.code == "upstream_unreachable"
+    assert time.monotonic() - started < 5
 
 
 async def test_nobody_there_is_unreachable(session: aiohttp.ClientSession) -> None:

@@ -3,8 +3,9 @@
 import pytest
 
 from proxy.endpoints.form import MOST_LOOKALIKES, asked_in, read_form, with_model
-from proxy.endpoints.recording import wav_seconds
 from proxy.errors import BadRequest
+from proxy.probe.glimpse import whole
+from proxy.probe.sound_length import sound_seconds
 from tests.contract.endpoint_cases import BOUNDARY, form, wav_of
 
 KIND = f"multipart/form-data; charset=utf-8; boundary={BOUNDARY}".encode()
@@ -57,14 +58,14 @@ def test_a_wav_file_is_as_long_as_its_samples(told: int | None) -> None:
     at = WAV.index(b"data") + 4
     written = WAV if told is None else WAV[:at] + told.to_bytes(4, "little") + WAV[at + 4 :]
     around = b"before" + written + b"after"
-    assert wav_seconds(around, 6, 6 + len(written)) == pytest.approx(2.5)
+    assert sound_seconds(whole(around, 6, 6 + len(written))) == pytest.approx(2.5)
 
 
 def test_a_wav_file_with_other_chunks_is_read_past_them() -> None:
     listed = WAV[:12] + b"LIST" + (3).to_bytes(4, "little") + b"abc\x00" + WAV[12:]
-    assert wav_seconds(listed, 0, len(listed)) == pytest.approx(2.5)
+    assert sound_seconds(whole(listed, 0, len(listed))) == pytest.approx(2.5)
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF", WAV[:20], WAV[:44], b"ID3" + WAV, WAV.replace(b"fmt ", b"fmx ")])
 def test_what_is_no_wav_file_has_no_length(content: bytes) -> None:
-    assert wav_seconds(content, 0, len(content)) is None
+    assert sound_seconds(whole(content, 0, len(content))) is None

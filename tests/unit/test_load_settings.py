@@ -253,7 +253,7 @@ def test_any_text_loads_or_is_refused_with_a_place(text: str) -> None:
         ("admin: {listen: '127.0.0.1:8080'}", "admin.listen", "another port"),
         ("upstream: api.openai.com", "upstream", "https://"),
         ("ledger: {url: grammage.db}", "ledger.url", "sqlite:///"),
-        ("auth: keys", "auth", "add a key"),
+        ("keys: [{name: a, key: 12345678a, brands: [acme]}]", "keys[0].brands", "viewer"),
         ("keys: [{name: a, key: 12345678a}, {name: a, key: 12345678b}]", "keys[1].name", "unique"),
         ("keys: [{name: a, key: 12345678a}, {name: b, key: 12345678a}]", "keys[1].key", "same secret"),
         (
@@ -265,6 +265,19 @@ def test_any_text_loads_or_is_refused_with_a_place(text: str) -> None:
         ("models: {'g t': {deployments: [{provider: openai}]}}", "models.g t", "no spaces"),
         ("models: {a: {deployments: [{provider: opnai}]}}", "models.a.deployments[0].provider", "did you mean `openai`"),
         ("models: {a: {deployments: [{provider: azure}]}}", "models.a.deployments[0].provider", "add api_base"),
+        ("models: {a: {deployments: [{provider: openai, weight: 0}]}}", "models.a.deployments", "weight 0"),
+        (
+            "models: {a: {deployments: [{provider: openai, weight: 0}, {provider: mistral, order: 1}]}}",
+            "models.a.deployments",
+            "all of order 0",
+        ),
+        ("models: {a: {deployments: [{provider: openai}], retry: {on: []}}}", "models.a.retry.on", "attempts: 1"),
+        ("models: {a: {deployments: [{provider: openai}], retry: {attempts: 11}}}", "models.a.retry.attempts", "at most 10"),
+        ("models: {a: {deployments: [{provider: openai, api_version: x}]}}", "models.a.deployments[0].api_version", "azure"),
+        ("models: {a: {deployments: [{provider: simulated, door: litellm}]}}", "models.a.deployments[0].door", "simulated"),
+        ("models: {a: {deployments: [{provider: simulated, dialects: [gemini]}]}}", "models.a.deployments[0].dialects", "simulated"),
+        ("models: {a: {deployments: [{provider: openai, door: wire, params: {a: 1}}]}}", "models.a.deployments[0].params", "LiteLLM"),
+        ("models: {a: {deployments: [{provider: cohere, door: wire}]}}", "models.a.deployments[0].door", "dialects"),
         ("tags: {Campaign: [x]}", "tags.Campaign", "lower-case"),
         ("tags: {a-b: [x], a_b: [x]}", "tags.a_b", "same metric label"),
         ("tags: {a: [x, x]}", "tags.a[1]", "twice"),
@@ -275,6 +288,18 @@ def test_any_text_loads_or_is_refused_with_a_place(text: str) -> None:
 )
 def test_what_cannot_work_together_is_refused(text: str, key: str, words: str, tmp_path: Path) -> None:
     assert words in problems(text.replace("'a\\x01'", '"a\\x01"'), tmp_path)[key][2]
+
+
+@pytest.mark.parametrize(
+    "deployment",
+    [
+        "provider: anthropic",
+        "provider: aws-bedrock, params: {aws_region_name: eu-west-3}",
+        "provider: replicate, door: litellm, model: x/y",
+    ],
+)
+def test_what_is_translated_or_has_a_public_address_of_its_own_dialect_needs_none(deployment: str, tmp_path: Path) -> None:
+    assert load(f"models: {{a: {{deployments: [{{{deployment}}}]}}}}", tmp_path).models["a"].deployments
 
 
 def test_a_deployment_with_its_own_address_may_have_any_provider(tmp_path: Path) -> None:
@@ -299,6 +324,8 @@ PROVIDER_KEY = "models: {a: {deployments: [{provider: openai, api_key: k}]}}\n"
         (PROVIDER_KEY + "server: {listen: ':8080'}", 1, "anyone could spend them"),
         (PROVIDER_KEY + "server: {listen: ':8080'}\nauth: open", 1, None),
         (PROVIDER_KEY + "server: {listen: ':8080'}\nkeys: [{name: a, key: 12345678}]", 1, None),
+        (PROVIDER_KEY + "server: {listen: ':8080'}\nauth: keys", 1, None),
+        (PROVIDER_KEY + "server: {listen: ':8080'}\nauth: passthrough", 1, "grammage keys create"),
         (PROVIDER_KEY, 1, None),
         ("server: {listen: ':8080'}", 1, None),
         ("version: 1", 2, "redis"),
@@ -341,10 +368,11 @@ def test_the_starter_configuration_loads_without_any_variable_and_its_comments_a
     secret = tmp_path / "admin"
     secret.write_text("x" * 8)
     uncommented = re.sub(r"(?m)^( *)#(?=\S| +[a-z_-]+:|  +- )", r"\1", text.split("version:", 1)[1])
-    environ = {"STUDIO_KEY": "s" * 8, "VIEWER_KEY": "v" * 8, "AZURE_KEY": "a", "OPENAI_API_KEY": "o", "USER_HASH_SECRET": "u"}
+    keys = {"STUDIO_KEY": "s" * 8, "AGENCY_KEY": "y" * 8, "VIEWER_KEY": "v" * 8}
+    environ = {**keys, "AZURE_KEY": "a", "OPENAI_API_KEY": "o", "USER_HASH_SECRET": "u"}
     settings = load("version:" + uncommented.replace("/run/secrets/grammage-admin", str(secret)), tmp_path, environ)
     assert {"small", "sim-*", "*"} == set(settings.models)
-    assert (len(settings.keys), settings.redis is None, settings.admin.listen) == (3, False, "127.0.0.1:9090")
+    assert (len(settings.keys), settings.redis is None, settings.admin.listen) == (4, False, "127.0.0.1:9090")
 
 
 def test_the_starter_configuration_shows_every_setting() -> None:

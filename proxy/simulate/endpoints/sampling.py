@@ -20,6 +20,7 @@ MODELS = (
     "sim-speech",
     "sim-transcribe",
     "sim-transcribe-tokens",
+    "sim-video",
 )
 _MOST_CHOICES = 128
 _CACHE_LEAST = 1024
