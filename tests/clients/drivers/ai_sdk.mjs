@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { embedMany, generateText, generateImage, Output, streamText, tool } from "ai";
+import { embedMany, generateImage, generateSpeech, generateText, transcribe, Output, streamText, tool } from "ai";
 import { z } from "zod";
 import { BASE, KEY, TEXT, THROUGH, after, check, fault, leavesAfter, left } from "./checks.mjs";
 
@@ -89,4 +89,9 @@ check("an abort reaches the provider", async () => {
 check("at once", async () => {
   const found = await Promise.all([...Array(30).keys()].map((number) => (number % 2 ? generateText(ask("chat")).then((one) => one.text) : read("chat").then((one) => one.text))));
   assert.equal(new Set(found).size, 1);
+});
+check("speech and transcription", async () => {
+  const { audio } = await generateSpeech({ model: openai.speech("tts-1"), text: "Warm and light.", outputFormat: "wav", maxRetries: 0 });
+  const { text } = await transcribe({ model: openai.transcription("whisper-1"), audio: audio.uint8Array, maxRetries: 0 });
+  return [audio.mediaType, text];
 });

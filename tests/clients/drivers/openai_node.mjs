@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import OpenAI, { AzureOpenAI, toFile } from "openai";
 import { zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
+import WebSocket from "ws";
 import { z } from "zod";
 import { BASE, KEY, ORIGIN, TEXT, THROUGH, after, check, control, fault, headed, lastSeen, leavesAfter, left, longCheck, raised, weighed } from "./checks.mjs";
 
@@ -263,4 +264,25 @@ check("at once", async () => {
   found.forEach(weighed);
   if (THROUGH) assert.equal(new Set(found.map((usage) => usage.footprint.call_id)).size, 60);
   return found.map((usage) => usage.completion_tokens);
+});
+check("realtime as a browser does it", async () => {
+  // the SDK's own socket insists on TLS; a browser gives its key as a subprotocol
+  const url = `${BASE.replace("http", "ws")}/realtime?model=gpt-realtime`;
+  const socket = new WebSocket(url, ["realtime", `openai-insecure-api-key.${KEY}`]);
+  const usage = await new Promise((done, fail) => {
+    socket.on("error", fail);
+    socket.on("message", (frame) => {
+      const event = JSON.parse(frame.toString());
+      if (event.type === "response.done") done(event.response.usage);
+    });
+    socket.on("open", () => {
+      const content = [{ type: "input_text", text: TEXT }];
+      socket.send(JSON.stringify({ type: "session.update", session: { type: "realtime", output_modalities: ["text"] } }));
+      socket.send(JSON.stringify({ type: "conversation.item.create", item: { type: "message", role: "user", content } }));
+      socket.send(JSON.stringify({ type: "response.create" }));
+    });
+  });
+  assert.equal(socket.protocol, "realtime");
+  socket.close();
+  return usage.total_tokens;
 });
