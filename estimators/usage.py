@@ -56,7 +56,8 @@ class Usage:
     """Inclusive buckets of one attempt: input contains cached, image and audio tokens; output contains reasoning, audio and image tokens.
 
     All counts are >= 0. `source` says who counted: the provider, our tokenizer, or a rule of thumb.
-    `partial` is True when the answer was cut before its end. Raises ValueError when a subset exceeds its total.
+    `partial` is True when the answer was cut before its end. calls: how many the counts are the sum of, as a batch tells them.
+    Raises ValueError when a subset exceeds its total.
     """
 
     input_tokens: int = 0
@@ -72,6 +73,7 @@ class Usage:
     partial: bool = False
     media: Media | None = None
     metered: Metered | None = None
+    calls: int = 1
 
     def __post_init__(self) -> None:
         if (
@@ -88,6 +90,8 @@ class Usage:
             < 0
         ):
             raise ValueError(f"token counts are >= 0, got {self}")
+        if self.calls < 1:
+            raise ValueError(f"calls are >= 1, got {self.calls}")
         if self.cached_input_tokens > self.input_tokens:
             raise ValueError(f"cached_input_tokens {self.cached_input_tokens} exceed input_tokens {self.input_tokens}")
         if self.image_input_tokens + self.audio_input_tokens > self.input_tokens:
