@@ -67,6 +67,7 @@ class UsageColumns:
     partial: Flags
     network_bytes: Whole
     possible_output_tokens: Whole
+    calls: Whole
 
     def __post_init__(self) -> None:
         columns = [getattr(self, name) for name in UsageColumns.__slots__]
@@ -75,6 +76,8 @@ class UsageColumns:
         counts = (self.input_tokens, self.cached_input_tokens, self.image_input_tokens, self.input_images, self.output_tokens)
         if len(self) and min(int(column.min()) for column in counts) < 0:
             raise ValueError("token counts are >= 0")
+        if len(self) and int(self.calls.min()) < 1:
+            raise ValueError("calls are >= 1")
         if np.any(self.cached_input_tokens > self.input_tokens) or np.any(self.image_input_tokens > self.input_tokens):
             raise ValueError("cached and image input tokens are part of input_tokens")
 
@@ -102,6 +105,7 @@ def columns_of(
         partial=np.array([usage.partial for usage in usages], dtype=np.bool_),
         network_bytes=_maybe(network_bytes, len(usages)),
         possible_output_tokens=_maybe(possible_output_tokens, len(usages)),
+        calls=_whole("calls"),
     )
 
 

@@ -17,7 +17,7 @@ from estimators.token_energy_many import gpu_energy_of_tokens
 
 
 def _of_reading(energy: ReadingEnergy, usages: UsageColumns) -> Quantities:
-    return gpu_energy_of_tokens(energy.tokens, replace(usages, output_tokens=np.ones_like(usages.output_tokens)))
+    return gpu_energy_of_tokens(energy.tokens, replace(usages, output_tokens=usages.calls))
 
 
 IN_COLUMNS: Mapping[type, Callable[[Any, UsageColumns], Quantities]] = {

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from config.catalogue import ModelCard
 from config.factors import FactorSet
 from estimators.hardware import UNKNOWN_HARDWARE, Hardware, gpu_id
+from estimators.image_billing import AS_COMPUTED, Billing, billing_of
 from estimators.physics import energy_form
 from estimators.physics_mixture import fleet
 from estimators.quantity import LogVariance, Quantity, around, multiply
@@ -15,7 +16,8 @@ class CallEnergy:
     """What a method knows of a model's GPU energy, in joules; doubts in scopes method, provider and model.
 
     steady_doubt is common to all that does not depend on the batch: prefill, attention and the per-call constant.
-    image_token: the vision encoder's part of one token of a picture; the reading of it is prefill.
+    image_token: the vision encoder's part of one token of a picture; the reading of it is prefill. billing: what a provider that counts
+    more of those tokens than it computes is to be divided by.
     """
 
     prefill_mean_j: float
@@ -27,6 +29,7 @@ class CallEnergy:
     decode: Quantity
     image_token: Quantity
     tokens_per_image: float
+    billing: Billing = AS_COMPUTED
 
 
 def call_energy(card: ModelCard, factors: FactorSet, operating_prior: str, hardware: Hardware = UNKNOWN_HARDWARE) -> CallEnergy:
@@ -49,6 +52,7 @@ def call_energy(card: ModelCard, factors: FactorSet, operating_prior: str, hardw
         decode=decode,
         image_token=_widened(mixture.quantity(form.encoder_gpu_j_per_token), own),
         tokens_per_image=known_image_tokens or factors["vision.tokens_per_image"].value,
+        billing=billing_of(card, factors),
     )
 
 

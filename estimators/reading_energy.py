@@ -35,8 +35,9 @@ class ReadingEnergy:
                 cached_input_tokens=usage.cached_input_tokens,
                 image_input_tokens=usage.image_input_tokens,
                 input_images=usage.input_images,
-                output_tokens=1,
+                output_tokens=usage.calls,
                 source=usage.source,
                 partial=usage.partial,
+                calls=usage.calls,
             )
         )

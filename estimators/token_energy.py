@@ -38,16 +38,16 @@ class TokenEnergy:
     def gpu_energy_j(self, usage: Usage) -> Quantity:
         """Its mean does not depend on who counted."""
         call = self.call_variance[usage.source, usage.partial]
-        energy = self.of_counts(usage.input_tokens, usage.cached_input_tokens, usage.output_tokens, call)
         if usage.input_images or usage.image_input_tokens:
-            return self._with_images(energy, usage, call)
-        return energy
+            return self._with_images(usage, call)
+        return self.of_counts(usage.input_tokens, usage.cached_input_tokens, usage.output_tokens, call, usage.calls)
 
-    def of_counts(self, n_in: int, n_cached: int, n_out: int, call: float) -> Quantity:
-        """Joules of so many tokens read, of them cached, and written; call: variance of the logarithm of the counts."""
+    def of_counts(self, n_in: float, n_cached: float, n_out: int, call: float, calls: int = 1) -> Quantity:
+        """Joules of so many tokens read, of them cached, and written, in so many calls; call: variance of the logarithm of the counts."""
         call_j, prefill_j, cached_saving, per_context, attention_j, decode_j = self.shape
         fresh = n_in - cached_saving * n_cached
-        steady = call_j + prefill_j * fresh * (1 + n_in * per_context) + attention_j * n_out * (n_in + n_out / 2)
+        context = n_in / calls
+        steady = call_j * calls + prefill_j * fresh * (1 + context * per_context) + attention_j * n_out * (context + n_out / calls / 2)
         decode = decode_j * n_out
         mean = steady + decode
         if mean <= 0:
@@ -66,11 +66,28 @@ class TokenEnergy:
         p50 = mean * math.exp((shared + call) / -2)
         return _new(Quantity, (p50, _new(LogVariance, (method * part, provider * part, model * part, 0.0, call))))
 
-    def _with_images(self, energy: Quantity, usage: Usage, call: float) -> Quantity:
-        """The vision encoder's energy on top; the image tokens themselves are inside the input tokens already."""
-        tokens = usage.image_input_tokens or usage.input_images * self.energy.tokens_per_image
+    def _with_images(self, usage: Usage, call: float) -> Quantity:
+        """The vision encoder's energy on top; the image tokens themselves are inside the input tokens, as many as are computed."""
+        ratio, sd = self.energy.billing
+        shown = usage.image_input_tokens / ratio
+        n_in = usage.input_tokens - usage.image_input_tokens + shown
+        computed = n_in / usage.input_tokens if shown else 1.0
+        n_cached = usage.cached_input_tokens * computed
+        energy = self.of_counts(n_in, n_cached, usage.output_tokens, call, usage.calls)
+        tokens = shown or usage.input_images * self.energy.tokens_per_image
         encoder = self.energy.image_token
-        return add(energy, Quantity(encoder.p50 * tokens * math.exp(-call / 2), encoder.variance._replace(call=call)))
+        whole = add(energy, Quantity(encoder.p50 * tokens * math.exp(-call / 2), encoder.variance._replace(call=call)))
+        if not (sd and shown):
+            return whole
+        _, prefill_j, cached_saving, per_context, _, _ = self.shape
+        read = prefill_j * shown * (1 - cached_saving * n_cached / n_in) * (1 + n_in / usage.calls * per_context)
+        encoded = encoder.p50 * tokens * math.exp(encoder.variance.total / 2)
+        return _widened(whole, ((read + encoded) / whole.mean * sd) ** 2)
+
+
+def _widened(q: Quantity, model: float) -> Quantity:
+    """q with more variance in scope `model`, mean unchanged."""
+    return Quantity(q.p50 * math.exp(-model / 2), q.variance._replace(model=q.variance.model + model))
 
 
 def _per_unit(energy: CallEnergy) -> PerUnit:

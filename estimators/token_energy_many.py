@@ -13,13 +13,20 @@ from estimators.usage import UsageSource
 def gpu_energy_of_tokens(energy: TokenEnergy, usages: UsageColumns) -> Quantities:
     """Joules of all GPUs for each call, as `TokenEnergy.gpu_energy_j`."""
     call_j, prefill_j, cached_saving, per_context, attention_j, decode_j = energy.shape
-    n_in, n_out = usages.input_tokens.astype(np.float64), usages.output_tokens.astype(np.float64)
-    fresh = n_in - cached_saving * usages.cached_input_tokens
-    steady = call_j + prefill_j * fresh * (1 + n_in * per_context) + attention_j * n_out * (n_in + n_out / 2)
+    given, n_out = usages.input_tokens.astype(np.float64), usages.output_tokens.astype(np.float64)
+    shown = usages.image_input_tokens / energy.energy.billing.ratio
+    n_in = given - usages.image_input_tokens + shown
+    n_cached = usages.cached_input_tokens * np.where(given > 0, n_in / np.where(given > 0, given, 1.0), 1.0)
+    context, fresh = n_in / usages.calls, n_in - cached_saving * n_cached
+    steady = (
+        call_j * usages.calls
+        + prefill_j * fresh * (1 + context * per_context)
+        + attention_j * n_out * (context + n_out / usages.calls / 2)
+    )
     decode = decode_j * n_out
     call = _call_variances(energy.call_variance, usages)
     written = _mixed(energy, steady, decode, call)
-    tokens = np.where(usages.image_input_tokens > 0, usages.image_input_tokens, usages.input_images * energy.energy.tokens_per_image)
+    tokens = np.where(shown > 0, shown, usages.input_images * energy.energy.tokens_per_image)
     if not np.any(tokens > 0):
         return written
     image = energy.energy.image_token
@@ -27,7 +34,20 @@ def gpu_energy_of_tokens(energy: TokenEnergy, usages: UsageColumns) -> Quantitie
     seen = Quantities(image.p50 * tokens * np.exp(-call / 2), Variances._make([*doubts, call]))
     both, none = add_columns(written, seen), tokens <= 0
     parts = (np.where(none, before, after) for before, after in zip(written.variance, both.variance, strict=True))
-    return Quantities(np.where(none, written.p50, both.p50), Variances(*parts))
+    whole = Quantities(np.where(none, written.p50, both.p50), Variances(*parts))
+    if not energy.energy.billing.sd:
+        return whole
+    safe = np.where(n_in > 0, n_in, 1.0)
+    read = prefill_j * shown * (1 - cached_saving * n_cached / safe) * (1 + context * per_context)
+    encoded = image.p50 * shown * np.exp(sum(image.variance[:4]) / 2)
+    return _widened(whole, read + encoded, energy.energy.billing.sd)
+
+
+def _widened(whole: Quantities, of_pictures: Floats, sd: float) -> Quantities:
+    """More variance in scope `model` by the share that pictures have, means unchanged."""
+    mean = whole.mean
+    more = (of_pictures / np.where(mean > 0, mean, 1.0) * sd) ** 2
+    return Quantities(whole.p50 * np.exp(-more / 2), whole.variance._replace(model=whole.variance.model + more))
 
 
 def _mixed(energy: TokenEnergy, steady: Floats, decode: Floats, call: Floats) -> Quantities:

@@ -87,7 +87,7 @@ async def test_a_break_behind_the_end_mark_is_no_error_of_ours(tmp_path: Path, u
 async def test_a_client_that_leaves_an_unmetered_call_frees_the_provider(tmp_path: Path, upstream: Provider) -> None:
     async with running(tmp_path, upstream.url) as proxy, clients(proxy.url) as asking:
         headers = {"authorization": "Bearer sk-test-1234567890", "x-behave": "hold=0"}
-        calling = asyncio.ensure_future(asking.session.post(f"{proxy.url}/evals", json={"model": "gpt-4o-mini"}, headers=headers))
+        calling = asyncio.ensure_future(asking.session.post(f"{proxy.url}/agents", json={"model": "gpt-4o-mini"}, headers=headers))
         assert await asyncio.wait_for(upstream.held.get(), SOON_S) == "whole"
         calling.cancel()
         await asyncio.wait((calling,))

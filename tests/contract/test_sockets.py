@@ -168,7 +168,7 @@ def test_a_browsers_key_goes_where_it_was_meant_for(provider: SocketUpstream, fr
 
 
 def test_a_browsers_key_of_ours_is_replaced_and_never_leaves(
-    provider: SocketUpstream, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    provider: SocketUpstream, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     deployment = {"provider": "openai", "model": "gpt-realtime-1", "api_base": f"{provider.url}/v1", "api_key": "sk-theirs"}
     sections: dict[str, Any] = {
@@ -192,7 +192,8 @@ def test_a_browsers_key_of_ours_is_replaced_and_never_leaves(
     assert (refused.status_code, unknown.status_code) == (403, 401)
     assert json.loads(refused.body)["error"]["code"] == "model_not_allowed"
     ours = [entry.getMessage() for entry in caplog.records if entry.name.startswith(("uvicorn", "grammage"))]
-    assert ours
+    ours += capfd.readouterr().err.splitlines()
+    assert any('"operation":"realtime"' in line for line in ours)
     assert not [line for line in ours if "gk-of-ours" in line or "sk-theirs" in line]
 
 

@@ -1,6 +1,7 @@
 """What LiteLLM's door does beside chat: other dialects and endpoints, what a caller may not reach, what breaks, who leaves."""
 
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def child(upstream: ScriptedUpstream, folder: Path) -> Iterator[Child]:
         "keyless": {**claude, "api_base": f"{upstream.url}/v1"},
         "nowhere": {**claude, "api_base": "http://127.0.0.1:9/v1", "api_key": KEY},
         "own": own,
+        "canvas": {**bedrock, "model": "amazon.nova-canvas-v1:0", "api_base": upstream.url},
     }
     content = {
         "version": 1,
@@ -275,6 +277,19 @@ def test_pictures_voices_and_transcripts_are_translated(upstream: ScriptedUpstre
     assert heard.json["text"] == TEXT
     assert b'filename="jumper.wav"' in upstream.last.body
     assert [row["unweighed_reason"] for row in proxy.calls()[-3:]] == [None, None, None]
+
+
+def test_a_picture_of_a_form_is_edited_by_a_provider_that_takes_no_form(upstream: ScriptedUpstream, proxy: Proxy) -> None:
+    upstream.answers(*whole(json.dumps({"images": [PNG]}).encode()))
+    picture = b64decode(PNG)
+    part = b'--edge\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
+    file = b'--edge\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n' + picture + b"\r\n"
+    body = part % (b"model", b"canvas") + part % (b"prompt", b"Greener.") + part % (b"image", b"/etc/hostname") + file + b"--edge--\r\n"
+    edited = proxy.send("POST", "/v1/images/edits", body, {"content-type": "multipart/form-data; boundary=edge"})
+    assert edited.status == 200, edited.body
+    assert edited.json["data"][0]["b64_json"] == PNG
+    assert b64encode(picture) in upstream.last.body
+    assert b"hostname" not in upstream.last.body
 
 
 def transcribe(made: Proxy, sound: bytes) -> Answer:
