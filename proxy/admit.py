@@ -11,10 +11,11 @@ from proxy.call import Caller
 from proxy.clock import uuid7
 from proxy.endpoints.base import Ask, Endpoint, parse
 from proxy.endpoints.form import is_form
-from proxy.errors import LedgerDown, LoopDetected, UnsupportedMediaType
+from proxy.errors import BadRequest, LedgerDown, LoopDetected, UnsupportedMediaType
 from proxy.headers import DRY_RUN, LIMIT, is_loop
 from proxy.large_form import LargeForm
 from proxy.late.whose import held
+from proxy.meter.inflate import READABLE, inflate_whole
 from proxy.passage import Passage
 from proxy.policy.decide import decide
 from proxy.rooms import Rooms
@@ -44,9 +45,9 @@ async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
     if address is not None:
         known = with_query_key(known, address.dialect, scope["query_string"])
     caller = rooms.doorkeeper.identify_known(known)
-    if b"content-encoding" in known:
-        _refuse_encoding(known[b"content-encoding"])
     ask, upload = await _read(rooms, endpoint, receive, headers, known, address)
+    if b"content-encoding" in known:
+        headers = [pair for pair in headers if pair[0] != b"content-encoding"]  # it leaves plain
     if upload is not None and not upload.model_is_known and _needs_the_model(rooms, caller, known):
         await upload.wait_in_file()
     tags = attribute(caller, headers, ask, rooms.metadata_tags)
@@ -86,7 +87,11 @@ async def _read(
     length = _length(known)
     if endpoint.form == "never" or not is_form(kind) or (length is not None and length <= limit_bytes):
         body = await read_body(receive, headers, limit_bytes)
+        if b"content-encoding" in known:
+            body = _plain(known[b"content-encoding"], body, limit_bytes)
         return parse(endpoint, body, kind, model=model), None
+    if b"content-encoding" in known:
+        raise _unreadable(known[b"content-encoding"])
     most_bytes = int(limits.upload_mb * MIB)
     refuse_large(headers, most_bytes)
     form = LargeForm(endpoint, Upload(receive, most_bytes), kind, length)
@@ -113,11 +118,24 @@ async def _prepare(passage: Passage, upload: LargeForm) -> None:
         await upload.wait_in_file()
 
 
-def _refuse_encoding(encoding: bytes) -> None:
-    if encoding.strip().lower() not in (b"", b"identity"):
-        raise UnsupportedMediaType(
-            f"request bodies are read plain here, got content-encoding {encoding[:20].decode('latin-1')!r}; send it uncompressed."
+def _plain(encoding: bytes, body: bytes, limit_bytes: int) -> bytes:
+    """The body without its content encoding. Raises UnsupportedMediaType for one that is not read here, BadRequest for a broken one."""
+    if encoding.strip().lower() in (b"", b"identity"):
+        return body
+    if encoding.strip().lower() not in READABLE:
+        raise _unreadable(encoding)
+    plain = inflate_whole(encoding, body, limit_bytes)
+    if plain is None:
+        raise BadRequest(
+            f"the request body cannot be uncompressed, or has more than {limit_bytes} bytes then; send it whole, or plain.",
+            code="malformed_encoding",
         )
+    return plain
+
+
+def _unreadable(encoding: bytes) -> UnsupportedMediaType:
+    shown = encoding[:20].decode("latin-1")
+    return UnsupportedMediaType(f"a request body with content-encoding {shown!r} is not read here; send gzip, or send it uncompressed.")
 
 
 def _note_origin(rooms: Rooms, passage: Passage, ask: Ask) -> None:

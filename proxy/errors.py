@@ -2,8 +2,8 @@
 
 GrammageError
 ├── InternalError         500  internal_error
-├── BadRequest            400  malformed_json, malformed_form, invalid_type, missing_model, missing_input, too_many_rows, invalid_tag,
-│                          invalid_header, invalid_key_terms
+├── BadRequest            400  malformed_json, malformed_form, malformed_encoding, invalid_type, missing_model, missing_input,
+│                          too_many_rows, invalid_tag, invalid_header, invalid_key_terms
 ├── Unauthorized          401  invalid_api_key
 ├── Forbidden             403  not_allowed, admin_only, model_not_allowed
 ├── NotFound              404  unknown_model, unknown_call, unknown_path, unknown_object, unknown_key

@@ -66,7 +66,7 @@ class Archive(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rooms:
-    """Everything the corridor needs. `doors` holds the upstream doors by name: wire, litellm, simulated; `socket_doors` those of WebSockets."""
+    """Everything the corridor needs. `doors` holds the ways out by name, `socket_doors` those of WebSockets."""
 
     settings: Settings
     tables: Tables

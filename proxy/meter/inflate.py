@@ -1,4 +1,4 @@
-"""Undoes a content encoding that the provider used although asked not to. It must never touch one it does not know."""
+"""Undoes a content encoding: the client's, or one that the provider used unasked. It must never touch one it does not know."""
 
 import zlib
 from typing import Protocol
@@ -24,15 +24,15 @@ def inflater_for(encoding: bytes | None) -> Inflater | None:
     return zlib.decompressobj(GZIP_OR_ZLIB) if name in READABLE else None
 
 
-def inflate_whole(encoding: bytes, body: bytes) -> bytes | None:
-    """The plain bytes of a whole body, or None when they cannot be had: unknown encoding, broken, cut, or too large."""
+def inflate_whole(encoding: bytes, body: bytes, most_bytes: int = MOST_PLAIN_BYTES) -> bytes | None:
+    """The plain bytes of a whole body, or None when they cannot be had: unknown encoding, broken, cut, or more than `most_bytes`."""
     if encoding.strip().lower() not in READABLE:
         return None
     plain = b""
     try:
         while body:
             member = zlib.decompressobj(GZIP_OR_ZLIB)
-            plain += member.decompress(body, max(1, MOST_PLAIN_BYTES - len(plain)))
+            plain += member.decompress(body, max(1, most_bytes - len(plain)))
             if not member.eof:
                 return None
             body = member.unused_data

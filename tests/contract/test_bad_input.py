@@ -1,7 +1,9 @@
 """What can be wrong with a call: each thing has one clear error, in the right shape, and nothing is spent on it."""
 
+import gzip
 import json
 import socket
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -169,9 +171,27 @@ def test_headers_over_the_limit_are_refused(small: Proxy) -> None:
 
 
 @pytest.mark.usefixtures("unspent")
-@pytest.mark.parametrize("encoding", ["gzip", "br", "GZIP", "deflate, gzip"])
-def test_a_compressed_request_is_refused(made: Proxy, encoding: str) -> None:
+@pytest.mark.parametrize("encoding", ["br", "zstd", "deflate, gzip"])
+def test_a_request_compressed_in_a_way_that_is_not_read_here_is_refused(made: Proxy, encoding: str) -> None:
     refused(made.chat(b"\x1f\x8b", content_encoding=encoding), 415, "unsupported_content_encoding", "uncompressed")
+
+
+@pytest.mark.usefixtures("unspent")
+@pytest.mark.parametrize(
+    "body",
+    [b"\x1f\x8b", b"{}", gzip.compress(b'{"model":"gpt-4o"}')[:-9], gzip.compress(bytes(80 << 20))],
+    ids=["cut short", "plain", "cut", "bomb"],
+)
+def test_a_compressed_request_that_is_broken_or_grows_too_large_is_refused(made: Proxy, body: bytes) -> None:
+    refused(made.chat(body, content_encoding="gzip"), 400, "malformed_encoding", "uncompressed")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate"])
+def test_a_compressed_request_leaves_plain(made: Proxy, upstream: ScriptedUpstream, encoding: str) -> None:
+    plain = json.dumps(ask()).encode()
+    packed = zlib.compress(plain) if encoding == "deflate" else gzip.compress(plain)
+    assert made.chat(packed, content_encoding=encoding).status == 200
+    assert (upstream.last.body, upstream.last.value("content-encoding")) == (plain, None)
 
 
 def test_the_identity_encoding_is_none(made: Proxy) -> None:

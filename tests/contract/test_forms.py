@@ -27,7 +27,7 @@ from tests.contract.endpoint_cases import (
 )
 from tests.contract.proxy_harness import KEY, Answer, Proxy, proxy, simulated, without_footprint
 from tests.contract.scripted_upstream import ScriptedUpstream, scripted_upstream, whole
-from tests.contract.test_endpoints import holds, only_row, rows_of
+from tests.contract.test_endpoints import holds, only_row
 
 WAV = wav_of(3.0)
 PICTURE = draw("input", 1024, 1024)

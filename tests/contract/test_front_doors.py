@@ -175,7 +175,7 @@ def test_the_user_of_a_messages_call_is_kept_as_a_keyed_hash_only(upstream: Scri
 ANTHROPIC_ERRORS = [
     (b"{", {}, 400, "invalid_request_error", "malformed_json"),
     (b'{"max_tokens":1}', {}, 400, "invalid_request_error", "missing_model"),
-    (b'{"model":"claude-x"}', {"content-encoding": "gzip"}, 415, "invalid_request_error", "unsupported_content_encoding"),
+    (b'{"model":"claude-x"}', {"content-encoding": "br"}, 415, "invalid_request_error", "unsupported_content_encoding"),
     (b'{"model":"claude-x"}', {"content-length": str(10**9)}, 413, "request_too_large", "body_too_large"),
     (b'{"model":"claude-x"}', {"x-grammage-max-gco2e": "0"}, 422, "invalid_request_error", "carbon_limit_exceeded"),
     (b'{"model":"claude-x"}', {"via": "1.1 grammage"}, 508, "api_error", "loop_detected"),
