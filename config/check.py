@@ -4,11 +4,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
+from config.check_intensity import intensity_faults
 from config.check_models import alias_faults
+from config.check_policies import policy_faults
 from config.explain import closest
 from config.listen import is_loopback, parse_listen, points_at, url_fault
 from config.problem import Finding, KeyPath, dotted
-from config.providers import OWN_CREDENTIALS, provider_id
 from config.settings import Deployment, Meter, Settings
 from config.tag_rules import NAME_RULE, VALUE_RULE, is_tag_name, is_tag_value
 
@@ -16,6 +17,7 @@ _RESERVED_VALUES = frozenset({"other", "unassigned"})
 _CONTROL = re.compile(r"[\x00-\x20\x7f]")
 _BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_REDIS_URLS = ("redis://", "rediss://")
 _LEDGER_URL = re.compile(r"sqlite(\+[a-z0-9]+)?:///(?!:memory:)[^?]+|postgresql(\+[a-z0-9]+)?://.+", re.DOTALL)
 
 
@@ -41,11 +43,7 @@ def matches(pattern: str, name: str) -> bool:
 
 def _exposed(settings: Settings) -> str | None:
     host, _ = parse_listen(settings.server.listen)
-    holds_keys = any(
-        deployment.api_key or provider_id(deployment.provider) in OWN_CREDENTIALS
-        for alias in settings.models.values()
-        for deployment in alias.deployments
-    )
+    holds_keys = any(deployment.has_credentials for _, deployment in _deployments(settings))
     if is_loopback(host) or not holds_keys or settings.keys or settings.auth in ("keys", "open"):
         return None
     return (
@@ -110,6 +108,11 @@ def _upstream(settings: Settings) -> Iterator[Finding]:
 def _ledger(settings: Settings) -> Iterator[Finding]:
     if not _LEDGER_URL.fullmatch(settings.ledger.url):
         yield Finding(path=("ledger", "url"), message="must be a file, as sqlite:///grammage.db, or a server, as postgresql://")
+
+
+def _redis(settings: Settings) -> Iterator[Finding]:
+    if settings.redis is not None and not settings.redis.startswith(_REDIS_URLS):
+        yield Finding(path=("redis",), message="must be an address of Redis, as redis://host:6379, or rediss:// with TLS")
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:
@@ -208,4 +211,15 @@ def _meter_faults(path: KeyPath, meter: Meter) -> Iterator[Finding]:
             yield Finding(path=(*path, "labels", name), message="is no label name of Prometheus: letters, digits and `_`", at_key=True)
 
 
-_RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (_server, _upstream, _ledger, _keys, _tags, _aliases, _meters)
+_RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    _server,
+    _upstream,
+    _ledger,
+    _redis,
+    _keys,
+    _tags,
+    _aliases,
+    _meters,
+    intensity_faults,
+    policy_faults,
+)

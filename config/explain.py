@@ -16,6 +16,8 @@ STRUCTURES = frozenset({"dict_type", "list_type", "model_type"})
 """Errors about a value that stands where several should: it may be a secret that belongs one level deeper, so it is not shown."""
 
 MOST_SHOWN = 60
+PARAMS_AT = 4
+"""Keys before a deployment's `params`, one of whose values gets an error for each type that it might have."""
 
 REFUSED_WORDS: Mapping[tuple[str, str], str] = {
     ("methods", "study"): (
@@ -27,7 +29,6 @@ REFUSED_WORDS: Mapping[tuple[str, str], str] = {
 """Words that exist but are refused at a key, and why."""
 
 ELSEWHERE: Mapping[str, str] = {
-    "policies": "this version has no policies yet; remove the key",
     "budgets": "this version has no budgets yet; remove the key",
     "model_list": "this looks like a LiteLLM configuration; here it is `models:` with an alias and its `deployments:`",
     "litellm_settings": "this looks like a LiteLLM configuration; it has no counterpart here",
@@ -48,6 +49,8 @@ def explain(error: ErrorDetails, root: type[BaseModel], replaced: Collection[Key
     refused = REFUSED_WORDS.get((_field(path), str(error["input"])))
     if error["type"] == "literal_error" and refused is not None:
         return Finding(path=path, message=refused)
+    if path[PARAMS_AT:-2] == ("params",):
+        return Finding(path=path[:-1], message="must be text, a number, true or false; write a JSON document as text, in quotes")
     reason = _REASONS.get(error["type"], _own_words)(error)
     shown = "" if error["type"] in STRUCTURES else _shown(error["input"], path, replaced)
     return Finding(path=path, message=reason + shown)

@@ -7,16 +7,28 @@ from pydantic import ValidationError
 
 from config.check import find_faults
 from config.explain import explain
+from config.load_policies import KEY, PolicyText, policies_file, read_policies
 from config.problem import ConfigError, Finding, KeyPath, Problem, dotted
 from config.settings import Settings
 from config.substitute import fill
+from config.text_file import read_text, top_mapping
 from config.yaml_tree import REPEATED, Document, read_yaml
 
 CONFIG_VARIABLE = "GRAMMAGE_CONFIG"
 UPSTREAM_VARIABLE = "GRAMMAGE_UPSTREAM"
 CHOSEN_NAMES = frozenset({"models", "tags"})
 
-__all__ = ["CONFIG_VARIABLE", "UPSTREAM_VARIABLE", "ConfigError", "Problem", "config_path", "load_settings"]
+__all__ = [
+    "CONFIG_VARIABLE",
+    "UPSTREAM_VARIABLE",
+    "ConfigError",
+    "Problem",
+    "config_path",
+    "load_settings",
+    "named_policies",
+    "read_text",
+    "top_mapping",
+]
 
 
 def config_path(path: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -40,24 +52,49 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
         filled.replaced.add(("upstream",))
         document.keys.pop(("upstream",), None)
         document.values.pop(("upstream",), None)
-    settings, complaints = _judge(content, filled.replaced)
-    found = [*document.faults, *filled.faults]
+    policies = _policies(content, file, environ)
+    settings, complaints = _judge(content, filled.replaced | (policies.replaced if policies else set()))
+    found = [*document.faults, *filled.faults, *(policies.faults if policies else ())]
     blamed = {finding.path for finding in found}
     found += [finding for finding in complaints if not any(finding.path[: len(path)] == path for path in blamed)]
     if settings is None or found:
-        raise ConfigError([_place(finding, document, name) for finding in found])
+        raise ConfigError([_place(finding, document, name, policies) for finding in found])
     return settings
+
+
+def named_policies(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The file of policies that the configuration names, None where it names none or cannot be read."""
+    file = config_path(path, environ)
+    if file is None:
+        return None
+    try:
+        filled = fill(read_yaml(read_text(file, ""), str(file)).value, environ)
+    except ConfigError:
+        return None
+    return policies_file(filled.value.get(KEY), file) if isinstance(filled.value, dict) else None
+
+
+def _policies(content: dict[str, object], file: Path | None, environ: Mapping[str, str]) -> PolicyText | None:
+    """Puts the policies of the file that is named in its place; None where they stand in the configuration itself."""
+    named = policies_file(content.get(KEY), file)
+    if named is None:
+        return None
+    found = read_policies(named, environ)
+    content[KEY] = found.policies
+    return found
 
 
 def _judge(content: dict[str, object], replaced: Collection[KeyPath]) -> tuple[Settings | None, list[Finding]]:
     try:
         settings = Settings.model_validate(content)
     except ValidationError as error:
-        return None, [explain(details, Settings, replaced) for details in error.errors(include_url=False)]
+        return None, list(dict.fromkeys(explain(details, Settings, replaced) for details in error.errors(include_url=False)))
     return settings, list(find_faults(settings))
 
 
-def _place(finding: Finding, document: Document, name: str) -> Problem:
+def _place(finding: Finding, document: Document, name: str, policies: PolicyText | None) -> Problem:
+    if policies is not None and finding.path[:1] == (KEY,):
+        document, name = policies.document, str(policies.file)
     spot = document.locate(finding.path, at_key=finding.at_key)
     path = tuple(part for part in finding.path if part != REPEATED)
     if spot is None:
@@ -75,24 +112,3 @@ def _without_nulls(content: dict[str, object]) -> dict[str, object]:
         elif value is not None:
             kept[key] = value
     return kept
-
-
-def read_text(file: Path, advice: str) -> str:
-    """The file as text; raises ConfigError, which ends with `advice` where there is no such file to read."""
-    try:
-        return file.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        message = f"cannot be read: {error.strerror or 'input error'}; check the path, or {advice}"
-    except UnicodeDecodeError:
-        message = "is not UTF-8 text; save it as UTF-8"
-    raise ConfigError([Problem(file=str(file), line=0, column=0, key="", message=message)])
-
-
-def top_mapping(document: Document, name: str, beginning: str) -> dict[str, object]:
-    """The document as a mapping, empty when it holds nothing; raises ConfigError for anything else."""
-    if document.value is None:
-        return {}
-    if isinstance(document.value, dict):
-        return document.value
-    message = f"the file must be a mapping of `name: value` lines, {beginning}"
-    raise ConfigError([Problem(file=name, line=1, column=1, key="", message=message)])

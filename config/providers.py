@@ -1,5 +1,6 @@
 """Which dialects each provider speaks, at which public addresses and under which key header. It must never hold a key or a price."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -103,6 +104,9 @@ TRANSLATED = frozenset(
 
 OWN_CREDENTIALS = frozenset(("aws-bedrock", "gcp-vertex", "oci", "sagemaker"))
 """Clouds that are paid by the operator: credentials stand in `params`, `api_key` or the process's environment, never in a caller's key."""
+
+CREDENTIAL = re.compile(r"(?:^|_)(?:api_?key|key|token|secret|credentials?|password)(?:_|$)")
+"""Names of LiteLLM's arguments that hold what a call is paid with."""
 
 OWN_ADDRESS = frozenset(("azure", "azure-ai", "databricks", "vllm"))
 """Providers whose address is each customer's own."""

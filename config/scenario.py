@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from config.problem import Finding
-from config.settings import Section
+from config.section import Section
 
 
 class ScenarioImages(Section):

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
+from config.policies import PolicyFile
 from config.settings import Settings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -12,11 +15,24 @@ _SCALARS = frozenset({"integer", "number", "boolean"})
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a grammage configuration file."""
-    schema = Settings.model_json_schema()
+    schema = _schema_of(Settings, "grammage configuration")
+    here = schema["properties"]["policies"]
+    told = {name: here[name] for name in ("default", "description")}
+    schema["properties"]["policies"] = {**told, "anyOf": [{"type": "string"}, {"type": "array", "items": here["items"]}]}
+    return schema
+
+
+def policies_schema() -> dict[str, Any]:
+    """JSON Schema of a file of policies."""
+    return _schema_of(PolicyFile, "grammage policies")
+
+
+def _schema_of(root: type[BaseModel], title: str) -> dict[str, Any]:
+    schema = root.model_json_schema()
     definitions = {name: _widened(part) for name, part in schema.pop("$defs", {}).items()}
     body = _widened(schema)
     body.pop("title", None)
-    return {"$schema": DIALECT, "title": "grammage configuration", **body, "$defs": definitions}
+    return {"$schema": DIALECT, "title": title, **body, "$defs": definitions}
 
 
 def _widened(section: Mapping[str, Any]) -> dict[str, Any]:

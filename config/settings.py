@@ -2,9 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 
-from config.providers import Dialect
+from config.policies import Policy
+from config.providers import CREDENTIAL, OWN_CREDENTIALS, Dialect, provider_id
+from config.section import Section
 
 TAG_NAMES = ("brand", "campaign", "tool", "asset", "stage", "audience", "market", "purpose")
 
@@ -15,13 +17,11 @@ MethodName = Literal[
 """Methods that may report; each is a file of estimators/methods, but for `metered`."""
 
 
+IntensityKind = Literal["energy-charts", "uk-neso", "france-odre", "electricity-maps", "watttime"]
+"""Live sources; each is a file of proxy/intensity."""
+
+
 OperatingPrior = Literal["saturated", "at_scale", "typical", "low_traffic"]
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, hide_input_in_errors=True)
 
 
 class Cors(Section):
@@ -145,6 +145,12 @@ class Deployment(Section):
         default=None, description="How busy its machines are assumed to be; null: as `weighing.operating_prior` has it."
     )
 
+    @property
+    def has_credentials(self) -> bool:
+        """True when the operator pays its calls: with a key, with what stands in `params`, or with the cloud's own credentials."""
+        own = self.api_key is not None or provider_id(self.provider) in OWN_CREDENTIALS
+        return own or any(CREDENTIAL.search(name) for name in self.params)
+
 
 class Retry(Section):
     """When a call is sent again, to the next deployment or the same one; never after the first byte of an answer has left.
@@ -235,6 +241,31 @@ class Weighing(Section):
     shadow: list[str] = Field(default=[], description="Methods that weigh each call too, to be compared, such as ecologits; never counted.")
 
 
+class LiveIntensity(Section):
+    """A live source of grid carbon intensity, asked in the background. Its figures stand beside the yearly ones, never in their place."""
+
+    kind: IntensityKind = Field(
+        description=(
+            "energy-charts: Europe, lifecycle, with a forecast, no key; electricity-maps: most of the world, lifecycle, with a token; "
+            "uk-neso: GB, direct, no key; france-odre: FR, direct, no key; watttime: marginal, shown apart, with user and token."
+        )
+    )
+    zones: list[str] = Field(min_length=1, description="Grid zones to ask for, such as FR or SE-SE3; watttime: its own region names.")
+    token: str | None = Field(default=None, repr=False, description="Token or password of the source; usually ${VAR} or file:/path.")
+    user: str | None = Field(default=None, description="User name, for watttime.")
+    interval_s: float | None = Field(
+        default=None,
+        ge=60,
+        le=86_400,
+        description="Seconds between two questions, where that is longer than the source's own period; null: as that.",
+    )
+    url: str | None = Field(default=None, repr=False, description="Base URL of a mirror; null: the source's own.")
+
+
+class Intensity(Section):
+    sources: list[LiveIntensity] = Field(default=[], description="Live sources, the preferred one first; empty: none is asked.")
+
+
 class Settings(Section):
     """The whole configuration. `upstream` sends every unmatched model to one OpenAI-compatible base URL."""
 
@@ -257,11 +288,16 @@ class Settings(Section):
             "start. One that is not listed is translated too, after a wait of seconds at the first such call."
         ),
     )
+    policies: list[Policy] = Field(
+        default=[],
+        description="What happens to which calls, here or in a file of its own, as `policies: policies.yaml` beside this one. The first wins.",
+    )
     tags: dict[str, list[str]] = Field(default={}, description="Declared tag values; they become metric labels.")
     metadata_tags: list[str] = Field(default=[], description="Keys of OpenAI `metadata` that are tags.")
     tagging: Tagging = Field(default=Tagging(), description="Where an answer carries its footprint.")
     ledger: Ledger = Field(default=Ledger(), description="Where and how surely calls are recorded.")
     weighing: Weighing = Field(default=Weighing(), description="Assumptions that every estimate shares.")
+    intensity: Intensity = Field(default=Intensity(), description="Live carbon intensity of grids, beside the yearly figures.")
     user_hash_secret: str | None = Field(
         default=None, repr=False, description="Secret for the keyed hash of `user`; null: one is made and kept beside the ledger."
     )

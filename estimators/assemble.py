@@ -83,9 +83,8 @@ def assemble(
     )
     serving = Serving(place, factors, request.operating_prior, request.hardware)
     meters = MeterScales(serving, labels) if request.meters_count else None
-    return build(
-        through_batch_api(energy, request), within(PROFILES[request.profile], lines or lines_per_gpu_j(serving), factors), labels, meters
-    )
+    whole = within(PROFILES[request.profile], lines or lines_per_gpu_j(serving), factors, serves=request.operation != TRAINING)
+    return build(through_batch_api(energy, request), whole, labels, meters)
 
 
 def _hardware_tier(hardware: Hardware) -> Tier:

@@ -10,11 +10,14 @@ SCOPE = "method"
 """One rule for all models and all networks: whoever is wrong about one call is wrong about all."""
 
 
-def within(profile: Profile, lines: Lines, factors: FactorSet) -> Lines:
-    """The lines of serving with those beyond it; gco2e is the sum of the profile's lines, less the network, which bytes decide."""
-    training = training_gco2e_per_gpu_j(lines, factors)
+def within(profile: Profile, lines: Lines, factors: FactorSet, *, serves: bool = True) -> Lines:
+    """The lines of serving with those beyond it; gco2e is the sum of the profile's lines, less the network, which bytes decide.
+
+    serves: False for work that is no serving: a model's training is shared out over its serving, so such work bears none of it.
+    """
+    training = training_gco2e_per_gpu_j(lines, factors) if serves else None
     return lines._replace(
-        gco2e=add(lines.gco2e, training) if profile.has_training else lines.gco2e,
+        gco2e=add(lines.gco2e, training) if profile.has_training and training is not None else lines.gco2e,
         training_gco2e=training,
         network_gco2e_per_byte=network_gco2e_per_byte(factors),
     )

@@ -127,7 +127,7 @@ def _sd_of_p95(above: float) -> float:
     return Z95 - math.sqrt(max(Z95 * Z95 - 2 * above, 0.0))
 
 
-def _inverse(span: Range) -> Range:
+def inverse(span: Range) -> Range:
     """1 / span, its ends changing places."""
     return Range(1 / span.value, 1 / span.high, 1 / span.low)
 
@@ -143,7 +143,7 @@ def _embodied_per_gpu_second(factors: FactorSet, utilisation: Range, unit: str) 
     whole = add(average(factors[f"embodied.gpu_{unit}"].range, "method"), server_share)
     lifetime_years = factors["embodied.lifetime_years"].range
     serving_s = lifetime_years.value * SECONDS_PER_YEAR * utilisation.value
-    doubt = LogVariance(provider=log_sd(_inverse(lifetime_years)) ** 2 + log_sd(_inverse(utilisation)) ** 2)
+    doubt = LogVariance(provider=log_sd(inverse(lifetime_years)) ** 2 + log_sd(inverse(utilisation)) ** 2)
     return multiply(whole, around(1 / serving_s, doubt))
 
 

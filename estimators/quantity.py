@@ -146,14 +146,24 @@ def difference(a: Quantity, b: Quantity, *, shared: Collection[str] = SHARED_SCO
 
     The mean and the probability are exact for log-normals, p5 and p95 come from a fixed quadrature (error below 1 % of the spread).
     """
-    covariance = sum(math.sqrt(getattr(a.variance, scope) * getattr(b.variance, scope)) for scope in shared if scope != "call")
-    var_a, var_b = a.variance.total, b.variance.total
-    gap_sd = math.sqrt(max(var_a + var_b - 2 * covariance, 0.0))
+    covariance = _covariance(a, b, shared)
+    gap_sd = math.sqrt(max(a.variance.total + b.variance.total - 2 * covariance, 0.0))
     if a.p50 <= 0 or b.p50 <= 0:
         low, high = (a.p5, a.p95) if b.p50 <= 0 else (-b.p95, -b.p5)
     else:
         low, high = _difference_percentiles(a, b, covariance)
     return Difference(a.mean - b.mean, low, high, _probability_less(a.p50, b.p50, gap_sd))
+
+
+def probability_less(a: Quantity, b: Quantity, *, shared: Collection[str] = SHARED_SCOPES) -> float:
+    """Probability that a < b, as `difference` has it, without the cost of its percentiles."""
+    gap = a.variance.total + b.variance.total - 2 * _covariance(a, b, shared)
+    return _probability_less(a.p50, b.p50, math.sqrt(max(gap, 0.0)))
+
+
+def _covariance(a: Quantity, b: Quantity, shared: Collection[str]) -> float:
+    """Of the logarithms of two calls that share the errors of some scopes; `call` is never shared."""
+    return sum(math.sqrt(getattr(a.variance, scope) * getattr(b.variance, scope)) for scope in shared if scope != "call")
 
 
 def _probability_less(p50_a: float, p50_b: float, gap_sd: float) -> float:

@@ -42,6 +42,16 @@ class TokenEnergy:
             return self._with_images(usage, call)
         return self.of_counts(usage.input_tokens, usage.cached_input_tokens, usage.output_tokens, call, usage.calls)
 
+    def mean_j(self, usage: Usage) -> float:
+        """Expected joules of all GPUs, without the doubt: what routing compares, call by call and deployment by deployment."""
+        if usage.input_images or usage.image_input_tokens:
+            return self._with_images(usage, 0.0).mean
+        call_j, prefill_j, cached_saving, per_context, attention_j, decode_j = self.shape
+        n_in, n_out = usage.input_tokens, usage.output_tokens
+        fresh, context = n_in - cached_saving * usage.cached_input_tokens, n_in / usage.calls
+        read_j = call_j * usage.calls + prefill_j * fresh * (1 + context * per_context)
+        return read_j + n_out * (attention_j * (context + n_out / usage.calls / 2) + decode_j)
+
     def of_counts(self, n_in: float, n_cached: float, n_out: int, call: float, calls: int = 1) -> Quantity:
         """Joules of so many tokens read, of them cached, and written, in so many calls; call: variance of the logarithm of the counts."""
         call_j, prefill_j, cached_saving, per_context, attention_j, decode_j = self.shape

@@ -19,9 +19,7 @@ def gpu_energy_of_tokens(energy: TokenEnergy, usages: UsageColumns) -> Quantitie
     n_cached = usages.cached_input_tokens * np.where(given > 0, n_in / np.where(given > 0, given, 1.0), 1.0)
     context, fresh = n_in / usages.calls, n_in - cached_saving * n_cached
     steady = (
-        call_j * usages.calls
-        + prefill_j * fresh * (1 + context * per_context)
-        + attention_j * n_out * (context + n_out / usages.calls / 2)
+        call_j * usages.calls + prefill_j * fresh * (1 + context * per_context) + attention_j * n_out * (context + n_out / usages.calls / 2)
     )
     decode = decode_j * n_out
     call = _call_variances(energy.call_variance, usages)

@@ -6,9 +6,10 @@ from starlette.types import Receive, Scope
 
 from proxy.asgi import Upload, read_body, refuse_large, refuse_large_headers
 from proxy.attribute import attribute
-from proxy.auth import with_query_key
+from proxy.auth import refuse_page, with_query_key
 from proxy.call import Caller
 from proxy.clock import uuid7
+from proxy.consult import consult
 from proxy.endpoints.base import Ask, Endpoint, parse
 from proxy.endpoints.form import is_form
 from proxy.errors import BadRequest, LedgerDown, LoopDetected, UnsupportedMediaType
@@ -20,6 +21,7 @@ from proxy.passage import Passage
 from proxy.policy.decide import decide
 from proxy.rooms import Rooms
 from proxy.route import ADDRESS, Address
+from proxy.splice import repeats_member
 from proxy.upstream.base import Headers
 
 KIB = 1024
@@ -44,18 +46,24 @@ async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
     address: Address | None = scope.get(ADDRESS)
     if address is not None:
         known = with_query_key(known, address.dialect, scope["query_string"])
+    if b"origin" in known:
+        refuse_page(known, rooms.settings.server.cors.origins)
     caller = rooms.doorkeeper.identify_known(known)
     ask, upload = await _read(rooms, endpoint, receive, headers, known, address)
     if b"content-encoding" in known:
         headers = [pair for pair in headers if pair[0] != b"content-encoding"]  # it leaves plain
     if upload is not None and not upload.model_is_known and _needs_the_model(rooms, caller, known):
         await upload.wait_in_file()
+    if caller.models is not None and ask.form is None and repeats_member(ask.body, "model"):
+        raise BadRequest("the request names its model more than once; name it once.", code="invalid_type", param="model")
     tags = attribute(caller, headers, ask, rooms.metadata_tags)
     asked_policy = known.get(b"x-grammage-policy", b"").decode("latin-1")
     call_id = uuid7(started_ms)
     decision = decide(ask.alias, caller, rooms.candidates, seed=call_id, asked_policy=asked_policy or None, dialect=endpoint.dialect)
     if ask.endpoint.refers or len(decision.attempts) > 1:
         decision = await held(rooms, caller, ask, decision)
+    if rooms.policies is not None:
+        ask, decision = await consult(rooms, ask, decision, call_id=call_id, caller=caller, tags=tags, asked=asked_policy or None)
     passage = Passage(
         call_id=call_id,
         started_ms=started_ms,
@@ -106,7 +114,7 @@ def _length(known: dict[bytes, bytes]) -> int | None:
 
 def _needs_the_model(rooms: Rooms, caller: Caller, known: dict[bytes, bytes]) -> bool:
     """True when who serves the call, or whether it may go at all, depends on its model."""
-    return caller.models is not None or rooms.candidates.only is None or DRY_RUN in known or LIMIT in known
+    return caller.models is not None or rooms.policies is not None or rooms.candidates.only is None or DRY_RUN in known or LIMIT in known
 
 
 async def _prepare(passage: Passage, upload: LargeForm) -> None:

@@ -17,11 +17,13 @@ from proxy.asgi import send_error
 from proxy.auth import Doorkeeper
 from proxy.call import Caller
 from proxy.clock import Clock
+from proxy.consult import policies_from
 from proxy.counting import count_tokens
 from proxy.endpoints import ENDPOINT_BY_PATH
 from proxy.errors import NotFound
 from proxy.headers import told_dialect
-from proxy.http_client import close_session, fetch, open_session
+from proxy.http_client import close_session, fetch, open_session, tls_context
+from proxy.intensity.keeper import Keeper
 from proxy.keys.desk import Desk
 from proxy.keys.keyring import Keyring
 from proxy.keys.limits import LIMIT_HEADERS, Limiter
@@ -72,8 +74,10 @@ class App:
         self.draining: Callable[[], bool] = lambda: False
         self._rooms: Rooms
         self._front: ASGIApp
+        self._admin: ASGIApp
         self._writer: LedgerWriter
         self._meters: Board | None = None
+        self._intensity: Keeper | None = None
         self._waits_for_litellm = False
         self._keyring = Keyring(self._store.keys())
         self._limiter = Limiter(settings.redis)
@@ -93,17 +97,20 @@ class App:
             on_failure=ledger.on_failure,
             clock=self._clock,
         )
-        self._session = open_session()
+        tls = tls_context()
+        self._session = open_session(tls)
         self._writer.start()
         self._shadows = Shadows(self._writer)
         self._shadows.start()
         self._metrics.watch_ledger(self._writer)
         self._metrics.watch_shadows(self._shadows)
         self._metrics.watch_log(self._log_writer)
+        self._metrics.watch_intensity(lambda: self._intensity)
         self._metrics.watch_breakers(lambda: self._rooms.breakers.passings(self._clock.perf()))
         self._litellm = LiteLLMUpstream()
+        self._wire = WireUpstream(self._session, tls)
         self._doors: dict[Door, Upstream] = {
-            "wire": WireUpstream(self._session),
+            "wire": self._wire,
             "litellm": self._litellm,
             "simulated": SimulatedUpstream(clock=self._clock),
         }
@@ -122,11 +129,15 @@ class App:
         """Flushes the ledger and closes what start opened."""
         if self._meters is not None:
             await self._meters.close()
+        if self._intensity is not None:
+            await self._intensity.close()
         await asyncio.gather(*self._closing)
         await self._keyring.close()
+        await self._limiter.close()
         await self._litellm.close()
         await self._shadows.close()
         await self._writer.close()
+        await self._wire.close()
         await self._wire_sockets.close()
         await close_session(self._session)
         self._store.close()
@@ -147,15 +158,18 @@ class App:
         await self._front(scope, receive, send)
 
     def _enter(self, settings: Settings) -> None:
-        rooms = self._build(settings)
+        intensity = self._keeper(settings)
+        rooms = self._build(settings, intensity)
         if rooms.candidates.need_translation(tuple(settings.translate)):
             self._litellm.need()
         self._change_meters(rooms.meters)
+        self._change_intensity(intensity)
         front: ASGIApp = Front(rooms, create_web(self._web_rooms(rooms)))
         origins = settings.server.cors.origins
         if origins:
             front = CORSMiddleware(front, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED_HEADERS)
         self._rooms, self._front = rooms, front
+        self._admin = create_web(self._web_rooms(rooms), trusted=True)
 
     def _change_meters(self, meters: Board | None) -> None:
         """The new meters begin, the old ones end; a reload begins their accounts anew."""
@@ -163,18 +177,35 @@ class App:
         if meters is not None:
             meters.start()
         if old is not None:
-            closing = asyncio.get_running_loop().create_task(old.close())
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+            self._close_in_background(old)
+
+    def _keeper(self, settings: Settings) -> Keeper | None:
+        """The live sources of the settings; sources that stay keep what they know, and are not asked anew for it."""
+        sources = settings.intensity.sources
+        return Keeper(sources, partial(fetch, self._session), self._clock, self._intensity) if sources else None
+
+    def _change_intensity(self, intensity: Keeper | None) -> None:
+        old, self._intensity = self._intensity, intensity
+        if old is not None:
+            old.cancel()
+            self._close_in_background(old)
+        if intensity is not None:
+            intensity.start()
+
+    def _close_in_background(self, room: Board | Keeper) -> None:
+        closing = asyncio.get_running_loop().create_task(room.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     def _board(self, candidates: Candidates) -> Board | None:
         rows = (*candidates.exact.values(), *(row for _, row in candidates.patterns))
         metered = [candidate for row in rows for candidate in row if candidate.meter is not None]
         return Board(metered, partial(fetch, self._session), self._clock) if metered else None
 
-    def _build(self, settings: Settings) -> Rooms:
+    def _build(self, settings: Settings, intensity: Keeper | None) -> Rooms:
         candidates = candidates_from(settings, self._tables.places)
         rules = _weighing_rules(settings)
+        scales = Scales(self._tables, rules)
         return Rooms(
             settings=settings,
             tables=self._tables,
@@ -183,7 +214,8 @@ class App:
             candidates=candidates,
             unmatched=unmatched_candidate(settings, candidates, self._tables.places),
             unmatched_foreign=unmatched_foreign(settings, candidates, self._tables.places),
-            scales=Scales(self._tables, rules),
+            scales=scales,
+            policies=policies_from(settings, self._tables, candidates, scales),
             doors=self._doors,
             socket_doors=self._socket_doors,
             recorder=self._writer,
@@ -191,6 +223,7 @@ class App:
             call_log=CallLog(self._log_writer),
             metadata_tags=tuple(settings.metadata_tags),
             meters=self._board(candidates),
+            intensity=intensity,
             shadows=self._shadows,
             archive=self._store,
             origins=self._origins,
@@ -198,9 +231,9 @@ class App:
             shadow_scales=shadow_scales(settings.weighing.shadow, self._tables, rules),
         )
 
-    def web_rooms(self) -> WebRooms:
-        """What our own API may touch of this house."""
-        return self._web_rooms(self._rooms)
+    async def admin(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Our own API for `admin.listen`, where whoever can reach it may read all figures; as the newest settings have it."""
+        await self._admin(scope, receive, send)
 
     def _web_rooms(self, rooms: Rooms) -> WebRooms:
         return WebRooms(
@@ -215,6 +248,7 @@ class App:
             version=self._version,
             desk=Desk(self._store.keys(), self._clock.now_ms, [key.name for key in rooms.settings.keys]),
             keys_changed=self._keyring.refresh,
+            keys_are_issued=lambda: bool(self._keyring.holders),
             now_ms=self._clock.now_ms,
         )
 

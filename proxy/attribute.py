@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-import msgspec
-
 from config.tag_rules import NAME_RULE, VALUE_RULE, is_tag_name, is_tag_value
 from proxy.call import Caller
 from proxy.endpoints.base import Ask, decoded
 from proxy.errors import BadRequest
-from proxy.splice import remove_member, replace_value
+from proxy.splice import find_member, remove_member
 from proxy.upstream.base import Headers
 
 Tags = tuple[tuple[str, str], ...]
@@ -49,8 +47,13 @@ def without_tag_metadata(ask: Ask, body: bytes, metadata_tags: tuple[str, ...]) 
     metadata = decoded(bytes(ask.head.metadata))
     if not isinstance(metadata, dict) or not any(key in metadata for key in metadata_tags):
         return body
-    rest = {key: value for key, value in metadata.items() if key not in metadata_tags}
-    return replace_value(body, "metadata", msgspec.json.encode(rest), bytes(ask.head.metadata)) if rest else remove_member(body, "metadata")
+    member = find_member(body, "metadata")
+    if member is None or metadata.keys() <= set(metadata_tags):
+        return remove_member(body, "metadata")
+    rest = body[member.value : member.end]
+    for key in metadata.keys() & set(metadata_tags):
+        rest = remove_member(rest, key)
+    return body[: member.value] + rest + body[member.end :]
 
 
 def _metadata(ask: Ask, names: tuple[str, ...]) -> Mapping[str, str]:

@@ -2,14 +2,14 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import parse_qsl
 
 from config.providers import Dialect
 from config.settings import Key, Settings
 from proxy.call import Caller, RateLimits
 from proxy.clock import Clock
-from proxy.errors import Unauthorized
+from proxy.errors import Forbidden, Unauthorized
 from proxy.keys.issue import PREFIX
 from proxy.keys.keyring import Holder, Keyring
 from proxy.keys.moment import shown
@@ -21,16 +21,14 @@ GEMINI_KEY = b"x-goog-api-key"
 OTHER_PLACES = (b"x-api-key", b"api-key", GEMINI_KEY)
 """Headers in which clients of Anthropic, Azure and Google send their key."""
 _OURS = PREFIX.encode()
+_PAGES = ("http://", "https://", "null")
+"""How the origins begin that a site's page can have; an application's own, such as app://, no site can take."""
+
 _ENDED = {"expired": "expired at", "revoked": "was revoked at"}
 
 
-def presented_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-    """The key in `authorization: Bearer` or in one of the other places, or None."""
-    return key_of(dict(headers))
-
-
 def key_of(known: Mapping[bytes, bytes]) -> bytes | None:
-    """As `presented_key`, for headers by name."""
+    """The key in `authorization: Bearer` or in one of the other places, or None."""
     value = known.get(b"authorization")
     if value is not None:
         return value[7:].strip() if value[:7].lower() == _BEARER else value.strip()
@@ -41,19 +39,31 @@ def key_of(known: Mapping[bytes, bytes]) -> bytes | None:
 
 
 def with_query_key(known: dict[bytes, bytes], dialect: Dialect, query: bytes) -> dict[bytes, bytes]:
-    """`known` with the key that a Gemini call may bring as `?key=`, as if it had come in its header; a header goes first."""
-    if dialect != "gemini" or b"key=" not in query or key_of(known) is not None:
+    """`known` with the key that a Gemini call may bring as `?key=`, as if it had come in its header; a header goes before one not ours."""
+    if dialect != "gemini" or b"key=" not in query:
         return known
     given = next((value for name, value in parse_qsl(query, keep_blank_values=True) if name == b"key"), None)
-    return known if given is None else {**known, GEMINI_KEY: given}
+    if given is None or (key_of(known) is not None and not given.startswith(_OURS)):
+        return known
+    return {**known, GEMINI_KEY: given}
+
+
+def refuse_page(known: Mapping[bytes, bytes], allowed: Sequence[str]) -> None:
+    """Raises Forbidden for a page of another site that brings no key: a browser sends such calls, and opens sockets, whatever CORS says.
+
+    allowed: `server.cors.origins`. Without this any page could spend what this machine alone may spend.
+    """
+    origin = known.get(b"origin", b"").decode("latin-1")
+    if not origin.startswith(_PAGES) or key_of(known) is not None or origin in allowed or "*" in allowed:
+        return
+    if origin.partition("://")[2] != known.get(b"host", b"").decode("latin-1"):
+        raise Forbidden(f"a page of {origin[:80]!r} may not call without a key; send one, or add the page to server.cors.origins.")
 
 
 class Doorkeeper:
     """Identifies callers under the configured mode: keys of ours, the caller's own provider key (passthrough), or anyone (open)."""
 
-    def __init__(
-        self, settings: Settings, secret: bytes, keyring: Keyring | None = None, now_ms: Callable[[], int] | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, secret: bytes, keyring: Keyring | None = None, now_ms: Callable[[], int] | None = None) -> None:
         """keyring: the keys that the proxy issued itself, beside the configured ones. now_ms: tells whether a key has ended."""
         self._mode = settings.auth_mode
         self._secret = secret

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from estimators.estimate import Estimate
+from estimators.quantity import Quantity
 from estimators.usage import Usage
 
 Role = Literal["caller", "viewer", "admin"]
@@ -49,10 +50,25 @@ class Caller:
     limits: RateLimits | None = None
 
 
+class Hour(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a live source told of the grid while an attempt ran; it is shown and in no total. zone: whose figure it is.
+
+    basis: as the zone table words it. state: measured, estimated or forecast. age_s: how old it was, in seconds.
+    """
+
+    gco2e_per_kwh: float
+    source: str
+    zone: str
+    basis: str
+    state: str
+    age_s: float
+
+
 class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One attempt upstream: who served it, what was counted, and the opinion on it (None: nothing was generated or weighing failed).
 
     shadows: opinions of other methods, to be compared; they never count. upstream_object_id: what the provider keeps the answer under.
+    hour: what a live source told of the zone, if one is configured.
     """
 
     attempt_id: str
@@ -75,12 +91,38 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     latency_s: float
     shadows: tuple[Estimate, ...] = ()
     upstream_object_id: str | None = None
+    hour: Hour | None = None
+
+
+class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a policy said of a call. baseline: the alias's first deployment; choice: who served under the policy, or would have.
+
+    Grams are modelled for the call's own usage by the same method, whoever served; None where the call is not weighed. choice_* is None
+    where nobody might serve. shared: scopes of doubt that the two have in common, separated by commas.
+    """
+
+    policy: str
+    mode: str
+    action: str
+    reason: str
+    shared: str
+    baseline_provider: str
+    baseline_model: str
+    baseline_region: str | None
+    baseline_zone: str
+    baseline_gco2e: Quantity | None
+    choice_provider: str | None
+    choice_model: str | None
+    choice_region: str | None
+    choice_zone: str | None
+    choice_gco2e: Quantity | None
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One call as the ledger keeps it: append-only facts, and its attempts. Durations in seconds, times in ms since 1970 UTC.
 
     origin_call_id: for work that was booked late, once it had ended: the call that began it, or UNKNOWN_ORIGIN.
+    decision: what a policy said of it, None where none was for it.
     """
 
     call_id: str
@@ -105,3 +147,4 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     idempotency_key_hash: str | None
     attempts: tuple[AttemptRecord, ...] = ()
     origin_call_id: str | None = None
+    decision: DecisionRecord | None = None

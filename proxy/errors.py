@@ -11,6 +11,7 @@ GrammageError
 ├── TooLarge              413  body_too_large
 ├── UnsupportedMediaType  415  unsupported_content_encoding, unsupported_content_type
 ├── CarbonLimitExceeded   422  carbon_limit_exceeded
+├── PolicyRefused         422  policy_refused
 ├── RateLimited           429  rate_limit_exceeded
 ├── HeadersTooLarge       431  headers_too_large
 ├── UpstreamUnreachable   502  upstream_unreachable, upstream_broke, upload_gone
@@ -93,6 +94,9 @@ class GrammageError(Exception):
         return json.dumps({"error": error}).encode()
 
 
+FAULT = "the proxy failed on this call; its log holds the reason."
+
+
 class InternalError(GrammageError):
     status = 500
     code = "internal_error"
@@ -136,6 +140,11 @@ class UnsupportedMediaType(GrammageError):
 class CarbonLimitExceeded(GrammageError):
     status = 422
     code = "carbon_limit_exceeded"
+
+
+class PolicyRefused(GrammageError):
+    status = 422
+    code = "policy_refused"
 
 
 class RateLimited(GrammageError):

@@ -7,6 +7,7 @@ from proxy.errors import BadRequest, CarbonLimitExceeded
 from proxy.headers import DRY_RUN, LIMIT
 from proxy.passage import Passage
 from proxy.policy.candidates import Candidate
+from proxy.policy.choose import Verdict
 from proxy.rooms import Rooms
 from proxy.settle import prepared_for
 from proxy.tag import figures_of, plain
@@ -73,16 +74,30 @@ def _dry_run(passage: Passage, forecast: Estimate | None) -> bytes:
         **_placed(candidate, passage),
         "policy": decision.policy,
         "reasons": decision.reasons,
+        "altered": decision.altered.split(",") if decision.altered else [],
+        "verdict": None if decision.verdict is None else _said(decision.verdict, passage),
         "plan": [_placed(each, passage) for each in decision.attempts],
     }
     return msgspec.json.encode({"object": "footprint.dry_run", "alias": passage.ask.alias, "decision": decided, "forecast": weights})
+
+
+def _said(verdict: Verdict, passage: Passage) -> dict[str, object]:
+    """What the policy that is for the call makes of it."""
+    return {
+        "policy": verdict.policy,
+        "mode": verdict.mode,
+        "action": verdict.action,
+        "reason": verdict.reason or None,
+        "baseline": _placed(verdict.baseline.option.candidate, passage),
+        "choice": None if verdict.choice is None else _placed(verdict.choice.option.candidate, passage),
+    }
 
 
 def _placed(candidate: Candidate, passage: Passage) -> dict[str, str | bool | None]:
     """Who would be asked, for what and where."""
     return {
         "provider": candidate.provider,
-        "model": passage.model,
+        "model": candidate.name_of(passage.ask.alias),
         "region": candidate.place.region,
         "zone": candidate.place.zone,
         "place_assumed": candidate.place.assumed,

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -18,8 +18,15 @@ OK = 200
 PAGE_S = 10.0
 
 
-def open_session() -> aiohttp.ClientSession:
-    """A client session on the running loop: unlimited connections, kept alive, certificates checked (SSL_CERT_FILE honoured).
+def tls_context() -> ssl.SSLContext:
+    """Certificates are checked, against those of SSL_CERT_FILE where it is set; HTTP/1.1 is what is spoken."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def open_session(tls: ssl.SSLContext | None = None) -> aiohttp.ClientSession:
+    """A client session on the running loop: unlimited connections, kept alive. tls: how certificates are checked, None for a new context.
 
     It does not limit silence while reading: the door does, without a timer per read.
     """
@@ -27,7 +34,7 @@ def open_session() -> aiohttp.ClientSession:
         limit=0,
         keepalive_timeout=KEEP_ALIVE_S,
         ttl_dns_cache=60,
-        ssl=ssl.create_default_context(),
+        ssl=tls or tls_context(),
         enable_cleanup_closed=False,
     )
     return aiohttp.ClientSession(
@@ -57,7 +64,12 @@ def egress_proxy(url: str) -> str | None:
 
 
 class FetchError(Exception):
-    """A small page could not be had; the text says why, without its address."""
+    """A small page could not be had; the text says why, without its address. status, headers (names in lower case): of its answer."""
+
+    def __init__(self, reason: str, *, status: int | None = None, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.headers = [(name.lower(), value) for name, value in headers]
 
 
 async def fetch(session: aiohttp.ClientSession, url: str, query: Mapping[str, str], headers: Mapping[str, str]) -> bytes:
@@ -68,7 +80,7 @@ async def fetch(session: aiohttp.ClientSession, url: str, query: Mapping[str, st
                 url, params=dict(query), headers=dict(headers), proxy=egress_proxy(url), allow_redirects=False
             ) as response:
                 if response.status != OK:
-                    raise FetchError(f"answers {response.status}")
+                    raise FetchError(f"answers {response.status}", status=response.status, headers=response.raw_headers)
                 body = await response.content.read(MOST_PAGE_BYTES + 1)
                 while body and len(body) <= MOST_PAGE_BYTES and (more := await response.content.read(MOST_PAGE_BYTES + 1 - len(body))):
                     body += more

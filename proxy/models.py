@@ -22,7 +22,7 @@ from proxy.rooms import Rooms
 from proxy.route import ADDRESS, Address
 from proxy.simulate.endpoints.sampling import MODELS as SIMULATED_MODELS
 from proxy.splice import find_member
-from proxy.upstream.base import UpstreamRequest
+from proxy.upstream.base import UpstreamRequest, read_whole
 
 PATH = "/v1/models"
 OK = 200
@@ -98,17 +98,15 @@ async def _with_providers(rooms: Rooms, scope: Scope, caller: Caller, mine: Rows
     url = address_for(target, dialect, scope["path"], query, "")
     request = UpstreamRequest(method="GET", url=url, path=scope["path"], headers=headers, body=None)
     try:
-        reply = await rooms.door_of(target, dialect).send(request)
-        body = await reply.read()
-        reply.close()
+        whole = await read_whole(await rooms.door_of(target, dialect).send(request))
     except (UpstreamUnreachable, UpstreamTimeout) as error:
         _log.warning("the provider's models are not listed: %s", error.message)
         await _send_list(mine, send, dialect)
         return
-    if reply.status != OK:
+    if whole.status != OK:
         await _send_list(mine, send, dialect)
         return
-    await send_whole(send, reply.status, returned(reply.headers), _extended(body, mine, dialect))
+    await send_whole(send, whole.status, returned(whole.headers), _extended(whole.body, mine, dialect))
 
 
 async def _send_list(rows: Rows, send: Send, dialect: Dialect = "openai") -> None:

@@ -9,7 +9,7 @@ import msgspec
 from config.providers import BEARER, Dialect, key_header
 from proxy.attribute import without_tag_metadata
 from proxy.auth import key_of
-from proxy.endpoints.base import Ask, decoded, text_of
+from proxy.endpoints.base import Ask, text_of
 from proxy.endpoints.form import with_model
 from proxy.headers import outgoing
 from proxy.large_form import length_header
@@ -17,7 +17,7 @@ from proxy.passage import Passage
 from proxy.policy.candidates import Candidate
 from proxy.rooms import Rooms
 from proxy.route import MODEL
-from proxy.splice import prepend_member, replace_value
+from proxy.splice import append_member, find_member, prepend_member, replace_value
 from proxy.upstream.base import Headers, UpstreamRequest
 
 _FORCED = b'"stream_options":{"include_usage":true}'
@@ -52,7 +52,8 @@ def request_for(rooms: Rooms, passage: Passage, *, query: bytes) -> UpstreamRequ
     own_key_goes = passage.caller.forwards_own_key and not candidate.is_simulated
     dialect = ask.endpoint.dialect
     base = candidate.bases.get(dialect)
-    own_key = key_of(passage.known) if base is None and own_key_goes else None
+    is_meant = base is None and own_key_goes and dialect == "openai" and not candidate.has_credentials
+    own_key = key_of(passage.known) if is_meant else None
     path = _path(passage)
     if passage.address is not None and query:
         query = _query(passage, query, own_key_goes=own_key_goes and base is not None)
@@ -137,7 +138,7 @@ def _dated(base: str, path: str, query: bytes, model: str, version: str) -> str:
     """Azure's older scheme: the deployment's name in the path, a date in the query."""
     root = base.removesuffix("/v1").removesuffix("/openai")
     rest = without_parameters(query, b"api-version").decode("latin-1")
-    below = f"/deployments/{quote(model, safe='')}" if path.startswith(DEPLOYED) else ""
+    below = f"/deployments/{quote(model, safe='')}" if model and path.startswith(DEPLOYED) else ""
     address = f"{root}/openai{below}{path[len(V1) :]}?api-version={quote(version)}"
     return f"{address}&{rest}" if rest else address
 
@@ -202,6 +203,16 @@ def _with_forced_usage(ask: Ask, body: bytes) -> bytes:
     raw = bytes(ask.head.stream_options)
     if not raw:
         return prepend_member(body, _FORCED)
-    options = decoded(raw)
-    merged = {**options, "include_usage": True} if isinstance(options, dict) else {"include_usage": True}
-    return replace_value(body, "stream_options", msgspec.json.encode(merged), raw)
+    member = find_member(body, "stream_options")
+    if member is None:
+        return body
+    return body[: member.value] + _with_include_usage(body[member.value : member.end]) + body[member.end :]
+
+
+def _with_include_usage(options: bytes) -> bytes:
+    """The client's own options with usage asked for; what is no object gives way to one."""
+    if not options.startswith(b"{"):
+        return b'{"include_usage":true}'
+    if find_member(options, "include_usage") is not None:
+        return replace_value(options, "include_usage", b"true")
+    return append_member(options, b'"include_usage":true')

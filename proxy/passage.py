@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from estimators.estimate import Estimate
-from estimators.prepared import Prepared
 from estimators.usage import Usage
-from proxy.call import AttemptRecord, Caller, CallRecord, Outcome
+from proxy.call import AttemptRecord, Caller, CallRecord, Hour, Outcome
 from proxy.endpoints.base import Ask
 from proxy.keys.limits import Ticket
 from proxy.large_form import LargeForm
@@ -47,7 +46,6 @@ class Passage:
     tags: tuple[tuple[str, str], ...]
     decision: Decision
     candidate: Candidate
-    prepared: Prepared | None = None
     request_bytes: int = 0
     response_bytes: int = 0
     sent: float = 0.0
@@ -80,6 +78,7 @@ class Passage:
     address: Address | None = None
     upload: LargeForm | None = None
     object_id: str | None = None
+    hour: Hour | None = None
 
     @property
     def model(self) -> str:
@@ -115,6 +114,7 @@ def attempt_of(passage: Passage, attempt_id: str, now: float) -> AttemptRecord:
         response_bytes=passage.response_bytes,
         latency_s=now - passage.sent if passage.sent else 0.0,
         upstream_object_id=passage.object_id,
+        hour=passage.hour,
     )
 
 
@@ -133,7 +133,7 @@ def open_attempt(passage: Passage, candidate: Candidate, now: float) -> None:
     passage.idle, passage.candidate = False, candidate
     passage.status, passage.outcome = 0, "ok"
     passage.served_model, passage.upstream_request_id, passage.object_id = None, None, None
-    passage.usage, passage.estimate, passage.unweighed_reason = None, None, None
+    passage.usage, passage.estimate, passage.unweighed_reason, passage.hour = None, None, None, None
     passage.meter_warnings, passage.response_bytes, passage.forced_usage = (), 0, False
 
 

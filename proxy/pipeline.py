@@ -14,7 +14,7 @@ from proxy.asgi import JSON_TYPE, ClientGone, send_error, send_whole
 from proxy.bytestream import ByteStream, is_binary
 from proxy.call import Outcome
 from proxy.endpoints.base import Endpoint
-from proxy.errors import Ending, GrammageError, InternalError
+from proxy.errors import FAULT, Ending, GrammageError, InternalError
 from proxy.foresee import foresee, is_asked
 from proxy.passage import CLIENT_CLOSED_REQUEST, Passage
 from proxy.relay import EventStream, is_event_stream
@@ -45,7 +45,7 @@ async def carry(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
     except Exception:  # noqa: BLE001  # the edge: a fault of ours is one call's, and is said in the envelope
         _log.exception("call %s failed in the proxy", passage.call_id if passage else "not admitted")
         if passage is None or not passage.head_sent:
-            await send_error(send, InternalError("the proxy failed on this call; its log holds the reason."), dialect=endpoint.dialect)
+            await send_error(send, InternalError(FAULT), dialect=endpoint.dialect)
     finally:
         if passage is not None:
             await _end(rooms, passage)

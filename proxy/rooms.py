@@ -14,11 +14,13 @@ from proxy.auth import Doorkeeper
 from proxy.call import CallRecord
 from proxy.clock import Clock
 from proxy.errors import NotFound
+from proxy.intensity.keeper import Keeper
 from proxy.keys.limits import Limiter
 from proxy.meters.board import Board
 from proxy.objects.origins import Origins
 from proxy.policy.breaker import Breakers
 from proxy.policy.candidates import Candidate, Candidates
+from proxy.policy.policies import Policies
 from proxy.shadow import Shadows, ShadowScales
 from proxy.sweep import Sweeper
 from proxy.upstream.base import Upstream
@@ -45,6 +47,9 @@ class Observer(Protocol):
 
     def observe_passthrough(self, path: str, status: int) -> None:
         """Counts a call that went through unmetered."""
+
+    def observe_refusal(self, policy: str) -> None:
+        """Counts a call that a policy let nobody serve."""
 
 
 class CallLogger(Protocol):
@@ -84,6 +89,8 @@ class Rooms:
     shadow_scales: ShadowScales
     archive: Archive
     meters: Board | None = None
+    intensity: Keeper | None = None
+    policies: Policies | None = None
     origins: Origins = field(default_factory=Origins)
     socket_doors: Mapping[Door, SocketDoor] = field(default_factory=dict)
     unmatched_foreign: Mapping[Dialect, Candidate] = field(default_factory=dict)

@@ -33,6 +33,9 @@ GEMINI_UPLOAD = "upload"
 AZURE = "openai"
 AZURE_DEPLOYMENTS = "deployments"
 LONGEST_PATH = 2048
+DOTS = frozenset((".", ".."))
+"""Words that climb: a model's name with one of them would lead to another model's address."""
+
 _VERB = re.compile(r"(/(?:v1|v1beta|v1alpha)/(?:models|tunedModels)/)(.+)(:([A-Za-z]{1,64}))")
 
 
@@ -67,7 +70,7 @@ _BY_VERB: Mapping[str, Endpoint] = {row.path.rpartition(":")[2]: row for row in 
 def address_of(method: str, path: str) -> Address | None:
     """The address of a request to a provider's API, None for every other page. Doubled or trailing slashes are no way round the scales."""
     words = tuple(word for word in path.split("/") if word)
-    if not words or len(path) > LONGEST_PATH:
+    if not words or len(path) > LONGEST_PATH or not DOTS.isdisjoint(words):
         return None
     if words[0] == AZURE:
         return _azure(method, words)

@@ -13,10 +13,12 @@ from proxy.policy.retry import COUNTED, OF_CODE, Failure, Route, failure_of, may
 from proxy.policy.served_place import placed, telling_header
 from proxy.rooms import Rooms
 from proxy.settle import NOT_GENERATED, meter_nothing_seen, weigh
-from proxy.upstream.base import UpstreamReply, WholeReply
+from proxy.upstream.base import UpstreamReply, read_whole
 
 _log = logging.getLogger("grammage.send")
-REFUSED = 400
+REFUSED = (400, 422)
+"""What providers say to a field that they do not know."""
+
 MOST_REFUSALS = 4096
 
 
@@ -57,12 +59,12 @@ async def _attempt(rooms: Rooms, passage: Passage, query: bytes) -> UpstreamRepl
     passage.forced_usage = forces_usage(passage) and asked_of not in rooms.refuse_forced_usage
     passage.sent = rooms.clock.perf()
     reply = await door.send(request_for(rooms, passage, query=query))
-    if passage.forced_usage and reply.status == REFUSED:
-        whole = reply = await _whole(reply)
+    if passage.forced_usage and reply.status in REFUSED:
+        whole = reply = await read_whole(reply)
         if not bytes(passage.ask.head.stream_options) and (b"stream_options" in whole.body or b"include_usage" in whole.body):
             passage.forced_usage = False
             reply = await door.send(request_for(rooms, passage, query=query))
-            if reply.status != REFUSED and len(rooms.refuse_forced_usage) < MOST_REFUSALS:
+            if reply.status not in REFUSED and len(rooms.refuse_forced_usage) < MOST_REFUSALS:
                 rooms.refuse_forced_usage.add(asked_of)
     passage.status = reply.status
     telling = telling_header(passage.candidate)
@@ -108,24 +110,13 @@ async def _after_answer(rooms: Rooms, passage: Passage, failure: Failure, reply:
         return reply
     passage.outcome = "upstream_error" if failure == "5xx" else "client_error"
     try:
-        passage.kept = await _whole(reply)
+        passage.kept = await read_whole(reply)
         passage.response_bytes = len(passage.kept.body)
     except GrammageError as error:
         _log.info("call %s: an answer with status %d could not be read: %s", passage.call_id, reply.status, error.code)
     _close(rooms, passage)
     await _go_to(rooms, passage, *following)
     return None
-
-
-async def _whole(reply: UpstreamReply) -> WholeReply:
-    """The reply with its body at hand; its connection is given back."""
-    try:
-        whole = WholeReply(reply.status, reply.headers, await reply.read())
-    except BaseException:
-        reply.close(broken=True)
-        raise
-    reply.close()
-    return whole
 
 
 def _is_spent(passage: Passage) -> bool:

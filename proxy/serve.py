@@ -20,7 +20,6 @@ from proxy.errors import StartError
 from proxy.log import LineWriter, configure_logging
 from proxy.reload import Load, watch_config
 from proxy.sockets.server import DrainingSocket
-from proxy.web import create_web
 
 _log = logging.getLogger("grammage.serve")
 BACKLOG = 2048
@@ -79,7 +78,7 @@ class Serving:
         await self.app.start()
         servers = [self._server(self.app)]
         if self.settings.admin.listen is not None:
-            servers.append(self._server(create_web(self.app.web_rooms(), trusted=True)))
+            servers.append(self._server(self.app.admin))
         main = servers[0]
         _end_on_signals(main)
         self.app.draining = lambda: main.should_exit
@@ -105,6 +104,7 @@ class Serving:
         certificate, key = self._tls or (None, None)
         config = uvicorn.Config(
             app,  # type: ignore[arg-type]  # our ASGI callables are typed by starlette, uvicorn's by itself
+            interface="asgi3",
             http="httptools",
             loop="none",
             ws=DrainingSocket,

@@ -5,14 +5,24 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
+
 from estimators.estimate import Estimate
 from estimators.prepared import Prepared
 from estimators.together import together
 from estimators.usage import Usage
+from proxy.beside import decision_record
 from proxy.call import CallRecord
 from proxy.clock import uuid7
 from proxy.meter.energy import Reading
-from proxy.meter.fallback import count_prompt, count_stream, count_whole, guess_input_tokens
+from proxy.meter.fallback import (
+    count_prompt,
+    count_stream,
+    count_whole,
+    guess_input_tokens,
+    may_hold_untold_pictures,
+    with_shown_pictures,
+)
 from proxy.meter.families import is_known
 from proxy.meter.reply import ReplyHead
 from proxy.meter.usage import read_usage, with_earlier
@@ -133,6 +143,8 @@ async def weigh(rooms: Rooms, passage: Passage) -> Estimate | None:
         prepared = await prepared_for(rooms, passage)
     if prepared is None:
         return None
+    if may_hold_untold_pictures(passage.ask, usage, read_by := _counted_as(passage)):
+        usage = passage.usage = await asyncio.to_thread(with_shown_pictures, passage.ask, usage, read_by)
     try:
         if rooms.meters is not None:
             usage = _by_own_meter(rooms.meters, passage, prepared, usage)
@@ -142,6 +154,8 @@ async def weigh(rooms: Rooms, passage: Passage) -> Estimate | None:
         if passage.meter_warnings:
             estimate = estimate._replace(warnings=(*estimate.warnings, *passage.meter_warnings))
         passage.estimate = estimate
+        if rooms.intensity is not None:
+            passage.hour = rooms.intensity.hour(passage.candidate.place.zone)
     except WEIGHING_TROUBLE as error:
         _unweighed(passage, error)
         return None
@@ -187,6 +201,8 @@ def record(rooms: Rooms, passage: Passage) -> "asyncio.Future[None] | None":
         passage.unweighed_reason = NOT_GENERATED
     entry = record_of(passage, uuid7(rooms.clock.now_ms()), rooms.clock.perf())
     passage.recorded = True
+    if passage.decision.verdict is not None:
+        entry = msgspec.structs.replace(entry, decision=decision_record(rooms, passage, passage.decision.verdict))
     if passage.object_id is not None:
         entry = _begin(rooms, passage, passage.object_id, entry)
     passage.entry = entry

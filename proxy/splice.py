@@ -64,6 +64,17 @@ def find_member(body: bytes, key: str) -> Member | None:
         return _walked_to(body, key)
 
 
+def repeats_member(body: bytes, key: str) -> bool:
+    """True when the JSON object in `body` has more than one top-level member `key`, however it is capitalised: readers differ then."""
+    if body.lower().count(b'"' + key.encode() + b'"') < 2 and b"\\u00" not in body:
+        return False
+    try:
+        members = json.loads(body, object_pairs_hook=list)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(members, list) and sum(str(member[0]).lower() == key for member in members if isinstance(member, tuple)) > 1
+
+
 def _skipped_to(body: bytes, fields: dict[str, msgspec.Raw], key: str) -> Member | None:
     """The member, by stepping over whole values. Raises LookupError where a repeated key hides how long a value is."""
     found: Member | None = None

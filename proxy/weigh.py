@@ -81,10 +81,12 @@ class Scales:
 
     def forecast(self, prepared: Prepared, ask: Ask) -> Estimate:
         """What the call should weigh, before its answer: prompt by length, answer by its limit and the alias's usual length."""
+        return prepared.estimate(self.likely_usage(ask), possible_output_tokens=ask.max_output_tokens if ask.endpoint.writes else None)
+
+    def likely_usage(self, ask: Ask) -> Usage:
+        """What the call should use, before its answer."""
         usage = Usage(input_tokens=guess_input_tokens(ask), output_tokens=self.likely_output_tokens(ask), source="estimated")
-        if ask.endpoint.usage_of is not None:
-            usage = ask.endpoint.usage_of(ask, b"", usage)
-        return prepared.estimate(usage, possible_output_tokens=ask.max_output_tokens if ask.endpoint.writes else None)
+        return usage if ask.endpoint.usage_of is None else ask.endpoint.usage_of(ask, b"", usage)
 
     def likely_output_tokens(self, ask: Ask) -> int:
         """The usual output of the alias, within the caller's limit; nothing for endpoints that write no text."""

@@ -1,10 +1,12 @@
 """Method `training`: fine-tuning weighed by the tokens trained on and the size of the model. It must never weigh an answer."""
 
 import math
+from dataclasses import replace
 
 from config.catalogue import ModelCard
 from estimators.assemble import Request, assemble
 from estimators.energy import PerUnit, call_variances
+from estimators.hardware import UNKNOWN_HARDWARE
 from estimators.physics import BYTES_PER_GB as PARAMS_PER_B
 from estimators.physics_lines import average
 from estimators.physics_mixture import NORMAL_NODES, at
@@ -26,8 +28,9 @@ class TrainingMethod:
         return operation == "training"
 
     def prepare(self, request: Request) -> Prepared:
-        """The cost of one token trained on, for the request's model at its place."""
+        """The cost of one token trained on, for the request's model at its place; known machines are those that serve, not these."""
         factors = request.factors
+        request = replace(request, hardware=UNKNOWN_HARDWARE)
         flop = average(factors["fine_tuning.flop_per_param_token"].range, "method")
         gpu_j_per_tflop = average(factors["fine_tuning.gpu_j_per_tflop"].range, "provider")
         per_param = scale(multiply(flop, gpu_j_per_tflop), PARAMS_PER_B / FLOP_PER_TFLOP)

@@ -1,5 +1,6 @@
 """`grammage db`: the ledger's schema, checked or brought up to date. It must never change a row."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -20,10 +21,10 @@ Ledger = Annotated[str | None, typer.Option("--ledger", help="The ledger's URL, 
 def upgrade(config: Config = None, ledger: Ledger = None) -> None:
     """Make the schema, or bring it to this version's; a ledger that is up to date stays as it is."""
     url = ledger_url(ledger, config)
-    store = Store(url)
-    if store.revision() != REVISIONS[-1]:
-        store.migrate()
-    store.upgrade()
+    with closing(Store(url)) as store:
+        if store.revision() != REVISIONS[-1]:
+            store.migrate()
+        store.upgrade()
     message(f"the ledger's schema is {REVISIONS[-1]}, as this version needs it")
 
 
@@ -31,7 +32,8 @@ def upgrade(config: Config = None, ledger: Ledger = None) -> None:
 def check(config: Config = None, ledger: Ledger = None) -> None:
     """Say whether the schema is this version's: exit code 0 if so, 1 if not."""
     url = ledger_url(ledger, config)
-    revision = Store(url).revision()
+    with closing(Store(url)) as store:
+        revision = store.revision()
     if revision == REVISIONS[-1]:
         message(f"the ledger's schema is {revision}, as this version needs it")
         return

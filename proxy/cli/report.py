@@ -1,7 +1,6 @@
 """`grammage report`: what the ledger sums up to. It must never print a total without its boundary, factors and range."""
 
 import sys
-from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +9,7 @@ import typer
 
 from proxy.cli.ledger_url import ledger_url
 from proxy.cli.output import Format, message, show_rows
-
-_DAY = timedelta(days=1)
+from proxy.keys.moment import instant_ms
 
 
 class By(StrEnum):
@@ -68,14 +66,6 @@ def _instant_ms(text: str | None, option: str, *, whole_day: bool = False) -> in
     if text is None:
         return None
     try:
-        try:
-            day = date.fromisoformat(text)
-        except ValueError:
-            instant = datetime.fromisoformat(text)
-        else:
-            instant = datetime(day.year, day.month, day.day, tzinfo=UTC) + (_DAY if whole_day else timedelta())
-        if instant.tzinfo is None:
-            instant = instant.replace(tzinfo=UTC)
-        return round(instant.timestamp() * 1000)
+        return instant_ms(text, day_ends=whole_day)
     except (ValueError, OverflowError) as error:
         raise typer.BadParameter(f"{option} {text!r} is neither a day (2026-11-01) nor an instant (2026-11-01T08:00:00Z)") from error

@@ -141,10 +141,10 @@ def _event_text(payload: bytes) -> str:
     event = decoded(payload)
     if not isinstance(event, dict):
         return ""
-    item = event.get("item")
-    if event.get("type") == ITEM_BEGINS and isinstance(item, dict) and item.get("type") == "function_call":
+    item, kind = event.get("item"), event.get("type")
+    if kind == ITEM_BEGINS and isinstance(item, dict) and item.get("type") == "function_call":
         return call_text(item.get("name"), item.get("arguments"), ends=True)
-    delta = event.get("delta") if event.get("type") in DELTAS else None
+    delta = event.get("delta") if isinstance(kind, str) and kind in DELTAS else None
     return delta if isinstance(delta, str) else ""
 
 

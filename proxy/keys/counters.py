@@ -2,6 +2,7 @@
 
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.storage.redis.redispy import RedispyBridge
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import ConfigurationError, StorageError
 
@@ -32,14 +33,14 @@ class LibraryCounters:
         try:
             return await self._limiter.hit(_item(limit), kind, account, cost=cost)
         except StorageError as error:
-            raise ConnectionError("the counters cannot be reached") from error
+            raise ConnectionError("the counters cannot be reached") from error.__cause__
 
     async def look(self, kind: str, account: str, limit: int) -> Window:
         """The window as it stands."""
         try:
             found = await self._storage.get_sliding_window(_item(limit).key_for(kind, account), LENGTH_S)
         except StorageError as error:
-            raise ConnectionError("the counters cannot be reached") from error
+            raise ConnectionError("the counters cannot be reached") from error.__cause__
         previous, previous_s, current, left_s = found
         return Window(
             limit=limit,
@@ -49,6 +50,11 @@ class LibraryCounters:
             current=int(current),
             current_s=max(0.0, left_s - LENGTH_S) if current else 0.0,
         )
+
+    async def close(self) -> None:
+        """Gives back the connections to Redis; there are none to this process's memory."""
+        if isinstance(self._storage, RedisStorage) and isinstance(self._storage.bridge, RedispyBridge):
+            await self._storage.bridge.storage.aclose()
 
 
 def _shared(redis: str) -> RedisStorage:

@@ -50,12 +50,15 @@ class Desk:
     def revoke(self, wanted: str) -> list[IssuedKey]:
         """Ends a key by its id, or every key of a name that still works. Raises UnknownKey."""
         now_ms = self._now_ms()
-        found = [key for key in self.all() if wanted in (key.key_id, key.terms.name)]
-        live = [key for key in found if key.revoked_ms is None or key.revoked_ms > now_ms]
+        found, live = self._working(wanted, now_ms)
         if not live:
             raise UnknownKey(f"key {wanted[:80]!r} was revoked before" if found else f"there is no key {wanted[:80]!r}")
-        over = [ended(key, at_ms=now_ms, replaced_by=None) for key in live]
-        self._end(over)
+        over: list[IssuedKey] = []
+        while live:  # again, for a key of the name that was made in between
+            ending = [ended(key, at_ms=now_ms, replaced_by=None) for key in live]
+            self._end(ending)
+            over += ending
+            _, live = self._working(wanted, now_ms)
         return over
 
     def rotate(self, wanted: str, *, grace_ms: int, expires_ms: int | None = None) -> NewKey:
@@ -69,6 +72,11 @@ class Desk:
         made = successor(old, now_ms=now_ms, expires_ms=expires_ms)
         self._end([ended(old, at_ms=now_ms + grace_ms, replaced_by=made.kept.key_id)], made.kept)
         return made
+
+    def _working(self, wanted: str, now_ms: int) -> tuple[list[IssuedKey], list[IssuedKey]]:
+        """The keys of this id or name, and those of them that are not revoked."""
+        found = [key for key in self.all() if wanted in (key.key_id, key.terms.name)]
+        return found, [key for key in found if key.revoked_ms is None or key.revoked_ms > now_ms]
 
     def _end(self, over: list[IssuedKey], taking_over: IssuedKey | None = None) -> None:
         rows = [{"key_id": key.key_id, "revoked_ms": key.revoked_ms, "replaced_by": key.replaced_by} for key in over]

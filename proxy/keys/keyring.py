@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Mapping
 from typing import NamedTuple
+
+import msgspec
 
 from proxy.call import Caller
 from proxy.keys.desk import key_of
 from proxy.keys.issue import IssuedKey, caller_of
-from proxy.ledger.base import LedgerUnavailable
+from proxy.ledger.base import Fetched, LedgerUnavailable
 from proxy.ledger.key_store import KeyStore
 
 _log = logging.getLogger("grammage.keys")
@@ -36,15 +39,17 @@ class Keyring:
         self._marker: str | None = None
         self._looking: asyncio.Task[None] | None = None
         self._is_deaf = False
+        self._loading = threading.Lock()
 
     def load(self) -> None:
         """Reads the keys if they have changed since; blocks. Raises LedgerUnavailable."""
         if self._store is None:
             return
-        marker = self._store.marker()
-        if marker != self._marker:
-            self.holders = {bytes.fromhex(key.hash): _holder(key) for key in map(key_of, self._store.all())}
-            self._marker = marker
+        with self._loading:  # of two at once the one that read later must not be the one that ends earlier
+            marker = self._store.marker()
+            if marker != self._marker:
+                self.holders = dict(found for row in self._store.all() if (found := _read(row)) is not None)
+                self._marker = marker
 
     async def refresh(self) -> None:
         """As load(), in a thread; when the ledger cannot be read the keys stay as they were known."""
@@ -75,6 +80,16 @@ class Keyring:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             await self.refresh()
+
+
+def _read(row: Fetched) -> tuple[bytes, Holder] | None:
+    """The key's digest and holder; None for a row that cannot be read, which opens nothing and must not keep others from being read."""
+    try:
+        key = key_of(row)
+        return bytes.fromhex(key.hash), _holder(key)
+    except (msgspec.MsgspecError, ValueError):
+        _log.warning("issued key %s cannot be read: it opens nothing", row["key_id"])
+        return None
 
 
 def _holder(key: IssuedKey) -> Holder:

@@ -19,6 +19,8 @@ from proxy.upstream.base import Headers
 _log = logging.getLogger("grammage.limits")
 MINUTE_S = 60
 MOST_ACCOUNTS = 10_000
+BLIND_S = 1.0
+"""How long counters that could not be reached are let be: no call waits for them in the meantime."""
 REQUESTS, TOKENS = "requests", "tokens"
 LIMIT_HEADERS = tuple(f"x-ratelimit-{what}-{kind}" for kind in (REQUESTS, TOKENS) for what in ("limit", "remaining", "reset"))
 
@@ -31,6 +33,9 @@ class Counters(Protocol):
 
     async def look(self, kind: str, account: str, limit: int) -> Window:
         """The window as it stands."""
+
+    async def close(self) -> None:
+        """Gives back its connections."""
 
 
 @dataclass(slots=True)
@@ -62,17 +67,23 @@ class Limiter:
         self._balances: dict[str, _Balance] = {}
         self._opening = asyncio.Lock()
         self._is_blind = False
+        self._blind_until = 0.0
 
     async def enter(self, caller: Caller, input_tokens: int) -> Ticket | None:
         """A ticket for a call of about so many tokens; None for a key without limits. Raises RateLimited."""
         limits = caller.limits
-        if limits is None:
+        if limits is None or self._perf() < self._blind_until:
             return None
         try:
-            return await self._enter(caller.id, limits, max(1, input_tokens))
+            ticket = await self._enter(caller.id, limits, max(1, input_tokens))
         except OSError as error:
             self._blind(error)
             return None
+        except RateLimited:
+            self._see()
+            raise
+        self._see()
+        return ticket
 
     async def settle(self, ticket: Ticket, used_tokens: int | None) -> None:
         """Counts what a call used instead of what it reserved; None: nothing is known of it, and the reservation stays."""
@@ -82,7 +93,7 @@ class Limiter:
         balance = self._balance(ticket.account, limit)
         balance.tokens += used_tokens - ticket.reserved
         balance.at = self._perf()
-        if balance.tokens < 1:
+        if balance.tokens < 1 or balance.at < self._blind_until:
             return
         try:
             await self._count(ticket.account, limit, balance)
@@ -159,6 +170,18 @@ class Limiter:
         if not self._is_blind:
             _log.warning("rate limits are not kept: the shared counters cannot be reached (%s)", type(error.__cause__ or error).__name__)
         self._is_blind = True
+        self._blind_until = self._perf() + BLIND_S
+
+    def _see(self) -> None:
+        """The counters answered."""
+        if self._is_blind:
+            _log.warning("rate limits are kept again: the shared counters are back")
+        self._is_blind = False
+
+    async def close(self) -> None:
+        """Gives back the connections to the counters."""
+        if self._counters is not None:
+            await self._counters.close()
 
 
 def told(kind: str, window: Window) -> Headers:

@@ -1,4 +1,4 @@
-"""Reads when a key ends and how long a grace lasts, as people write them. It must never read a clock."""
+"""Reads moments and lengths of time as people write them: when a key ends, how long a grace lasts. It must never read a clock."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -24,19 +24,24 @@ def moment_ms(text: str, now_ms: int) -> int:
     if _SPAN.fullmatch(text):
         return _possible(now_ms + span_ms(text), text)
     try:
-        try:
-            day = date.fromisoformat(text)
-        except ValueError:
-            instant = datetime.fromisoformat(text)
-        else:
-            instant = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
-        if instant.tzinfo is None:
-            instant = instant.replace(tzinfo=UTC)
-        return _possible(round(instant.timestamp() * 1000), text)
+        return _possible(instant_ms(text, day_ends=True), text)
     except (ValueError, OverflowError) as error:
         raise ValueError(
             f"{text[:40]!r} is no moment; write {SPAN_RULE}, a day (2027-01-31) or an instant (2027-01-31T12:00:00Z)"
         ) from error
+
+
+def instant_ms(text: str, *, day_ends: bool) -> int:
+    """A day (its end, or its beginning) or an instant in ms since 1970; a naive one is UTC. Raises ValueError, OverflowError."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        instant = datetime.fromisoformat(text)
+    else:
+        instant = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=day_ends)
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=UTC)
+    return round(instant.timestamp() * 1000)
 
 
 def shown(at_ms: int | None) -> str | None:

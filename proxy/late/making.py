@@ -1,5 +1,6 @@
 """Calls outside the table of endpoints that begin work, as records: what they asked for, under which id it is kept. It must never send."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,10 +56,10 @@ def read_asked(rooms: Rooms, caller: Caller, headers: Headers, making: Making, b
     """The model, the tags and the references in the body of a call that begins work. Raises BadRequest (invalid_tag)."""
     found = decoded(body)
     request: dict[str, Any] = found if isinstance(found, dict) else {}
-    model = request.get("model")
+    model = request.get("model") if making.names_model else None
     alias = model if isinstance(model, str) and 0 < len(model) <= LONGEST_ALIAS and model.isprintable() else UNNAMED
     metadata = request.get("metadata")
-    head = Head(metadata=msgspec.Raw(msgspec.json.encode(metadata if isinstance(metadata, dict) else {})))
+    head = Head(metadata=msgspec.Raw(json.dumps(metadata if isinstance(metadata, dict) else {}).encode()))
     ask = Ask(endpoint=RESPONSES, body=b"", alias=alias, stream=False, wants_usage=False, head=head, content_bytes=0)
     named = tuple(value for name in making.refers if isinstance(value := request.get(name), str) and value)
     return Asked(alias=alias, tags=attribute(caller, headers, ask, rooms.metadata_tags), named=named)

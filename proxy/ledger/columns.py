@@ -3,6 +3,7 @@
 from typing import Literal
 
 from estimators.quantity import LogVariance
+from proxy.ledger.decision_columns import DECISION_FIGURES, DECISION_NULLABLE, DECISIONS
 
 Kind = Literal["text", "integer", "bigint", "double", "boolean", "json"]
 
@@ -59,6 +60,9 @@ MEDIA_KINDS: dict[str, Kind] = {
 METERED_KINDS: dict[str, Kind] = {"energy_wh": "double", "boundary": "text", "source": "text", "shared": "boolean"}
 """Fields of `Usage.metered`; each column is `metered_<field>`, null in a call that nobody metered."""
 
+CALLS_COUNTED = "usage_calls"
+"""How many calls a usage is the sum of; null in a usage of one call."""
+
 MEDIA = tuple(f"media_{field}" for field in MEDIA_KINDS)
 METERED = tuple(f"metered_{field}" for field in METERED_KINDS)
 
@@ -114,10 +118,11 @@ ATTEMPTS = (
     *MEDIA,
     *METERED,
     "upstream_object_id",
+    CALLS_COUNTED,
 )
 
 TEXT_ATTEMPTS = ATTEMPTS[: ATTEMPTS.index(MEDIA[0])]
-"""What is written of an attempt without media or meter: to name the other columns only to leave them null costs a fifth more."""
+"""What is written of one call's attempt without media or meter: to name the other columns only to leave them null costs a fifth more."""
 
 OBJECT_ATTEMPTS = (*TEXT_ATTEMPTS, "upstream_object_id")
 """The same for an attempt whose answer is kept at the provider, under an id."""
@@ -164,7 +169,19 @@ LEDGER_META = ("key", "value")
 ISSUED_KEYS = ("key_id", "name", "hash", "hint", "terms", "created_ms", "expires_ms", "revoked_ms", "replaced_by")
 """Keys that the proxy issues. `terms`: what the key may do, as JSON; a key itself is in no column."""
 
-TABLES = {"calls": CALLS, "attempts": ATTEMPTS, "estimates": ESTIMATES, "retags": RETAGS, "ledger_meta": LEDGER_META, "keys": ISSUED_KEYS}
+HOURLY = ("attempt_id", "gco2e_per_kwh", "source", "zone", "basis", "state", "age_s")
+"""What a live source told of the grid while an attempt ran; in no total. A table of its own: without live sources nothing is written."""
+
+TABLES = {
+    "calls": CALLS,
+    "attempts": ATTEMPTS,
+    "estimates": ESTIMATES,
+    "retags": RETAGS,
+    "ledger_meta": LEDGER_META,
+    "keys": ISSUED_KEYS,
+    "hourly_intensities": HOURLY,
+    "decisions": DECISIONS,
+}
 
 WRITES = (
     ("calls", CALL_FACTS),
@@ -173,6 +190,8 @@ WRITES = (
     ("attempts", OBJECT_ATTEMPTS),
     ("attempts", ATTEMPTS),
     ("estimates", ESTIMATES),
+    ("hourly_intensities", HOURLY),
+    ("decisions", DECISIONS),
 )
 """Tables and columns of each kind of row that a batch holds, in the order of rows.py."""
 
@@ -183,6 +202,8 @@ KEYS = {
     "retags": ("call_id", "name", "created_ms"),
     "ledger_meta": ("key",),
     "keys": ("key_id",),
+    "hourly_intensities": ("attempt_id",),
+    "decisions": ("call_id",),
 }
 """Primary keys. They begin with what rows are looked up by, so that no further index is needed for it."""
 
@@ -218,11 +239,13 @@ KINDS: dict[str, Kind] = {
     "response_bytes": "bigint",
     "partial": "boolean",
     "gco2e_per_kwh": "double",
+    "age_s": "double",
     "intensity_year": "integer",
     **dict.fromkeys(USAGE_COUNTS, "bigint"),
     **{f"media_{field}": kind for field, kind in MEDIA_KINDS.items()},
     **{f"metered_{field}": kind for field, kind in METERED_KINDS.items()},
-    **dict.fromkeys(FIGURES, "double"),
+    CALLS_COUNTED: "bigint",
+    **dict.fromkeys((*FIGURES, *DECISION_FIGURES), "double"),
 }
 """Every column that is not text."""
 
@@ -244,12 +267,14 @@ NULLABLE = frozenset(
         *USAGE_COUNTS,
         *MEDIA,
         *METERED,
+        CALLS_COUNTED,
         *FIGURES,
+        *DECISION_NULLABLE,
     }
 )
 
 DEFAULTS = {"role": CHOSEN}
 """What rows have that were written before the column was; rows of today name it."""
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 """Schema revisions, oldest first, as in migrations/versions; this code reads and writes the last."""

@@ -2,6 +2,7 @@
 
 import math
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -28,7 +29,7 @@ from estimators.quantity import NOTHING, LogVariance, Quantity, ScopeKeys
 from proxy.call import PENDING, UNKNOWN_ORIGIN
 from proxy.errors import StartError
 from proxy.ledger.columns import CHOSEN, REVISIONS, SCOPED_QUANTITIES, SCOPES, USAGE_COUNTS
-from proxy.ledger.server import missing_driver
+from proxy.ledger.server import missing_driver, open_server, plainly
 from proxy.ledger.store import Store, sqlite_path
 from proxy.ledger.tables import attempts, calls, estimates, retags
 
@@ -133,9 +134,7 @@ def read_sums(url: str, selection: Selection) -> Sums:
                 unweighed=_unweighed(connection, selection, key),
             )
     except SQLAlchemyError as error:
-        raise StartError(
-            f"cannot read the ledger at {engine.url!r}: {getattr(error, 'orig', None) or error}; `grammage db check` says more"
-        ) from error
+        raise StartError(f"cannot read the ledger at {engine.url!r}: {plainly(error)}; `grammage db check` says more") from error
     finally:
         engine.dispose()
 
@@ -144,7 +143,8 @@ def _check_schema(url: str) -> None:
     path = sqlite_path(url)
     if path is not None and not path.is_file():
         raise StartError(f"there is no ledger at {path}; it is made when the proxy first starts, or name another with --ledger or --config")
-    revision = Store(url).revision()
+    with closing(Store(url)) as store:
+        revision = store.revision()
     if revision != REVISIONS[-1]:
         raise StartError(f"the ledger's schema is {revision or 'missing'}, this version reads {REVISIONS[-1]}; run: grammage db upgrade")
 
@@ -157,7 +157,7 @@ def _open_engine(url: str) -> Engine:
         event.listen(engine, "begin", _begin)
         return engine
     try:
-        return create_engine(url, isolation_level="REPEATABLE READ")
+        return open_server(url, isolation_level="REPEATABLE READ")
     except ModuleNotFoundError as error:
         raise StartError(missing_driver(error)) from error
     except ArgumentError as error:

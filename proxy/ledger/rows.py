@@ -9,9 +9,10 @@ import msgspec
 
 from estimators.estimate import Estimate
 from estimators.quantity import Quantity
-from proxy.call import AttemptRecord, CallRecord
-from proxy.ledger.columns import ATTEMPTS, CALL_FACTS, CALLS, CHOSEN, FIRST_COUNTS, QUANTITIES, SCOPED_QUANTITIES, SHADOW, Role
-from proxy.ledger.usage_row import is_text, text_values, usage_values
+from proxy.call import AttemptRecord, CallRecord, DecisionRecord
+from proxy.ledger.columns import ATTEMPTS, CALL_FACTS, CALLS, CHOSEN, FIRST_COUNTS, HOURLY, QUANTITIES, SCOPED_QUANTITIES, SHADOW, Role
+from proxy.ledger.decision_columns import DECISION_FACTS, SIDES, WHO
+from proxy.ledger.usage_row import calls_value, is_text, text_values, usage_values
 
 Row = tuple[object, ...]
 
@@ -20,6 +21,7 @@ _call_head = attrgetter(*CALLS[: CALLS.index("tags")])
 _call_tail = attrgetter(*CALL_FACTS[CALLS.index("tags") + 1 :])
 _attempt_facts = attrgetter(*ATTEMPTS[1 : ATTEMPTS.index(FIRST_COUNTS[0])])
 _intensity_facts = attrgetter("gco2e_per_kwh", "intensity_source", "intensity_year", "zone")
+_hour_facts = attrgetter(*HOURLY[1:])
 _quantities = attrgetter(*QUANTITIES)
 _SCOPED = tuple(quantity in SCOPED_QUANTITIES for quantity in QUANTITIES)
 
@@ -33,27 +35,33 @@ class Rows(NamedTuple):
     object_attempts: list[Row]
     attempts: list[Row]
     estimates: list[Row]
+    hours: list[Row]
+    decisions: list[Row]
 
 
 def rows_of(records: Iterable[CallRecord]) -> Rows:
     """All rows of the records."""
-    rows = Rows([], [], [], [], [], [])
+    rows = Rows([], [], [], [], [], [], [], [])
     for record in records:
         call = (*_call_head(record), _json(dict(record.tags)).decode(), *_call_tail(record))
         if record.origin_call_id is None:
             rows.calls.append(call)
         else:
             rows.late_calls.append((*call, record.origin_call_id))
+        if record.decision is not None:
+            rows.decisions.append(decision_row(record.call_id, record.decision))
         for attempt in record.attempts:
             usage, kept_as = attempt.usage, attempt.upstream_object_id
             if usage is not None and not is_text(usage):
-                rows.attempts.append((record.call_id, *_attempt_facts(attempt), *usage_values(usage), kept_as))
+                rows.attempts.append((record.call_id, *_attempt_facts(attempt), *usage_values(usage), kept_as, calls_value(usage)))
             elif kept_as is None:
                 rows.text_attempts.append((record.call_id, *_attempt_facts(attempt), *text_values(usage)))
             else:
                 rows.object_attempts.append((record.call_id, *_attempt_facts(attempt), *text_values(usage), kept_as))
             if attempt.estimate is not None:
                 rows.estimates.append(estimate_row(record, attempt, attempt.estimate, CHOSEN))
+            if attempt.hour is not None:
+                rows.hours.append((attempt.attempt_id, *_hour_facts(attempt.hour)))
             for shadow in attempt.shadows:
                 rows.estimates.append(estimate_row(record, attempt, shadow, SHADOW))
     return rows
@@ -78,6 +86,15 @@ def estimate_row(record: CallRecord, attempt: AttemptRecord, estimate: Estimate,
     for quantity, scoped in zip(_quantities(estimate), _SCOPED, strict=True):
         row += _quantity_values(quantity, scoped)
     row.append(role)
+    return tuple(row)
+
+
+def decision_row(call_id: str, decision: DecisionRecord) -> Row:
+    """What a policy said of the call."""
+    row: list[object] = [call_id, *(getattr(decision, name) for name in DECISION_FACTS)]
+    for side in SIDES:
+        row += [getattr(decision, f"{side}_{name}") for name in WHO]
+        row += _quantity_values(getattr(decision, f"{side}_gco2e"), scoped=True)
     return tuple(row)
 
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, create_engine, event, pool
+from sqlalchemy import Connection, create_engine, event, pool, text
 from sqlalchemy.exc import DBAPIError
 
 from proxy.ledger.base import LedgerUnavailable
 
+_TURN = 0x6772616D  # any number, the same in every version
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -20,6 +21,8 @@ def migrate(url: str) -> None:
         event.listen(engine, "begin", _take_the_file)
     try:
         with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:turn)"), {"turn": _TURN})
             config = alembic_config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")

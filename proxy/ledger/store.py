@@ -9,7 +9,7 @@ from estimators.estimate import QualityParts
 from proxy.call import CallRecord
 from proxy.errors import StartError
 from proxy.ledger.base import Door, Durability, Fetched
-from proxy.ledger.columns import MEDIA, MEDIA_KINDS, METERED, METERED_KINDS, SHADOW, USAGE_COUNTS
+from proxy.ledger.columns import CALLS_COUNTED, MEDIA, MEDIA_KINDS, METERED, METERED_KINDS, SHADOW, USAGE_COUNTS
 from proxy.ledger.key_store import KeyStore
 from proxy.ledger.sqlite import SqliteDoor
 
@@ -49,15 +49,17 @@ class Store:
         return self._door.remember(key, value)
 
     def find(self, call_id: str) -> dict[str, object] | None:
-        """The call with `attempts`, each with its `usage` (or None), its `estimates` (oldest first) and its `shadow`; None: unknown.
+        """The call with `attempts`, each with its `usage` (or None), `estimates` (oldest first), `shadow` and `hour`; None: unknown.
 
-        `late`: the calls that booked its work once that had ended, in the same shape.
+        `decision`: what a policy said of it, or None. `late`: the calls that booked its work once that had ended, in the same shape.
         """
         calls = self._door.fetch("calls", "call_id", [call_id])
         if not calls:
             return None
         late = sorted(self._door.fetch("calls", "origin_call_id", [call_id]), key=_start)
-        return self._whole(_plain(calls[0])) | {"late": [self._whole(_plain(call)) for call in late]}
+        decisions = self._door.fetch("decisions", "call_id", [call_id])
+        whole = self._whole(_plain(calls[0])) | {"decision": decisions[0] if decisions else None}
+        return whole | {"late": [self._whole(_plain(call)) for call in late]}
 
     def find_objects(self, object_ids: Sequence[str]) -> list[Fetched]:
         """Calls whose answers the provider keeps under one of the ids: each with its attempt's facts, oldest first, without usage."""
@@ -75,13 +77,15 @@ class Store:
         call_id = str(call["call_id"])
         attempts = [_plain(row) for row in self._door.fetch("attempts", "call_id", [call_id])]
         attempts.sort(key=_ordinal)
-        opinions = self._door.fetch("estimates", "attempt_id", [str(attempt["attempt_id"]) for attempt in attempts])
+        attempt_ids = [str(attempt["attempt_id"]) for attempt in attempts]
+        hours = {row.pop("attempt_id"): row for row in self._door.fetch("hourly_intensities", "attempt_id", attempt_ids)}
+        opinions = self._door.fetch("estimates", "attempt_id", attempt_ids)
         opinions.sort(key=_age)
         retags = sorted(self._door.fetch("retags", "call_id", [call_id]), key=_retag_age)
         tags = call["tags"]
         assert isinstance(tags, dict)  # _plain decoded it
         call["tags"] = tags | {str(row["name"]): row["value"] for row in retags}
-        call["attempts"] = [_attempt(row, opinions) for row in attempts]
+        call["attempts"] = [_attempt(row, opinions) | {"hour": hours.get(row["attempt_id"])} for row in attempts]
         return call
 
     def keys(self) -> KeyStore:
@@ -127,10 +131,11 @@ def _attempt(row: Fetched, opinions: list[Fetched]) -> Fetched:
     """An attempt with its usage under one name and its estimates beside it: those that count, and those of shadow methods."""
     source = row.pop("usage_source")
     counts = {name: row.pop(name) for name in USAGE_COUNTS}
-    partial = row.pop("partial")
+    partial, calls = row.pop("partial"), row.pop(CALLS_COUNTED) or 1
     media = _members(row, MEDIA, MEDIA_KINDS)
     metered = _members(row, METERED, METERED_KINDS)
-    row["usage"] = None if source is None else counts | {"source": source, "partial": partial, "media": media, "metered": metered}
+    whole = counts | {"source": source, "partial": partial, "media": media, "metered": metered, "calls": calls}
+    row["usage"] = None if source is None else whole
     own = [_opinion(opinion) for opinion in opinions if opinion["attempt_id"] == row["attempt_id"]]
     row["estimates"] = [opinion for opinion in own if opinion["role"] != SHADOW]
     row["shadow"] = [opinion for opinion in own if opinion["role"] == SHADOW]

@@ -39,6 +39,8 @@ estimates = _table("estimates")
 retags = _table("retags")
 ledger_meta = _table("ledger_meta")
 issued_keys = _table("keys")
+decisions = _table("decisions")
+hourly_intensities = _table("hourly_intensities")
 
 for _index, (_of, _column) in INDICES.items():
     _at = METADATA.tables[_of].c[_column]

@@ -5,7 +5,7 @@ from operator import attrgetter
 from typing import Any
 
 from estimators.usage import Media, Metered, Usage
-from proxy.ledger.columns import FIRST_COUNTS, MEDIA, MEDIA_KINDS, METERED, METERED_KINDS, USAGE_COUNTS
+from proxy.ledger.columns import CALLS_COUNTED, FIRST_COUNTS, MEDIA, MEDIA_KINDS, METERED, METERED_KINDS, USAGE_COUNTS
 
 Values = tuple[object, ...]
 
@@ -18,8 +18,8 @@ _NO_METER: Values = (None,) * len(METERED)
 
 
 def is_text(usage: Usage) -> bool:
-    """True when the counts are all there is: no media, no meter."""
-    return usage.media is None and usage.metered is None
+    """True when the counts of one call are all there is: no media, no meter."""
+    return usage.media is None and usage.metered is None and usage.calls == 1
 
 
 def text_values(usage: Usage | None) -> Values:
@@ -28,13 +28,18 @@ def text_values(usage: Usage | None) -> Values:
 
 
 def usage_values(usage: Usage) -> Values:
-    """The values of all columns of the usage, from the first count on."""
+    """The values of the usage's columns from the first count to the last of a meter."""
     media, metered = usage.media, usage.metered
     return (
         *_counted(usage),
         *(_NO_MEDIA if media is None else _media(media)),
         *(_NO_METER if metered is None else _metered(metered)),
     )
+
+
+def calls_value(usage: Usage) -> int | None:
+    """The value of the column that says how many calls the usage is the sum of."""
+    return None if usage.calls == 1 else usage.calls
 
 
 def usage_of_row(row: Mapping[str, Any]) -> Usage | None:
@@ -50,6 +55,7 @@ def usage_of_row(row: Mapping[str, Any]) -> Usage | None:
         partial=bool(row["partial"]),
         media=media_of_row(row),
         metered=metered_of_row(row),
+        calls=row[CALLS_COUNTED] or 1,
     )
 
 

@@ -8,7 +8,7 @@ from proxy.endpoints.base import Ask, Endpoint, Prompt
 from proxy.endpoints.chat_parts import NO_CALL, as_json
 from proxy.meter.count import count_tokens
 from proxy.meter.families import family_of
-from proxy.meter.picture_tokens import picture_tokens
+from proxy.meter.picture_tokens import bills_more_than_computed, picture_tokens
 from proxy.meter.sound_tokens import sound_tokens
 from proxy.meter.sse import DATA_LINE
 from proxy.meter.tool_text import FORCED_CALL_TOKENS, FRAME_TOKENS, NO_CALL_TOKENS, SHARED_FRAME_TOKENS, as_typescript
@@ -17,6 +17,8 @@ BYTES_PER_TOKEN = 4
 """Rule of thumb for text that is not read; the `estimated` source carries its doubt."""
 
 LONGEST_COUNTED_CHARS = 2_000_000
+PICTURE = b"image"
+"""Stands in every request that shows a picture, whatever the dialect: in its type, or in that of its file."""
 
 
 def guess_input_tokens(ask: Ask) -> int:
@@ -37,6 +39,18 @@ def count_prompt(ask: Ask, model: str | None = None) -> Usage:
         input_images=max(prompt.images, len(prompt.pictures)),
         source="counted",
     )
+
+
+def may_hold_untold_pictures(ask: Ask, usage: Usage, model: str) -> bool:
+    """Whether the provider's count may hold tokens of pictures without saying how many, where those have to be told from the others."""
+    untold = usage.source == "provider" and usage.input_tokens > 0 and not usage.image_input_tokens
+    return untold and bills_more_than_computed(model) and PICTURE in ask.asked
+
+
+def with_shown_pictures(ask: Ask, usage: Usage, model: str) -> Usage:
+    """The provider's count with the part of it that is pictures, by their sizes. Reads the request, so call it in a thread."""
+    shown_tokens = sum(picture_tokens(model, *picture) for picture in ask.endpoint.prompt(ask.asked).pictures)
+    return replace(usage, image_input_tokens=min(shown_tokens, usage.input_tokens - usage.audio_input_tokens))
 
 
 def count_whole(ask: Ask, body: bytes, model: str | None = None) -> Usage:

@@ -1,7 +1,7 @@
 """How many tokens the provider counts for a picture, by its model's family, its size and the asked detail. It must never see a pixel.
 
-The figures are what a provider reports and bills. For gpt-4o-mini that is some 33 times what the picture costs to compute (its price per
-picture was made equal to gpt-4o's); whoever weighs by tokens has to know.
+The figures are what a provider reports and bills. For some models that is more than the picture takes to compute, for gpt-4o-mini some 33
+times as much (its price per picture was made equal to gpt-4o's); whoever weighs by tokens has to know which of them are pictures'.
 
 Sources: OpenAI's guide "Images and vision", Anthropic's "Vision", Google's "Understand and count tokens" and "Media resolution", and
 measurements by users where those are wrong (gpt-5-mini, gpt-5-nano; a 12-megapixel photo on Claude 4.7 and on gpt-6).
@@ -107,10 +107,11 @@ class ByDetail:
 
 
 _TILES_4O = Tiles(base=85, tile=170)
+_TILES_4O_MINI = Tiles(base=2833, tile=5667)
 _PATCHES_5 = Patches(factor=1.2, high=2500, whole=10_000, has_low=True)
 
 RULES: tuple[tuple[str, Rule], ...] = (
-    (r"gpt-4o-mini", Tiles(base=2833, tile=5667)),
+    (r"gpt-4o-mini", _TILES_4O_MINI),
     (r"gpt-4\.1-mini", Patches(factor=1.62)),
     (r"gpt-4\.1-nano", Patches(factor=2.46)),
     (r"o4-mini|codex-mini", Patches(factor=1.72)),
@@ -150,6 +151,12 @@ def picture_tokens(model: str, width: int | None, height: int | None, detail: st
     known = width is not None and height is not None and width > 0 and height > 0
     wide, high = (width or 0, height or 0) if known else (ASSUMED_SIDE, ASSUMED_SIDE)
     return _rule_of(model).of(wide, high, detail or "auto")
+
+
+def bills_more_than_computed(model: str) -> bool:
+    """Whether the tokens of pictures shown to `model` are multiplied before they are billed."""
+    rule = _rule_of(model)
+    return rule is _TILES_4O_MINI or isinstance(rule, Patches)
 
 
 def _within(width: int, height: int, *, longest: int, shortest: int) -> tuple[int, int]:

@@ -1,16 +1,18 @@
 """Exposes counted calls, joules and grams to Prometheus. It must never be the source of a report: the ledger is."""
 
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 
 from prometheus_client.exposition import choose_encoder
 
+from config.policies import Policy
+from config.providers import provider_id
 from config.settings import Settings
 from config.tables import Tables
 from estimators.estimate import Estimate
 from estimators.usage import Media
-from proxy.call import AttemptRecord, CallRecord
+from proxy.call import AttemptRecord, CallRecord, DecisionRecord
 from proxy.metrics.families import (
     DropCount,
     FailureCounts,
@@ -22,7 +24,8 @@ from proxy.metrics.families import (
     Passings,
     ShadowCollector,
 )
-from proxy.metrics.labels import UNSERVED, Labels, path_kind
+from proxy.metrics.intensity import Intensities
+from proxy.metrics.labels import OTHER, UNSERVED, Labels, path_kind
 from proxy.metrics.series import Codes, Series
 
 __all__ = ["DropCount", "LedgerGauges", "Metrics"]
@@ -33,6 +36,12 @@ OUTCOMES = ("ok", "client_error", "upstream_error", "client_left", "upstream_cut
 NOT_GENERATED = "not_generated"
 _POLICY = {"none": ("none", "none"), "off": ("off", "off")}
 MOST_INTENSITIES = 500
+MOST_DECISIONS = 1_000
+"""Names of policies are the owner's: they are bounded, but may be many."""
+
+COMPARED = ("routed", "kept")
+"""What a policy may have made of a call whose two sides are told apart in grams."""
+
 NO_COUNTS = (0, 0, 0, 0)
 NO_WEIGHTS = (0.0,) * 7
 
@@ -47,11 +56,12 @@ class Metrics:
         self._labels = Labels(settings, tables.catalogue, built_in_aliases)
         self._families = Families(self._labels.names)
         self._series = Series(self._families)
-        self._intensities: dict[tuple[str, str], float] = {}
         overflow = self._families.overflow
-        self._policies = Codes(self._families.policies, overflow)
+        self._policies = Codes(self._families.policies, overflow, most=MOST_DECISIONS)
         self._unweighed = Codes(self._families.unweighed, overflow)
         self._usage_source = Codes(self._families.usage_source, overflow)
+        self._baseline = Codes(self._families.baseline, overflow, most=MOST_DECISIONS)
+        self._routed = Codes(self._families.routed, overflow, most=MOST_DECISIONS)
         self._quality = Codes(self._families.quality, overflow)
         self._retried = Codes(self._families.retried, overflow)
         self._passthrough = Codes(self._families.passthrough, overflow)
@@ -74,10 +84,28 @@ class Metrics:
         if record.time_to_first_token_s is not None:
             series.first_token.observe(record.time_to_first_token_s)
         self._families.overhead.labels().observe(record.overhead_s)
-        self._policies(*_POLICY.get(record.policy) or _policy_labels(record.policy)).total += 1
+        if record.decision is None:
+            self._policies(*_POLICY.get(record.policy) or (OTHER, OTHER)).total += 1
+        else:
+            self._observe_decision(record.decision)
         for failed in attempts[:-1]:
             self._retried(failed.provider, str(failed.status)).inc()
         self._observe_attempts(model, record)
+
+    def observe_refusal(self, policy: str) -> None:
+        """Counts a call that a policy let nobody serve; it is no call of the ledger."""
+        self._policies(policy, "refused").total += 1
+
+    def _observe_decision(self, decision: DecisionRecord) -> None:
+        """Counts what a policy made of a call, and the grams of both sides where it chose."""
+        shadow = "shadow_" if decision.mode == "shadow" else ""
+        self._policies(decision.policy, f"{shadow}{decision.action}").total += 1
+        baseline, choice = decision.baseline_gco2e, decision.choice_gco2e
+        if baseline is None or choice is None or decision.action not in COMPARED:
+            return
+        name = f"shadow:{decision.policy}" if shadow else decision.policy
+        self._baseline(name).inc(baseline.mean)
+        self._routed(name).inc(choice.mean)
 
     def observe_passthrough(self, path: str, status: int) -> None:
         """Counts a call that is passed on without being weighed, such as files and polling, by the first word of its path under /v1."""
@@ -103,6 +131,10 @@ class Metrics:
     def watch_breakers(self, passings: Passings) -> None:
         """Exposes which deployments are passed over."""
         self._families.registry.register(PassingCollector(passings))
+
+    def watch_intensity(self, live: Callable[[], Intensities | None]) -> None:
+        """Exposes what the live sources in force tell of the grids."""
+        self._families.intensity.live = live
 
     def watch_log(self, log: DropCount) -> None:
         """Exposes how many log lines were dropped."""
@@ -144,10 +176,9 @@ class Metrics:
     def _note_opinion(self, zone: str, estimate: Estimate) -> None:
         self._quality(estimate.quality).total += 1
         key = (zone, estimate.intensity_source)
-        known = self._intensities.get(key)
-        if known != estimate.gco2e_per_kwh and (known is not None or len(self._intensities) < MOST_INTENSITIES):
-            self._intensities[key] = estimate.gco2e_per_kwh
-            self._families.intensity.labels(*key).set(estimate.gco2e_per_kwh)
+        yearly = self._families.intensity.yearly
+        if key in yearly or len(yearly) < MOST_INTENSITIES:
+            yearly[key] = estimate.gco2e_per_kwh
 
     def _start_at_zero(self, settings: Settings, tables: Tables) -> None:
         for source in ("provider", "counted", "estimated"):
@@ -155,6 +186,8 @@ class Metrics:
         for tier in "ABCDE":
             self._quality(tier)
         self._policies(*_POLICY["none"])
+        for policy in settings.policies:
+            self._prepare_policy(policy)
         for model, provider, zone in _configured(settings, tables):
             if self._series.count < PREPARED_SERIES:
                 for outcome in OUTCOMES:
@@ -164,20 +197,26 @@ class Metrics:
                     return
                 self._series.of_footprint(model, zone, tags)
 
+    def _prepare_policy(self, policy: Policy) -> None:
+        """What is counted of a policy begins at nothing."""
+        if policy.mode == "off":
+            return
+        for action in ("routed", "kept", "passthrough", "refused", *(("holdback",) if policy.holdback else ())):
+            self._policies(policy.name, action if policy.mode == "enforce" else f"shadow_{action}")
+        name = policy.name if policy.mode == "enforce" else f"shadow:{policy.name}"
+        self._baseline(name)
+        self._routed(name)
+
 
 def _configured(settings: Settings, tables: Tables) -> Iterator[tuple[str, str, str]]:
     for alias, entry in settings.models.items():
         if "*" not in alias:
             for deployment in entry.deployments:
                 place = tables.places.resolve(deployment.provider, region=deployment.region, zone=deployment.zone)
-                yield alias, deployment.provider, place.zone
+                yield alias, provider_id(deployment.provider), place.zone
 
 
 def _amounts(media: Media) -> tuple[float, ...]:
     """Pictures made, seconds of audio, seconds of video; a length that is not known adds nothing."""
     audio_s = (media.audio_input_seconds or 0.0) + (media.audio_output_seconds or 0.0)
     return media.images, audio_s, media.video_seconds or 0.0
-
-
-def _policy_labels(policy: str) -> tuple[str, str]:
-    return (policy.removeprefix("shadow:"), "shadow") if policy.startswith("shadow:") else (policy, "enforce")

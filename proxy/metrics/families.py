@@ -7,11 +7,13 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from proxy.metrics.intensity import IntensityCollector
 from proxy.metrics.tally import CounterFamily, HistogramFamily
 
 CALL_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
 OVERHEAD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 OUTER = "Sums over calls are outer bounds."
+MODELLED = "modelled for each call's own usage, expected value; `shadow:` where it only watched, and both are what would have been."
 
 
 class LedgerGauges(Protocol):
@@ -63,9 +65,15 @@ class Families:
         self.duration = self._histogram("request_duration_seconds", "Time of a whole call.", ("operation", "model"), CALL_BUCKETS)
         self.first_token = self._histogram("time_to_first_token_seconds", "Time to the first answer bytes.", ("model",), CALL_BUCKETS)
         self.overhead = self._histogram("proxy_overhead_seconds", "Time of a call spent in the proxy itself.", (), OVERHEAD_BUCKETS)
-        self.policies = self._counter("policy_decisions_total", "Policy decisions.", ("policy", "action"))
+        self.policies = self._counter("policy_decisions_total", "Calls by the policy that was for them, and what it made of them.", ("policy", "action"))
         self.unweighed = self._counter("unweighed_calls_total", "Attempts that generated but could not be weighed.", ("reason",))
         self.usage_source = self._counter("usage_source_total", "Attempts by who counted their usage.", ("source",))
+        self.baseline = self._counter(
+            "baseline_emissions_co2e_grams_total", f"What the alias's first deployment would have come to, {MODELLED}", ("policy",)
+        )
+        self.routed = self._counter(
+            "routed_emissions_co2e_grams_total", f"What the policy's choice comes to, {MODELLED}", ("policy",)
+        )
         self.quality = self._counter("quality_total", "Weighed attempts by quality tier.", ("tier",))
         self.retried = self._counter(
             "failed_attempts_total", "Attempts that another one of the same call followed.", ("provider", "status")
@@ -91,9 +99,8 @@ class Families:
         )
 
     def _name_state(self) -> None:
-        self.intensity = self._gauge(
-            "grid_carbon_intensity_grams_per_kilowatt_hour", "Carbon intensity that calls are weighed with.", ("zone", "source")
-        )
+        self.intensity = IntensityCollector()
+        self.registry.register(self.intensity)
         self.build = self._gauge("build_info", "Version that runs.", ("version", "python"))
         self.factors = self._gauge("factors_info", "Factor set in force.", ("version", "sha256"))
         self.overflow = self._counter("label_overflow_total", "Counts whose labels were folded into `other`, too many series.")

@@ -35,11 +35,12 @@ class FootprintSeries:
 
 
 class Codes:
-    """Children of a family whose values are codes of ours, such as reasons; beyond `MOST_CODES` a new one is `other`."""
+    """Children of a family whose values are codes of ours, such as reasons; beyond `most` a new one is `other`."""
 
-    __slots__ = ("_children", "_family", "_overflow")
+    __slots__ = ("_children", "_family", "_most", "_overflow")
 
-    def __init__(self, family: CounterFamily, overflow: CounterFamily) -> None:
+    def __init__(self, family: CounterFamily, overflow: CounterFamily, *, most: int = MOST_CODES) -> None:
+        self._most = most
         self._family = family
         self._overflow = overflow
         self._children: dict[tuple[str, ...], Tally] = {}
@@ -48,7 +49,7 @@ class Codes:
         """The child of these label values."""
         found = self._children.get(values)
         if found is None:
-            if len(self._children) >= MOST_CODES:
+            if len(self._children) >= self._most:
                 self._overflow.inc()
                 return self._family.labels(*(OTHER,) * len(values))
             found = self._children[values] = self._family.labels(*values)

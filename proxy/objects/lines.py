@@ -46,7 +46,6 @@ class _Line(msgspec.Struct):
 
 
 _LINE = msgspec.json.Decoder(_Line)
-_NOTHING = Usage()
 _READ_ONLY = "list"
 """The object of an answer that wrote nothing: embeddings."""
 
@@ -113,5 +112,10 @@ class OutputLines:
         key = (answer.model[:256] if isinstance(answer.model, str) else None, "embeddings" if answer.object == _READ_ONLY else "chat")
         if key not in self._sums and len(self._sums) >= MOST_MODELS:
             key = next(iter(self._sums))
-        before = self._sums.get(key, _NOTHING)
-        self._sums[key] = Usage(**{name: getattr(before, name) + getattr(usage, name) for name in _COUNTS})
+        before = self._sums.get(key)
+        self._sums[key] = usage if before is None else _sum(before, usage)
+
+
+def _sum(a: Usage, b: Usage) -> Usage:
+    """The counts of both, and of how many calls they are."""
+    return Usage(**{name: getattr(a, name) + getattr(b, name) for name in _COUNTS}, calls=a.calls + b.calls)

@@ -44,20 +44,21 @@ READING = frozenset(("GET", "HEAD", "OPTIONS", "DELETE"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Making:
-    """A path whose call begins work. refers: request fields that name what the provider keeps."""
+    """A path whose call begins work. refers: request fields that name what the provider keeps. names_model: it says itself what works."""
 
     operation: str
     refers: tuple[str, ...] = ()
+    names_model: bool = False
 
 
 _MAKINGS: tuple[tuple[str, Making], ...] = (
     ("batches", Making(operation="batches", refers=("input_file_id",))),
     ("messages/batches", Making(operation="batches")),
-    ("fine_tuning/jobs", Making(operation="fine_tuning", refers=("training_file", "validation_file"))),
+    ("fine_tuning/jobs", Making(operation="fine_tuning", refers=("training_file", "validation_file"), names_model=True)),
     ("fine_tuning/alpha/graders/run", Making(operation="graders")),
     ("evals/*/runs", Making(operation="evals")),
-    ("threads/runs", Making(operation="runs", refers=("assistant_id",))),
-    ("threads/*/runs", Making(operation="runs", refers=("assistant_id",))),
+    ("threads/runs", Making(operation="runs", refers=("assistant_id",), names_model=True)),
+    ("threads/*/runs", Making(operation="runs", refers=("assistant_id",), names_model=True)),
     ("videos/*/remix", Making(operation="videos")),
 )
 

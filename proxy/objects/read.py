@@ -119,12 +119,17 @@ def _batch(found: _Object, body: bytes) -> Work | None:
         "batches",
         found,
         ended=ended and (told or output is None),
-        parts=(Part(usage=usage, model=model, weighed_as=weighed_as),) if told and usage is not None and _is_any(usage) else (),
+        parts=(_of_batch(found, usage, model, weighed_as),) if told and usage is not None and _is_any(usage) else (),
         reason=NOT_GENERATED if usage is not None and not _is_any(usage) else None,
         identity=output or found.id,
         batched=True,
         follow=output,
     )
+
+
+def _of_batch(found: _Object, usage: Usage, model: str | None, weighed_as: str) -> Part:
+    """What a batch took; its counts are those of all requests that were answered."""
+    return Part(usage=replace(usage, calls=max(1, _count(_counts(found).completed))), model=model, weighed_as=weighed_as)
 
 
 def _job(found: _Object, body: bytes) -> Work | None:
@@ -155,32 +160,39 @@ def _eval_run(found: _Object, body: bytes) -> Work | None:
 
 
 class _Counts(msgspec.Struct):
+    completed: Any = None
     succeeded: Any = None
+
+
+def _counts(found: _Object) -> _Counts:
+    try:
+        return msgspec.json.decode(found.request_counts, type=_Counts)
+    except (msgspec.MsgspecError, RecursionError):
+        return _Counts()
 
 
 def _message_batch(found: _Object, body: bytes) -> Work | None:
     """A batch of Anthropic's: only its results say what it took; where none of its requests succeeded there are none."""
     if not _is_id(found.id):
         return None
-    try:
-        succeeded = msgspec.json.decode(found.request_counts, type=_Counts).succeeded
-    except (msgspec.MsgspecError, RecursionError):
-        succeeded = None
-    in_vain = found.processing_status == "ended" and succeeded == 0
+    in_vain = found.processing_status == "ended" and _counts(found).succeeded == 0
     return Work(operation="batches", object_id=found.id, ended=in_vain, reason=NOT_GENERATED if in_vain else None, batched=True)
 
 
 class _ModelUsage(msgspec.Struct):
     model_name: Any = None
+    invocation_count: Any = None
 
 
 def _of_model(raw: bytes) -> Part | None:
     usage = read_usage(raw)
     try:
-        named = msgspec.json.decode(raw, type=_ModelUsage).model_name
+        told = msgspec.json.decode(raw, type=_ModelUsage)
     except (msgspec.MsgspecError, RecursionError):
         return None
-    return None if usage is None else Part(usage=usage, model=_model(named))
+    if usage is None:
+        return None
+    return Part(usage=replace(usage, calls=max(1, _count(told.invocation_count))), model=_model(told.model_name))
 
 
 class _Graded(msgspec.Struct):

@@ -28,5 +28,6 @@ def split(entry: CallRecord, object_id: str) -> tuple[CallRecord, CallRecord | N
         origin_call_id=entry.call_id,
         retry_count=0,
         idempotency_key_hash=None,
+        decision=None,
     )
     return call, late

@@ -8,7 +8,7 @@ from config.catalogue import Catalogue
 from config.model_name import place_in_name
 from config.place import Place
 from config.places import Places
-from config.providers import FOREIGN_BASES, OWN_CREDENTIALS, SIMULATED, Dialect, Door, names_of, provider_id, public_base, spoken_by
+from config.providers import FOREIGN_BASES, SIMULATED, Dialect, Door, names_of, provider_id, public_base, spoken_by
 from config.settings import Alias, Breaker, Deployment, Meter, Retry, Settings, Timeouts
 from estimators.hardware import UNKNOWN_HARDWARE, Hardware
 
@@ -59,8 +59,8 @@ class Candidate:
 
     @property
     def has_credentials(self) -> bool:
-        """True when the operator pays its calls: it has a key, or the cloud's own credentials."""
-        return self.api_key is not None or self.provider in OWN_CREDENTIALS
+        """True when the operator pays its calls: it has a key, or other credentials, which only the translating door can spend."""
+        return self.api_key is not None or ("openai" not in self.bases and self.deployment.has_credentials)
 
     def door_of(self, dialect: Dialect) -> Door:
         """The door through which a call of `dialect` reaches it."""

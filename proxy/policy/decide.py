@@ -16,12 +16,16 @@ SHOWN_ALIASES = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The plan for one call: who is tried in which order, the policy that acted, and why others were passed over."""
+    """The plan for one call: who is tried in which order, the policy that acted, and why others were passed over.
+
+    verdict: what the policy said that was for the call, None where none was.
+    """
 
     attempts: tuple[Candidate, ...]
     policy: str = NO_POLICY
     altered: str = ""
     reasons: tuple[str, ...] = ()
+    verdict: "Verdict | None" = None
 
 
 def decide(
@@ -50,7 +54,7 @@ def decide(
     if not usable:
         raise Unauthorized(f"no deployment of {alias!r} has an api_key, and the caller's key is not a provider key; set api_key for it.")
     reasons = tuple(f"{c.provider}: no_key" for c in row if c not in usable)
-    return Decision(attempts=_in_turn(usable, seed), policy=policy, reasons=reasons)
+    return Decision(attempts=in_turn(usable, seed), policy=policy, reasons=reasons)
 
 
 @lru_cache(maxsize=4096)
@@ -59,7 +63,7 @@ def _to_one(row: tuple[Candidate, ...], policy: str) -> Decision:
     return Decision(attempts=row, policy=policy)
 
 
-def _in_turn(usable: tuple[Candidate, ...], seed: str) -> tuple[Candidate, ...]:
+def in_turn(usable: tuple[Candidate, ...], seed: str) -> tuple[Candidate, ...]:
     """The candidates by order; within one, each is first with the chance that its weight gives it, and the rest likewise after it.
 
     Sampling without replacement by exponential draws (Efraimidis and Spirakis 2006): the same seed gives the same turn.

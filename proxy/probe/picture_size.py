@@ -6,6 +6,9 @@ from collections.abc import Callable
 HEADER_BYTES = 64 * 1024
 """Cameras put a thumbnail and notes before a JPEG's size; what stands further back is not looked for."""
 
+MOST_PIXELS = 1 << 28
+"""A header that claims more is a lie or no picture that a model takes; a few bytes must not weigh like a thousand books."""
+
 MOST_SEGMENTS = 256
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE = frozenset((0x01, *range(0xD0, 0xD9)))
@@ -19,7 +22,7 @@ def picture_size(head: bytes) -> Size | None:
     for mark, at, read in _KINDS:
         if head[at : at + len(mark)] == mark:
             size = read(head)
-            return size if size is not None and min(size) > 0 else None
+            return size if size is not None and min(size) > 0 and size[0] * size[1] <= MOST_PIXELS else None
     return None
 
 

@@ -13,7 +13,8 @@ from proxy.simulate.sockets.table import session_at
 from proxy.upstream.base import Headers
 from proxy.upstream.socket import Closed, Frame, HandshakeRefused, SocketRequest
 
-ENDED = Closed(1000)
+MOST_WAITING = 10_000
+"""Events that wait to be read; a long answer has some thousands."""
 
 
 class SimulatedSocket:
@@ -24,6 +25,7 @@ class SimulatedSocket:
         self._waiting: deque[str] = deque(session.greeting())
         self._said = asyncio.Event()
         self._said.set()
+        self._room = asyncio.Event()
         self._broken = False
         self.headers: Headers = [(name.encode(), value.encode()) for name, value in session.headers]
         self.subprotocol = subprotocol
@@ -36,10 +38,16 @@ class SimulatedSocket:
             self._said.clear()
             await self._said.wait()
         await asyncio.sleep(self._session.pause_s)
-        return self._waiting.popleft()
+        event = self._waiting.popleft()
+        if len(self._waiting) < MOST_WAITING:
+            self._room.set()
+        return event
 
     async def send(self, frame: Frame) -> None:
-        """One event of the client's."""
+        """One event of the client's; it waits while too much of what was said is unread."""
+        while len(self._waiting) >= MOST_WAITING:
+            self._room.clear()
+            await self._room.wait()
         try:
             for event in self._session.hear(frame):
                 self._waiting.append(event)

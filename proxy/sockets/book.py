@@ -138,18 +138,15 @@ async def _usage_of(rooms: Rooms, exchange: Exchange) -> Usage | None:
     if exchange.usage is not None:
         return exchange.usage
     partial = not exchange.ended
-    texts, images = await asyncio.to_thread(_counted, exchange)
+    asked, output_tokens = await asyncio.to_thread(_counted, exchange)
     if exchange.ask.endpoint is RESPONSES:
-        asked_tokens, output_tokens = texts
-        return Usage(input_tokens=asked_tokens, output_tokens=output_tokens, input_images=images, source="counted", partial=partial)
+        return replace(asked, output_tokens=output_tokens, partial=partial)
     factors = rooms.tables.factors
     rates = (factors["audio.input_tokens_per_s"].value, factors["audio.output_tokens_per_s"].value)
-    return partial_usage(exchange, texts[1], rates, partial=partial)
+    return partial_usage(exchange, output_tokens, rates, partial=partial)
 
 
-def _counted(exchange: Exchange) -> tuple[tuple[int, int], int]:
-    """Tokens of the request and of the answer's text, and pictures asked about; runs the tokenizer."""
-    asked = count_prompt(exchange.ask)
-    asked_tokens, images = asked.input_tokens, asked.input_images
+def _counted(exchange: Exchange) -> tuple[Usage, int]:
+    """What the request takes, and tokens of the answer's text; runs the tokenizer."""
     written = count_tokens(exchange.text, exchange.ask.alias)
-    return (asked_tokens, written + max(0, exchange.text_length - LONGEST_TEXT) // BYTES_PER_TOKEN), images
+    return count_prompt(exchange.ask), written + max(0, exchange.text_length - LONGEST_TEXT) // BYTES_PER_TOKEN

@@ -51,14 +51,16 @@ class Realtime:
         self._in_bytes_per_s = self._out_bytes_per_s = float(PCM_HZ * PCM_BYTES_PER_SAMPLE)
         self._context_tokens = 0
         self._said_tokens = 0
-        self._heard_s = 0.0
+        self._heard_s = self._unwritten_s = 0.0
         self._sent_bytes = 0
 
     def from_client(self, frame: Frame) -> None:
         """What goes in, by its length: it counts only if the provider never tells."""
         self._sent_bytes += len(frame)
         if isinstance(frame, str) and kind_of(frame, ()) == APPEND:
-            self._heard_s += payload_length(frame, '"audio"') * BASE64_BYTES / self._in_bytes_per_s
+            heard_s = payload_length(frame, '"audio"') * BASE64_BYTES / self._in_bytes_per_s
+            self._heard_s += heard_s
+            self._unwritten_s += heard_s
         elif len(frame) <= LONGEST_READ:
             self._said_tokens += len(frame) // BYTES_PER_TOKEN
 
@@ -136,9 +138,10 @@ class Realtime:
         if usage is None and seconds is not None:
             usage = Usage(source="provider", media=Media(audio_input_seconds=seconds))
         model = named(event.model) or self._hearing
+        heard_s, self._unwritten_s = self._unwritten_s, 0.0
         ask = ask_of(HEARD, model or self._ask.alias)
         return Exchange(
-            ask=ask, began=now, first=now, served_model=model, usage=usage, ended=True, response_bytes=len(frame), heard_s=self._heard_s
+            ask=ask, began=now, first=now, served_model=model, usage=usage, ended=True, response_bytes=len(frame), heard_s=heard_s
         )
 
     def _only(self) -> Exchange | None:

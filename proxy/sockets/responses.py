@@ -4,6 +4,7 @@ from collections import deque
 
 from proxy.endpoints.base import Ask
 from proxy.endpoints.responses import DELTAS, RESPONSES
+from proxy.errors import RateLimited
 from proxy.meter.usage import read_usage
 from proxy.sockets.exchange import Exchange
 from proxy.sockets.peek import event_of, kind_of, marks_of, named
@@ -16,7 +17,8 @@ FAILED = "error"
 MARKS = marks_of((CREATED, *RESPONSES.terminal_events, FAILED))
 LONGEST_WHOLE = 64 * 1024
 MOST_WAITING = 64
-CLIENT_ERRORS = range(400, 500)
+CLIENT_ERRORS, ERRORS = range(400, 500), range(400, 600)
+SERVER_ERROR = 500
 
 
 class Responses:
@@ -29,10 +31,15 @@ class Responses:
         self._under_way: Exchange | None = None
 
     def asked(self, exchange: Exchange) -> None:
-        """A request that leaves. The oldest one is forgotten where a provider never answers."""
+        """A request that leaves."""
         self._waiting.append(exchange)
-        if len(self._waiting) > MOST_WAITING:
-            self._waiting.popleft()
+
+    def refuse_more(self, size: int, most_bytes: int) -> None:
+        """Raises RateLimited for a request of `size` bytes when too much waits already: each is held until it is answered."""
+        held = sum(each.request_bytes for each in self._waiting)
+        if len(self._waiting) >= MOST_WAITING or (held and held + size > most_bytes):
+            message = f"{len(self._waiting)} requests wait on this socket for their answers; wait for one of them, or open another socket."
+            raise RateLimited(message, headers=[])
 
     def from_client(self, frame: Frame) -> None:
         """Requests are told to `asked`; what else the client sends asks for nothing."""
@@ -47,7 +54,7 @@ class Responses:
         if kind in DELTAS:
             self._write(frame, now)
         elif kind == CREATED:
-            self._create(frame, now)
+            return self._create(frame, now)
         elif kind in RESPONSES.terminal_events:
             return self._end(frame, now)
         elif kind == FAILED:
@@ -64,11 +71,15 @@ class Responses:
     def _next(self, now: float) -> Exchange:
         return self._waiting.popleft() if self._waiting else Exchange(ask=self._fallback, began=now)
 
-    def _create(self, frame: str, now: float) -> None:
-        answer = event_of(frame).answer
+    def _create(self, frame: str, now: float) -> Exchange | None:
+        """The call before it, where the provider goes on without having ended that."""
+        answer, left = event_of(frame).answer, self._under_way
+        if left is not None:
+            left.outcome = "upstream_cut"
         exchange = self._under_way = self._next(now)
         exchange.response_id, exchange.served_model = named(answer.id), named(answer.model)
         exchange.response_bytes = len(frame)
+        return left
 
     def _write(self, frame: str, now: float) -> None:
         delta = event_of(frame).delta
@@ -89,13 +100,16 @@ class Responses:
         return exchange
 
     def _fail(self, frame: str) -> Exchange | None:
-        """The provider refuses a request, or breaks off the answer that was under way."""
-        status = event_of(frame).status
-        if self._under_way is None and not self._waiting:
+        """The provider refuses a request, which leaves an answer that is under way alone, or breaks that answer off."""
+        told = event_of(frame).status
+        status = told if isinstance(told, int) and told in ERRORS else SERVER_ERROR
+        if self._waiting and (self._under_way is None or status in CLIENT_ERRORS):
+            exchange = self._waiting.popleft()
+        elif self._under_way is not None:
+            exchange, self._under_way = self._under_way, None
+        else:
             return None
-        exchange = self._under_way or self._waiting.popleft()
-        self._under_way = None
-        exchange.status = status if isinstance(status, int) and not isinstance(status, bool) else 500
+        exchange.status = status
         exchange.outcome = "client_error" if exchange.status in CLIENT_ERRORS else "upstream_error"
         exchange.generated = exchange.has_content
         exchange.ended = not exchange.has_content

@@ -8,9 +8,10 @@ from types import MappingProxyType
 
 from starlette.types import Message, Receive, Send
 
+from proxy.admit import MIB
 from proxy.call import Outcome
 from proxy.endpoints.base import Ask
-from proxy.errors import GrammageError, UpstreamUnreachable
+from proxy.errors import GrammageError, Unauthorized, UpstreamUnreachable
 from proxy.meter.fallback import guess_input_tokens
 from proxy.policy.decide import Decision
 from proxy.rooms import Rooms
@@ -28,6 +29,7 @@ from proxy.upstream.socket import NO_STATUS, Closed, Frame, UpstreamSocket
 
 _log = logging.getLogger("grammage.sockets")
 ENDING = Closed(answer.GOING_AWAY, "the proxy is shutting down")
+KEY_ENDED = Closed(answer.POLICY, "the key has ended")
 SWITCHED = 101
 LAST_WORD_S = 1.0
 GONE = 1006
@@ -53,6 +55,7 @@ class Socket:
         self._listener = _listener(visit)
         self._books = Bookkeeper(rooms, visit, decision, reached.candidate)
         self._sent_bytes = self._received_bytes = 0
+        self._most_bytes = int(rooms.settings.server.limits.json_body_mb * MIB)
 
     async def serve(self, subprotocol: str | None, headers: Headers) -> None:
         """Accepts the client and carries until one side ends."""
@@ -74,9 +77,9 @@ class Socket:
         ending = False
         try:
             await asyncio.wait((upward, downward), return_when=asyncio.FIRST_COMPLETED)
+            await _let_tell(upward, downward)
         except asyncio.CancelledError:  # the proxy ends, and gives up what is open: both sides are told below
             ending = True
-        await _let_tell(upward, downward)
         for task in (upward, downward):
             task.cancel()
         await asyncio.wait((upward, downward))
@@ -117,6 +120,10 @@ class Socket:
             message = message or await self._receive()
             if message["type"] != "websocket.receive":
                 return Closed(message.get("code") or NO_STATUS, message.get("reason") or "") if "reason" in message else Closed(GONE)
+            if (ended := self._key_ended()) is not None:
+                await answer.send_error_event(self._send, ended)
+                await answer.send_close(self._send, KEY_ENDED)
+                return KEY_ENDED
             frame: Frame | None = frame_of(message)
             message = None
             if isinstance(self._listener, Responses) and frame is not None:
@@ -126,12 +133,21 @@ class Socket:
                 self._listener.from_client(frame)
                 await self._provider.send(frame)
 
+    def _key_ended(self) -> Unauthorized | None:
+        """Why the caller's key opens nothing any more: it expired or was revoked while its socket stood."""
+        try:
+            self._rooms.doorkeeper.identify_known(self._visit.known)
+        except Unauthorized as error:
+            return error
+        return None
+
     async def _request(self, listener: Responses, frame: Frame) -> Frame | None:
         """The frame as it leaves, noted when it asks for an answer; None when it is refused, which the client is told."""
         try:
             exchange = read_request(self._rooms, self._visit, frame)
             if exchange is not None and exchange.decision is not None:
                 frame = leaving(exchange, exchange.decision, self._candidate, frame)
+                listener.refuse_more(exchange.request_bytes, self._most_bytes)
                 exchange.ticket = await self._rooms.limiter.enter(self._visit.caller, guess_input_tokens(exchange.ask))
                 listener.asked(exchange)
         except GrammageError as error:

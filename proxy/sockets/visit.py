@@ -7,7 +7,7 @@ from starlette.types import Scope
 from proxy.admit import KIB
 from proxy.asgi import refuse_large_headers
 from proxy.attribute import Tags, attribute
-from proxy.auth import key_of
+from proxy.auth import refuse_page
 from proxy.call import Caller
 from proxy.clock import uuid7
 from proxy.endpoints.base import LONGEST_ALIAS, Ask
@@ -88,7 +88,7 @@ def admit_visit(rooms: Rooms, scope: Scope) -> Visit:
     hidden = presented is not None and b"authorization" not in known
     if presented is not None and hidden:
         known[b"authorization"] = b"Bearer " + presented.encode("latin-1", "replace")
-    _refuse_stranger(rooms, known)
+    refuse_page(known, rooms.settings.server.cors.origins)
     caller = rooms.doorkeeper.identify_known(known)
     refuse_reader(caller)
     alias = _alias(parameter(query, "model") or parameter(query, DEPLOYMENT))
@@ -162,16 +162,6 @@ def _unnamed(rooms: Rooms, visit: Visit) -> Candidate:
     if not caller.forwards_own_key and target.api_key is None:
         raise Forbidden(f"a socket at {path} is not served here: provider {target.provider} has no api_key; add one to its deployment.")
     return target
-
-
-def _refuse_stranger(rooms: Rooms, known: dict[bytes, bytes]) -> None:
-    """Raises Forbidden for a page of another site that brings no key: browsers let any page open a socket, whatever CORS says."""
-    origin = known.get(b"origin", b"").decode("latin-1")
-    if not origin or key_of(known) is not None:
-        return
-    allowed = rooms.settings.server.cors.origins
-    if origin not in allowed and "*" not in allowed and origin.partition("://")[2] != known.get(b"host", b"").decode("latin-1"):
-        raise Forbidden(f"a page of {origin[:80]!r} may not open a socket without a key; send one, or add the page to server.cors.origins.")
 
 
 def _alias(named: str | None) -> str | None:

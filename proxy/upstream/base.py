@@ -7,6 +7,13 @@ from typing import Protocol
 from config.settings import Deployment, Timeouts
 
 Headers = list[tuple[bytes, bytes]]
+STATUSES = range(100, 600)
+SERVERS_ERROR = 599
+
+
+def status_of(status: int) -> int:
+    """The status to go by: one that HTTP does not have is a server's error (RFC 9110, 15)."""
+    return status if status in STATUSES else SERVERS_ERROR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +61,17 @@ class Upstream(Protocol):
 
     async def send(self, request: UpstreamRequest) -> UpstreamReply:
         """The reply's head. Raises UpstreamUnreachable or UpstreamTimeout."""
+
+
+async def read_whole(reply: UpstreamReply) -> "WholeReply":
+    """The reply with its body at hand; its connection is given back, or dropped when it breaks. Raises as the reply does."""
+    try:
+        whole = WholeReply(reply.status, reply.headers, await reply.read())
+    except BaseException:
+        reply.close(broken=True)
+        raise
+    reply.close()
+    return whole
 
 
 @dataclass(slots=True)

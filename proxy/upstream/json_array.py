@@ -8,6 +8,7 @@ from proxy.upstream.base import Headers, UpstreamReply, UpstreamRequest
 STREAM_VERB = ":streamGenerateContent"
 AS_EVENTS = re.compile(r"[?&]alt=sse(?:&|$)")
 _DATA = re.compile(rb"^data:[ ]?(.*?)\r?$", re.MULTILINE)
+LONGEST_BORDER = 4
 _BORDER = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 
 
@@ -28,14 +29,18 @@ class ArrayReply:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The array as its members come. Raises as the reply does, and then leaves it open."""
-        rest, opened = b"", False
+        rest, opened = bytearray(), False
         async for chunk in self._reply.chunks():
-            *events, rest = _BORDER.split(rest + chunk)
-            for payload in (b"\n".join(_DATA.findall(event)) for event in events):
+            unseen = max(0, len(rest) - LONGEST_BORDER + 1)  # a picture comes in hundreds of chunks: what was looked at stays so
+            rest += chunk
+            while (border := _BORDER.search(rest, unseen)) is not None:
+                payload = b"\n".join(_DATA.findall(bytes(rest[: border.start()])))
+                del rest[: border.end()]
+                unseen = 0
                 if payload:
                     yield (b",\r\n" if opened else b"[") + payload
                     opened = True
-        if last := b"\n".join(_DATA.findall(rest)):
+        if last := b"\n".join(_DATA.findall(bytes(rest))):
             yield (b",\r\n" if opened else b"[") + last
             opened = True
         self._ended = True

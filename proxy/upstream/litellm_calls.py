@@ -15,6 +15,7 @@ from proxy.upstream.litellm_shape import (
     gemini_event,
     json_body,
     named_event,
+    response_body,
 )
 from proxy.upstream.litellm_stream import Checked, Watched, Write, mended, with_late_usage
 
@@ -200,7 +201,7 @@ def _as_chat(library: Library, arguments: Arguments) -> Arguments:
 CALLS: Mapping[str, Call] = {
     "/v1/chat/completions": Call(fields="chat", ask=_chat, body=chat_body, event=chat_event, last=DONE, needs=("messages", list)),
     "/v1/completions": Call(fields="completions", ask=_completions, body=completion_body, event=completion_event, last=DONE),
-    "/v1/responses": Call(fields="responses", ask=_responses, needs=("input", (str, list))),
+    "/v1/responses": Call(fields="responses", ask=_responses, body=response_body, needs=("input", (str, list))),
     "/v1/embeddings": Call(fields="embeddings", ask=_embeddings, needs=("input", (str, list))),
     "/v1/images/generations": Call(fields="images", ask=_images),
     "/v1/images/edits": Call(fields="images", ask=_edits),

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import unquote
 
-from config.providers import OWN_CREDENTIALS, provider_id
 from config.settings import Deployment
 from proxy.errors import BadRequest, DoorClosed, NotFound, Unauthorized
 from proxy.upstream.base import Headers, UpstreamReply, UpstreamRequest, WholeReply
@@ -169,9 +168,9 @@ async def _arguments(request: UpstreamRequest, deployment: Deployment, call: Cal
         raise BadRequest(
             "this cannot be streamed from this model's provider; leave out `stream`.", code="unsupported_parameter", param="stream"
         )
-    ours = provider_id(deployment.provider) in OWN_CREDENTIALS
-    target = target_of(deployment, name, deployment.api_key if ours else request.api_key, call.fields)
-    if not ours and not deployment.params and "api_key" not in target.settings:
+    paid = deployment.has_credentials
+    target = target_of(deployment, name, deployment.api_key if paid else request.api_key, call.fields)
+    if not paid and "api_key" not in target.settings:
         raise Unauthorized(f"no API key was sent for {deployment.provider}, and none is configured; send one, or set api_key.")
     beta = next((value.decode("latin-1") for key, value in request.headers if key == ANTHROPIC_BETA), None)
     extra = {"extra_headers": {ANTHROPIC_BETA.decode(): beta}} if beta else {}

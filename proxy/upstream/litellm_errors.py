@@ -44,6 +44,12 @@ KEPT_HEADERS = re.compile(
     r"|openai-processing-ms|x-trial-.*"
 )
 REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-goog-request-id")
+_WRITES_THE_REQUEST = re.compile(
+    r"transform_request|transform_messages|messages_pt|convert_messages|map_openai_params|transform_responses_api_request"
+    r"|translate_generate_content_to_completion|_prepare_completion_kwargs"
+)
+"""LiteLLM's functions that make a provider's request out of the caller's."""
+
 _PREFIX = re.compile(r"^(?:litellm\.\w+: |\w*(?:Exception|Error) - )+")
 _PROVIDER_HEADER = "llm_provider-"
 
@@ -62,7 +68,7 @@ def reply_of(error: BaseException, *, provider: str, dialect: Dialect, secrets: 
     """The answer that `error` stands for. Raises UpstreamUnreachable or UpstreamTimeout when the provider gave none."""
     chain = list(_chain(error))
     told = next((one for one in chain if _has_answer(one)), None)
-    if told is None:
+    if told is None and not _is_of_the_request(error):
         _raise_unanswered(chain, provider)
     status, headers, text = _answer_of(told) if told is not None else _own_words(error)
     found = _json_of(text)
@@ -152,7 +158,19 @@ def _own_words(error: BaseException) -> tuple[int, Headers, str]:
                 kept_headers(dict(getattr(one, "litellm_response_headers", None) or {})),
                 _cleaned(str(getattr(one, "message", one))),
             )
+    if _is_of_the_request(error):
+        return 400, [], f"the request could not be translated ({_root_name(error)}); check its messages, pictures, files and tools."
     return BAD_GATEWAY, [], f"the call could not be translated ({_root_name(error)}); check `params` and the model's name."
+
+
+def _is_of_the_request(error: BaseException) -> bool:
+    """True when LiteLLM failed on what the caller wrote, before anything was sent: no fault of the deployment's, nor to be tried again."""
+    trace = list(_chain(error))[-1].__traceback__
+    while trace is not None:
+        if _WRITES_THE_REQUEST.search(trace.tb_frame.f_code.co_name):
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def _raise_unanswered(chain: list[BaseException], provider: str) -> None:

@@ -1,10 +1,13 @@
 """Writes LiteLLM's answers as bytes of the caller's dialect. It must never invent a figure, nor pass on one of LiteLLM's own making."""
 
 import json
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
 DONE = b"data: [DONE]\n\n"
+RESPONSE_ID, CHAT_ID = "resp_", "chatcmpl-"
+_WRAPPED = ";response_id:"
 _NOT_THEIRS = ("cost",)
 """What LiteLLM adds to usage: a price of its own reckoning."""
 
@@ -78,6 +81,11 @@ def json_body(result: Any, model: str, number: int = 0) -> bytes:
     return dumped(answer)
 
 
+def response_body(result: Any, model: str, number: int = 0) -> bytes:
+    """A whole answer of the Responses API."""
+    return dumped(_as_response(_told(plain(result), model)))
+
+
 def named_event(chunk: Any, model: str, number: int = 0) -> bytes:
     """One event that says its type, as the Responses API has it, numbered by its place in the stream; bytes are events already."""
     if isinstance(chunk, bytes | str):
@@ -85,7 +93,7 @@ def named_event(chunk: Any, model: str, number: int = 0) -> bytes:
     found = plain(chunk)
     response = found.get("response")
     if isinstance(response, dict):
-        found["response"] = _told(response, model)
+        found["response"] = _as_response(_told(response, model))
     kind = found.get("type", "")
     if "response" in found or "output_index" in found or str(kind).startswith("response."):
         found["sequence_number"] = number
@@ -98,6 +106,20 @@ def gemini_event(chunk: Any, model: str, number: int = 0) -> bytes:
         raw = chunk if isinstance(chunk, bytes) else chunk.encode()
         return raw if raw.endswith(b"\n\n") else raw.rstrip(b"\r\n") + b"\n\n"
     return _event(plain(chunk))
+
+
+def _as_response(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer under an id as OpenAI writes them; LiteLLM leaves the provider's bare, or wraps it with settings of its own."""
+    told = answer.get("id")
+    if not isinstance(told, str):
+        return answer
+    bare = told.removeprefix(RESPONSE_ID)
+    try:
+        _, wrapped, inner = b64decode(bare, validate=True).decode().rpartition(_WRAPPED)
+        bare = inner if wrapped else bare
+    except ValueError:
+        pass  # not LiteLLM's wrapping: the provider's own
+    return {**answer, "id": RESPONSE_ID + bare.removeprefix(CHAT_ID)}
 
 
 def _event(answer: Any) -> bytes:

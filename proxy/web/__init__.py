@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from proxy.errors import GrammageError, LedgerDown, NotFound
 from proxy.ledger.base import LedgerUnavailable
-from proxy.web.access import check_reader, figures_are_open, may_read_call
+from proxy.web.access import admin_is_local, check_reader, figures_are_open, may_read_call
 from proxy.web.body import read_body
 from proxy.web.estimate import forecast
 from proxy.web.estimate_request import read_request
@@ -31,7 +31,7 @@ CALL_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 def create_web(rooms: WebRooms, *, trusted: bool = False) -> Starlette:
     """The application. trusted: it listens on `admin.listen`, where whoever can reach it may read all figures."""
     web = _Web(rooms, trusted)
-    keys = KeysWeb(rooms, rooms.desk, trusted).routes() if rooms.desk is not None else []
+    keys = KeysWeb(rooms, rooms.desk, trusted and admin_is_local(rooms.settings)).routes() if rooms.desk is not None else []
     return Starlette(
         routes=[
             Route("/metrics", web.metrics),
@@ -50,7 +50,8 @@ def create_web(rooms: WebRooms, *, trusted: bool = False) -> Starlette:
 class _Web:
     def __init__(self, rooms: WebRooms, trusted: bool) -> None:
         self._rooms = rooms
-        self._open = trusted or figures_are_open(rooms.settings)
+        self._trusted = trusted
+        self._free = figures_are_open(rooms.settings)
         self._base_path = rooms.settings.server.base_path.rstrip("/")
 
     async def metrics(self, request: Request) -> Response:
@@ -99,7 +100,7 @@ class _Web:
         return json_reply(footprint_record(found, f"{self._base_path}/v1/footprint/{call_id}"))
 
     def _check_reader(self, request: Request, *, of_all: bool = False) -> None:
-        if not self._open:
+        if not self._trusted and not (self._free and not self._rooms.keys_are_issued()):
             check_reader(self._rooms.authorise(request.scope), request.url.path, of_all=of_all)
 
     async def _find(self, call_id: str) -> dict[str, Any] | None:

@@ -12,8 +12,13 @@ READING_ROLES = frozenset({"admin", "viewer"})
 
 
 def figures_are_open(settings: Settings) -> bool:
-    """True when nobody has a key and only this machine can ask."""
+    """True when the configuration gives nobody a key and only this machine can ask; keys that were issued close them all the same."""
     return settings.auth_mode != "keys" and not settings.keys and is_loopback(parse_listen(settings.server.listen)[0])
+
+
+def admin_is_local(settings: Settings) -> bool:
+    """True when only this machine can ask at `admin.listen`: whoever can reach it may read figures, but not make keys from elsewhere."""
+    return settings.admin.listen is None or is_loopback(parse_listen(settings.admin.listen)[0])
 
 
 def check_reader(caller: Caller, path: str, *, of_all: bool = False) -> None:

@@ -55,7 +55,7 @@ class RotateRequest(_Wish):
 
 
 class KeysWeb:
-    """The routes. trusted: whoever can reach the address is an admin."""
+    """The routes. trusted: whoever can reach the address is an admin; a browser's page is not."""
 
     def __init__(self, rooms: WebRooms, desk: Desk, trusted: bool) -> None:
         self._rooms = rooms

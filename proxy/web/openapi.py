@@ -106,11 +106,17 @@ USAGE: Schema = {
     "type": "object",
     "description": (
         "Counts by bucket, what is stated of pictures, clips and sound, who counted (source) and whether the answer was cut (partial); "
-        "of an attempt also `metered`: energy_wh, its boundary and source, and whether it is a share of a common meter."
+        "of an attempt also `calls`, where the counts are the sum of several (a batch), and `metered`: energy_wh, its boundary and source, "
+        "and whether it is a share of a common meter."
     ),
 }
 
 SHADOW = _object({"method": METHOD, **_figures(NUMBER), "quality": TIER, "attempts": COUNT, "warnings": TEXTS})
+
+HOURLY: Schema = {
+    **_object({"gco2e_per_kwh": NUMBER, "source": TEXT, "zone": TEXT, "basis": TEXT, "state": TEXT, "age_s": NUMBER}),
+    "description": "What a live source told of the grid while the attempt ran; in no figure. Null without one that is young enough.",
+}
 
 ATTEMPT = _object(
     {
@@ -127,8 +133,24 @@ ATTEMPT = _object(
         "outcome": TEXT,
         "unweighed_reason": MAYBE_TEXT,
         "usage": _maybe(USAGE),
+        "hourly_intensity": _maybe(HOURLY),
         "estimates": {"type": "array", "items": OPINION, "description": "Oldest first; restating adds one, the newest counts."},
         "shadow": {"type": "array", "items": OPINION, "description": "Opinions of methods that ran beside the one that counts."},
+    }
+)
+
+_GRAMS = {name: MAYBE_NUMBER for name in ("gco2e", "gco2e_low", "gco2e_high")}
+_SIDE = _object({"provider": TEXT, "model": TEXT, "region": MAYBE_TEXT, "zone": TEXT, **_GRAMS})
+
+DECISION = _object(
+    {
+        "policy": TEXT,
+        "mode": {"enum": ["shadow", "enforce"]},
+        "action": {"enum": ["routed", "kept", "passthrough", "refused", "holdback"]},
+        "reason": MAYBE_TEXT,
+        "baseline": _SIDE,
+        "choice": _maybe(_SIDE),
+        "difference": _maybe(_object({"what": TEXT, **_GRAMS})),
     }
 )
 
@@ -151,6 +173,8 @@ RECORD = _object(
         "profile": MAYBE_TEXT,
         "zone": MAYBE_TEXT,
         "policy": TEXT,
+        "altered": TEXTS,
+        "decision": _maybe(DECISION),
         "usage": _maybe(USAGE),
         "tags": {"type": "object", "additionalProperties": TEXT},
         "warnings": TEXTS,

@@ -9,6 +9,7 @@ from typing import Any
 from estimators.quantity import LogVariance, Quantity, add
 from proxy.call import PENDING
 from proxy.ledger.columns import USAGE_COUNTS
+from proxy.web.decision import shown_decision
 from proxy.web.reply import figure
 
 Row = Mapping[str, Any]
@@ -70,6 +71,8 @@ def footprint_record(found: Row, link: str) -> dict[str, Any]:
         "profile": last["profile"] if last else None,
         "zone": attempts[-1]["zone"] if attempts else None,
         "policy": found["policy"],
+        "altered": found["altered"].split(",") if found["altered"] else [],
+        "decision": shown_decision(found.get("decision")),
         "usage": _usage([attempt["usage"] for attempt in attempts if attempt["usage"]]),
         "tags": found["tags"],
         "warnings": sorted({code for opinion in opinions for code in opinion["warnings"]}),
@@ -106,6 +109,7 @@ def _attempt(row: Row) -> dict[str, Any]:
     return {
         **{name: row[name] for name in ATTEMPT_FACTS},
         "usage": None if row["usage"] is None else _shown_usage(row["usage"]),
+        "hourly_intensity": row["hour"],
         "estimates": [_shown_opinion(opinion) for opinion in row["estimates"]],
         "shadow": [_shown_opinion(opinion) for opinion in row["shadow"]],
     }
@@ -141,7 +145,8 @@ def _shown_usage(usage: Row) -> dict[str, Any]:
     """The counts, what was said of pictures, clips and sound among them, and the meter's figure where there was one."""
     counts = {name: usage[name] for name in USAGE_COUNTS}
     metered = {"metered": dict(usage["metered"])} if usage["metered"] else {}
-    return {**counts, **_stated(usage["media"]), "source": usage["source"], "partial": usage["partial"], **metered}
+    calls = {"calls": usage["calls"]} if usage["calls"] > 1 else {}
+    return {**counts, **_stated(usage["media"]), "source": usage["source"], "partial": usage["partial"], **calls, **metered}
 
 
 def _stated(media: Row | None) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class WebRooms:
     find_call: call id -> the ledger's record, None when unknown; blocks, run in a thread; may raise LedgerUnavailable.
     authorise: raises Unauthorized. unready: reasons not to send calls here now.
     desk: where keys are issued, None where they are not; it blocks, so it is run in a thread. keys_changed: makes a change known here.
+    keys_are_issued: whether any key was issued, so that figures are not anybody's.
     deployed: None when the alias has no configured deployment. usual_output_tokens: what answers of an alias usually have.
     """
 
@@ -57,5 +58,6 @@ class WebRooms:
     settings: Settings
     version: str = ""
     desk: Desk | None = None
+    keys_are_issued: Callable[[], bool] = lambda: False
     keys_changed: Callable[[], Awaitable[None]] = _nothing
     now_ms: Callable[[], int] = Clock().now_ms

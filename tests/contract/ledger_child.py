@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 from proxy.ledger.writer import LedgerWriter
-from tests.contract.ledgers import open_store, record, spool_beside, sqlite_url
+from tests.contract.ledgers import open_store, record, spool_beside
 
 
-async def keep_calls(folder: Path, calls: int, clients: int) -> None:
+async def keep_calls(url: str, folder: Path, calls: int, clients: int) -> None:
     """Each client appends one call after the other; ends by itself after `calls`, 0: never."""
-    store = open_store(sqlite_url(folder))
-    writer = LedgerWriter(store, spool_beside(store))
+    store = open_store(url)
+    writer = LedgerWriter(store, spool_beside(store, folder))
     writer.start()
     print("ready", flush=True)
 
@@ -32,7 +32,7 @@ async def keep_calls(folder: Path, calls: int, clients: int) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 4:
-        most_bytes = int(sys.argv[4])
+    if len(sys.argv) > 5:
+        most_bytes = int(sys.argv[5])
         resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
-    asyncio.run(keep_calls(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
+    asyncio.run(keep_calls(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))

@@ -1,11 +1,10 @@
 """Ledgers and finished calls for the ledger's tests. It must never keep a ledger beyond its test."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 from proxy.call import CallRecord
 from proxy.clock import uuid7
+from proxy.ledger.columns import REVISIONS
 from proxy.ledger.spool import Spool, spool_path
 from proxy.ledger.store import Store
 from tests.sample_records import attempt, call
@@ -32,21 +31,14 @@ def sqlite_url(folder: Path) -> str:
 
 
 def open_store(url: str) -> Store:
-    """A ledger with its schema."""
+    """A ledger with its schema; made if need be, which a database server leaves to `grammage db upgrade`."""
     store = Store(url)
+    if store.revision() != REVISIONS[-1]:
+        store.migrate()
     store.upgrade()
     return store
 
 
-def spool_beside(store: Store, reserve_bytes: int = RESERVE_BYTES) -> Spool:
-    """A small spool beside the ledger's file."""
-    return Spool(spool_path(store.path), reserve_bytes)
-
-
-def stored_calls(folder: Path) -> list[str]:
-    """Ids of the calls in the ledger file, of each only those whose attempt and estimate are there too; one entry per row joined."""
-    with closing(sqlite3.connect(folder / "ledger.db")) as connection:
-        found = connection.execute(
-            "SELECT c.call_id FROM calls c JOIN attempts a ON a.call_id = c.call_id JOIN estimates e ON e.attempt_id = a.attempt_id"
-        ).fetchall()
-    return [str(row[0]) for row in found]
+def spool_beside(store: Store, folder: Path, reserve_bytes: int = RESERVE_BYTES) -> Spool:
+    """A small spool beside the ledger's file, in the folder for a database server."""
+    return Spool(folder / spool_path(store.path), reserve_bytes)

@@ -1,5 +1,6 @@
 """Who may spend and who may read: keys of ours, keys of callers, and where each of them is allowed to go."""
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,6 +130,28 @@ def test_a_key_with_a_list_of_models_cannot_spend_around_it(keyed: Proxy, azure:
     answer = keyed.post(path, {"model": "large", "input": "x"}, authorization=f"Bearer {LIMITED}")
     assert answer.status == 403
     assert len(azure.received) == before
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"model":"large","model":"small"}', 400),
+        (b'{"model":"small","Model":"large"}', 400),
+        (b'{"model":"small","\\u006dodel":"small"}', 400),
+        (b'{"model":"small","metadata":{"model":"x"},"user":"\\u00e9 \\"model\\""}', 200),
+    ],
+)
+def test_a_key_with_a_list_of_models_names_one_model(keyed: Proxy, azure: ScriptedUpstream, body: bytes, status: int) -> None:
+    before = len(azure.received)
+    assert keyed.post("/v1/chat/completions", body, authorization=f"Bearer {LIMITED}").status == status
+    assert len(azure.received) - before == (status == 200)
+
+
+@pytest.mark.parametrize("path", ["/v1/batches", "/v1/messages/batches", "/v1/evals/e_1/runs", "/v1/fine_tuning/alpha/graders/run"])
+def test_a_models_name_beside_a_batch_of_others_opens_nothing(keyed: Proxy, azure: ScriptedUpstream, path: str) -> None:
+    before = len(azure.received)
+    answer = keyed.post(path, {"model": "small", "input_file_id": "file-1"}, authorization=f"Bearer {LIMITED}")
+    assert (answer.status, len(azure.received)) == (403, before)
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
@@ -269,6 +292,24 @@ def test_browsers_of_named_origins_may_call(azure: ScriptedUpstream, tmp_path: P
 
 def test_without_origins_there_is_no_cors(passing: Proxy) -> None:
     assert passing.chat(ask(model="simulated"), origin="https://app.example.org").value("access-control-allow-origin") is None
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/files", "/v1beta/models/simulated:generateContent"])
+def test_another_sites_page_without_a_key_spends_nothing(passing: Proxy, azure: ScriptedUpstream, path: str) -> None:
+    sent, body = len(azure.received), json.dumps(ask(model="simulated")).encode()
+    plain = {"content-type": "text/plain"}  # what a browser sends to another site without asking first
+    passing.headers, kept = {}, passing.headers
+    for origin in ("https://evil.example", "http://127.0.0.1:1", "null"):
+        refused = passing.send("POST", path, body, {**plain, "origin": origin})
+        assert refused.status == 403, origin
+    assert len(azure.received) == sent
+    for origin in (passing.url, "app://obsidian.md"):
+        assert passing.send("POST", "/v1/chat/completions", body, {**plain, "origin": origin}).status == 200
+    assert (
+        passing.send("POST", "/v1/chat/completions", body, {**plain, "origin": "https://x.example", "authorization": "Bearer k"}).status
+        == 200
+    )
+    passing.headers = kept
 
 
 def test_a_base_path_stands_before_everything(azure: ScriptedUpstream, tmp_path: Path) -> None:

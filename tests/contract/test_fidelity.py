@@ -250,6 +250,23 @@ def test_stream_options_are_merged_and_nothing_else_moves(
     assert json.loads(out)["stream_options"] == sent
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (b'{ "x":"\\ud800","y":1.0e5 }', b'{ "x":"\\ud800","y":1.0e5,"include_usage":true }'),
+        (
+            b'{"include_usage": false, "big":123456789012345678901234567890}',
+            b'{"include_usage": true, "big":123456789012345678901234567890}',
+        ),
+    ],
+)
+def test_of_stream_options_only_the_usage_is_written(upstream: ScriptedUpstream, plain: Proxy, given: bytes, sent: bytes) -> None:
+    upstream.answers(*streamed(b"data: [DONE]\n\n"))
+    before = b'{"model":"gpt-4o-mini", "stream":true,"stream_options":'
+    assert plain.chat(before + given + b"}").status == 200
+    assert upstream.last.body == before + sent + b"}"
+
+
 def test_a_request_that_asks_for_usage_itself_is_not_touched(upstream: ScriptedUpstream, plain: Proxy) -> None:
     upstream.answers(*streamed(b"data: [DONE]\n\n"))
     body = b'{"model":"gpt-4o-mini","stream":true,"stream_options":{ "include_usage" : true },"messages":[]}'

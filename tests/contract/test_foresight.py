@@ -1,6 +1,7 @@
 """What a caller can know or bound before a call: nothing is sent, spent or recorded for a dry run or a refused call."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import openai
 import pytest
@@ -69,3 +70,10 @@ def test_a_limit_that_is_no_number_of_grams_is_refused(made: Proxy, upstream: Sc
 
 def test_a_dry_run_that_is_neither_on_nor_off_is_refused(made: Proxy) -> None:
     assert made.chat(x_grammage_dry_run="perhaps").status == 400
+
+
+def test_the_plan_of_a_dry_run_names_each_deployments_own_model(tmp_path: Path) -> None:
+    rows = [{"provider": "mistral", "model": f"served-{n}", "order": n, "api_key": "sk-provider"} for n in (0, 1)]
+    with proxy(tmp_path, models={"mine": {"deployments": rows}}) as running:
+        told = running.chat(ask(model="mine"), x_grammage_dry_run="true").json
+    assert [row["model"] for row in told["decision"]["plan"]] == ["served-0", "served-1"]

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 import pytest
 
 from tests.contract.endpoint_cases import CHAT, EMBEDDINGS, TRANSCRIPTIONS
 from tests.contract.foreign_cases import CLAUDE, GEMINI, GENERATE, GENERATE_RECORDED, MESSAGES
 from tests.contract.proxy_harness import KEY, Proxy, proxy, without_footprint
-from tests.contract.scripted_upstream import RESET, Received, ScriptedUpstream, scripted_upstream, streamed, whole
+from tests.contract.scripted_upstream import RESET, UNTIL_LEFT, Received, ScriptedUpstream, head, scripted_upstream, streamed, whole
 
 DATED = "2024-10-21"
 OURS, PROVIDERS = "gk-caller-key-1", "sk-provider-key-1"
@@ -341,3 +342,32 @@ def test_without_configuration_each_dialect_goes_to_its_maker(tmp_path: Path) ->
 def upstream() -> Iterator[ScriptedUpstream]:
     with scripted_upstream() as made:
         yield made
+
+
+@pytest.mark.parametrize("between", ["/../", "/%2e%2e/", "%2F..%2F", "/./"])
+def test_a_models_name_cannot_climb_to_another_models_address(upstream: ScriptedUpstream, tmp_path: Path, between: str) -> None:
+    served = {"provider": "google-gemini", "api_base": f"{upstream.url}/v1beta", "api_key": PROVIDERS, "dialects": ["gemini"]}
+    keys = [{"key": OURS, "name": "us", "models": ["small-*"]}]
+    with proxy(tmp_path, keys=keys, models={"*": {"deployments": [served]}}) as made:
+        made.headers = {"x-goog-api-key": OURS}
+        before = len(upstream.received)
+        answer = made.post(f"/v1beta/models/small-1{between}large:generateContent", ASKED)
+        assert (answer.status, len(upstream.received)) == (404, before)
+
+
+def test_a_key_of_ours_in_the_query_does_not_leave_beside_another_key(upstream: ScriptedUpstream, tmp_path: Path) -> None:
+    upstream.answers(*whole(b"{}"))
+    with proxy(tmp_path, upstream.url) as made:
+        made.headers = {"x-goog-api-key": KEY}
+        before = len(upstream.received)
+        answer = made.post("/v1beta/models/g:generateContent?key=gk-not-known", ASKED)
+    assert (answer.status, len(upstream.received)) == (401, before)
+
+
+def test_a_client_that_leaves_ends_the_providers_count(upstream: ScriptedUpstream, tagging: Proxy) -> None:
+    upstream.left.clear()
+    upstream.answers(head(b"200 OK", [(b"content-type", b"application/json"), (b"content-length", b"100")]) + b"{", UNTIL_LEFT)
+    body = json.dumps({"model": "claude-sonnet-4-5", "messages": []}).encode()
+    with httpx.Client(base_url=tagging.url, timeout=0.3) as client, pytest.raises(httpx.ReadTimeout):
+        client.post("/v1/messages/count_tokens", content=body, headers={"x-api-key": KEY})
+    assert upstream.left.wait(10)

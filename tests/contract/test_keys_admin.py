@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from proxy.cli.main import app
 from proxy.ledger.base import LedgerUnavailable
 from proxy.ledger.key_store import KeyStore
-from tests.contract.proxy_harness import Answer, Proxy, ask, proxy, serve_command
+from tests.contract.proxy_harness import Answer, Proxy, ask, proxy, serve_command, until
 from tests.contract.scripted_upstream import ScriptedUpstream, whole
 from tests.serving import free_port
 
@@ -113,6 +113,17 @@ def test_without_any_key_it_stays_closed_on_a_loopback_address_too(upstream: Scr
             assert made.get("/admin/keys").status == 403
 
 
+def test_figures_are_nobodys_without_a_key_once_one_was_issued(upstream: ScriptedUpstream, tmp_path: Path) -> None:
+    ledger = f"sqlite:///{tmp_path / 'calls.db'}"
+    made_key = ["keys", "create", "eyes", "--role", "viewer", "--ledger", ledger]
+    viewer = CliRunner().invoke(app, made_key).stdout.strip()
+    with proxy(tmp_path, upstream.url) as made:
+        made.headers = {}
+        assert [made.get("/metrics").status, made.post("/v1/impact", {"rows": []}).status] == [403, 403]
+        made.headers = {"authorization": f"Bearer {viewer}"}
+        assert made.get("/metrics").status == 200
+
+
 def test_the_first_admin_key_comes_from_the_command_line(upstream: ScriptedUpstream, tmp_path: Path) -> None:
     ledger = tmp_path / "calls.db"
     first = CliRunner().invoke(app, ["keys", "create", "boss", "--role", "admin", "--ledger", f"sqlite:///{ledger}"]).stdout.strip()
@@ -197,6 +208,33 @@ def test_the_admin_address_needs_no_key(upstream: ScriptedUpstream, tmp_path: Pa
     assert "issued by admin.listen" in child.text
     assert new["key"] not in child.text
     assert new["key"][3:20] not in child.text
+
+
+def test_an_admin_address_that_others_can_reach_shows_figures_and_makes_no_key(upstream: ScriptedUpstream, tmp_path: Path) -> None:
+    port = free_port()
+    text = f"version: 1\nserver: {{listen: '127.0.0.1:0'}}\nadmin: {{listen: '0.0.0.0:{port}'}}\nupstream: {upstream.url}/v1\n"
+    (tmp_path / "c.yaml").write_text(text + f"keys: [{{key: {ADMIN}, name: boss, role: admin}}]\n")
+    with serve_command(tmp_path, "--config", "c.yaml") as child:
+        assert child.proxy(tmp_path / "grammage.db").get("/metrics").status == 401
+        admin = Proxy(f"http://127.0.0.1:{port}", tmp_path / "grammage.db", headers={})
+        assert admin.get("/metrics").status == 200
+        assert (admin.get("/admin/keys").status, admin.post("/admin/keys", {"name": "mine"}).status) == (401, 401)
+        admin.headers = {"authorization": f"Bearer {ADMIN}"}
+        assert create(admin, name="studio")["key"]
+
+
+def test_the_admin_address_follows_a_reload(upstream: ScriptedUpstream, tmp_path: Path) -> None:
+    port = free_port()
+    text = f"version: 1\nserver: {{listen: '127.0.0.1:0'}}\nadmin: {{listen: '127.0.0.1:{port}'}}\nupstream: {upstream.url}/v1\n"
+    (tmp_path / "c.yaml").write_text(text)
+    with serve_command(tmp_path, "--config", "c.yaml") as child:
+        made = child.proxy(tmp_path / "grammage.db")
+        admin = Proxy(f"http://127.0.0.1:{port}", made.ledger, headers={})
+        (tmp_path / "c.yaml").write_text(text + f"keys: [{{key: {ADMIN}, name: boss, role: admin}}]\n")
+        child.process.send_signal(signal.SIGHUP)
+        until(lambda: True if made.get("/admin/keys", authorization=f"Bearer {ADMIN}").status == 200 else None)
+        assert admin.get("/admin/keys", origin="http://x", authorization=f"Bearer {ADMIN}").status == 200
+        assert admin.post("/admin/keys", {"name": "boss"}).error["param"] == "name"
 
 
 def test_its_answers_are_as_the_description_says(keyed: Proxy) -> None:

@@ -1,7 +1,5 @@
 """The ledger keeps late bookings beside the calls that began their work, and counts both as one."""
 
-from pathlib import Path
-
 from msgspec.structs import replace
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex
@@ -10,10 +8,11 @@ from proxy.call import PENDING, UNKNOWN_ORIGIN, CallRecord
 from proxy.ledger.columns import CALL_FACTS, OBJECT_ATTEMPTS, TEXT_ATTEMPTS, WRITES
 from proxy.ledger.queries import Selection
 from proxy.ledger.rows import rows_of
+from proxy.ledger.store import Store
 from proxy.ledger.tables import METADATA
 from proxy.objects.split import split
 from proxy.reports.summary import summarise
-from tests.contract.ledgers import open_store, record, sqlite_url
+from tests.contract.ledgers import record
 from tests.sample_records import attempt
 
 
@@ -28,40 +27,33 @@ def booked(origin: str, number: int, **changes: object) -> CallRecord:
     return record(number, operation="batches", origin_call_id=origin, attempts=(attempt(attempt_id=f"b{number}"),), **changes)
 
 
-def test_a_call_and_its_booking_are_one_in_a_report(tmp_path: Path) -> None:
-    store = open_store(sqlite_url(tmp_path))
+def test_a_call_and_its_booking_are_one_in_a_report(store: Store, url: str) -> None:
     first, second = begun(1), begun(2)
     store.write([first, second, booked(first.call_id, 3), record(4)])
-    store.close()
-    summary = summarise(sqlite_url(tmp_path), Selection(by="operation"))
+    summary = summarise(url, Selection(by="operation"))
     assert (summary.whole.calls, summary.whole.attempts, summary.whole.weighed_attempts) == (3, 3, 2)
     assert summary.whole.unweighed == {PENDING: 1}
     assert {line.key: (line.calls, dict(line.unweighed)) for line in summary.lines} == {"batches": (2, {PENDING: 1}), "chat": (1, {})}
-    by_model = summarise(sqlite_url(tmp_path), Selection(by="model"))
+    by_model = summarise(url, Selection(by="model"))
     assert [(line.key, line.calls) for line in by_model.lines] == [("gpt-4o-mini", 3)]
 
 
-def test_a_booking_in_a_later_period_takes_the_call_with_it(tmp_path: Path) -> None:
-    store = open_store(sqlite_url(tmp_path))
+def test_a_booking_in_a_later_period_takes_the_call_with_it(store: Store, url: str) -> None:
     first = begun(1)
     late = booked(first.call_id, 5_000)
     store.write([first, late])
-    store.close()
-    before = summarise(sqlite_url(tmp_path), Selection(by="operation", until_ms=late.started_ms))
-    after = summarise(sqlite_url(tmp_path), Selection(by="operation", since_ms=late.started_ms))
+    before = summarise(url, Selection(by="operation", until_ms=late.started_ms))
+    after = summarise(url, Selection(by="operation", since_ms=late.started_ms))
     assert (before.whole.calls, before.whole.unweighed) == (0, {})
     assert (after.whole.calls, after.whole.weighed_attempts) == (1, 1)
 
 
-def test_bookings_of_unknown_calls_are_calls_of_their_own(tmp_path: Path) -> None:
-    store = open_store(sqlite_url(tmp_path))
+def test_bookings_of_unknown_calls_are_calls_of_their_own(store: Store, url: str) -> None:
     store.write([booked(UNKNOWN_ORIGIN, 1), booked(UNKNOWN_ORIGIN, 2)])
-    store.close()
-    assert summarise(sqlite_url(tmp_path), Selection(by="operation")).whole.calls == 2
+    assert summarise(url, Selection(by="operation")).whole.calls == 2
 
 
-def test_a_booking_written_twice_is_there_once(tmp_path: Path) -> None:
-    store = open_store(sqlite_url(tmp_path))
+def test_a_booking_written_twice_is_there_once(store: Store) -> None:
     first = begun(1)
     late = booked(first.call_id, 2)
     store.write([first, late])
@@ -71,26 +63,27 @@ def test_a_booking_written_twice_is_there_once(tmp_path: Path) -> None:
     assert [(each["call_id"], each["started_ms"]) for each in found["late"]] == [(late.call_id, late.started_ms)]  # type: ignore[attr-defined]  # a list of calls
     assert store.has_call(late.call_id)
     assert not store.has_call("nobody")
-    store.close()
 
 
-def test_an_object_leads_to_the_call_that_began_it(tmp_path: Path) -> None:
-    store = open_store(sqlite_url(tmp_path))
+def test_an_object_leads_to_the_call_that_began_it(store: Store) -> None:
     first = begun(1)
     store.write([first, booked(first.call_id, 2), record(3)])
     (found,) = store.find_objects(["batch_1", "batch_9"])
     assert (found["call_id"], found["upstream_object_id"], found["unweighed_reason"]) == (first.call_id, "batch_1", PENDING)
     assert found["tags"] == {"campaign": "noel-26", "asset": "sku-1"}
     assert store.find_objects([]) == []
-    store.close()
 
 
 def test_a_call_of_text_is_written_without_the_columns_it_leaves_empty() -> None:
     kept = attempt(attempt_id="k", upstream_object_id="resp_1")
     rows = dict(
-        zip(("calls", "late_calls", "text", "objects", "all", "estimates"), rows_of([record(1), record(2, attempts=(kept,))]), strict=True)
+        zip(
+            ("calls", "late_calls", "text", "objects", "all", "estimates", "hours", "decisions"),
+            rows_of([record(1), record(2, attempts=(kept,))]),
+            strict=True,
+        )
     )
-    assert [len(rows[name]) for name in ("calls", "late_calls", "text", "objects", "all")] == [2, 0, 1, 1, 0]
+    assert [len(rows[name]) for name in ("calls", "late_calls", "text", "objects", "all", "hours")] == [2, 0, 1, 1, 0, 0]
     assert [columns for _, columns in WRITES][:1] == [CALL_FACTS]
     assert (len(rows["text"][0]), len(rows["objects"][0])) == (len(TEXT_ATTEMPTS), len(OBJECT_ATTEMPTS))
 

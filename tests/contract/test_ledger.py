@@ -4,7 +4,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, inspect, pool, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert
 
@@ -31,19 +30,11 @@ from proxy.ledger.schema import alembic_config, migrate
 from proxy.ledger.sqlite import insert_or_ignore
 from proxy.ledger.store import Store
 from proxy.ledger.tables import METADATA
-from tests.contract.ledgers import open_store, record, records, sqlite_url, stored_calls
+from tests.contract.ledger_rows import change_ledger, stored_calls
+from tests.contract.ledgers import open_store, record, records, sqlite_url
 from tests.sample_records import VARIANCE, attempt, estimate
 
 ROOT = Path(__file__).parents[2]
-UrlOf = Callable[[Path], str]
-
-
-@pytest.fixture(params=[pytest.param(sqlite_url, id="sqlite")])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    url_of: UrlOf = request.param
-    opened = open_store(url_of(tmp_path))
-    yield opened
-    opened.close()
 
 
 def found(store: Store, call_id: str) -> dict[str, Any]:
@@ -76,6 +67,7 @@ def test_a_call_is_found_with_its_attempts_usage_and_opinions(store: Store) -> N
         "partial": False,
         "media": None,
         "metered": None,
+        "calls": 1,
     }
     (opinion,) = only["estimates"]
     assert (opinion["method"], opinion["method_version"], opinion["factor_set"]) == ("tokens", "1.0.0", "f00d")
@@ -106,7 +98,7 @@ def test_every_column_holds_the_field_it_is_named_after(store: Store) -> None:
     for name in set(CALLS) - {"tags"}:
         assert call[name] == getattr(kept, name), name
     served = call["attempts"][0]
-    for name in set(ATTEMPTS) - {*served["usage"], *MEDIA, *METERED, "call_id", "usage_source"}:
+    for name in set(ATTEMPTS) - {*served["usage"], *MEDIA, *METERED, "call_id", "usage_source", "usage_calls"}:
         assert served[name] == getattr(kept.attempts[0], name), name
     (opinion,) = served["estimates"]
     assert {name: opinion[f"{name}_p50"] for name in lines} == {name: line.p50 for name, line in lines.items()}
@@ -132,6 +124,7 @@ WHOLE = Usage(
         pytest.param(replace(WHOLE, media=Media()), id="media that nobody describes"),
         pytest.param(replace(WHOLE, metered=replace(METER, shared=False)), id="a meter"),
         pytest.param(WHOLE, id="text"),
+        pytest.param(replace(WHOLE, calls=5000), id="a batch"),
     ],
 )
 def test_the_whole_usage_comes_back_as_it_was(store: Store, usage: Usage) -> None:
@@ -209,20 +202,18 @@ def test_upgrading_twice_changes_nothing(store: Store) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 31, 32, 33, 77])
-def test_batches_of_any_length_arrive_whole(store: Store, tmp_path: Path, count: int) -> None:
+def test_batches_of_any_length_arrive_whole(store: Store, url: str, count: int) -> None:
     kept = records(count)
     store.write(kept)
-    assert sorted(stored_calls(tmp_path)) == sorted(each.call_id for each in kept)
+    assert sorted(stored_calls(url)) == sorted(each.call_id for each in kept)
 
 
-def test_a_retag_is_applied_when_the_call_is_read(store: Store, tmp_path: Path) -> None:
+def test_a_retag_is_applied_when_the_call_is_read(store: Store, url: str) -> None:
     kept = record()
     store.write([kept])
-    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
-        for created_ms, value in ((2, "soldes-27"), (1, "typo")):
-            connection.execute(
-                "INSERT INTO retags (call_id, name, value, created_ms) VALUES (?, 'campaign', ?, ?)", (kept.call_id, value, created_ms)
-            )
+    retag = "INSERT INTO retags (call_id, name, value, created_ms) VALUES (:call_id, 'campaign', :value, :created_ms)"
+    for created_ms, value in ((2, "soldes-27"), (1, "typo")):
+        change_ledger(url, retag, call_id=kept.call_id, value=value, created_ms=created_ms)
     assert found(store, kept.call_id)["tags"] == {"campaign": "soldes-27", "asset": "sku-1"}
 
 
@@ -245,30 +236,31 @@ def test_a_fresh_ledger_is_what_the_migrations_would_have_made(tmp_path: Path) -
     assert Store(sqlite_url(tmp_path)).revision() == Store(f"sqlite:///{tmp_path / 'migrated.db'}").revision() == REVISIONS[-1]
 
 
-def made_at(revision: str, file: Path, kept: list[CallRecord]) -> None:
+def made_at(revision: str, url: str, kept: list[CallRecord]) -> None:
     """A ledger as the version of that revision left it, with the records' calls in it."""
-    engine = create_engine(f"sqlite:///{file}")
+    engine = create_engine(url, poolclass=pool.NullPool)
     with engine.begin() as connection:
         config = alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
-    engine.dispose()
-    rows = rows_of(kept)
-    with closing(sqlite3.connect(file)) as written, written:
-        for (table, columns), table_rows in zip(WRITES, rows, strict=True):
-            of_the_day = {str(row[1]) for row in written.execute(f"PRAGMA table_info({table})")}
+        for (table, columns), rows in zip(WRITES, rows_of(kept), strict=True):
+            if not rows:
+                continue
+            of_the_day = {column["name"] for column in inspect(connection).get_columns(table)}
             names = [name for name in columns if name in of_the_day]
-            for row in table_rows:
-                values = dict(zip(columns, row, strict=True))
-                written.execute(insert_or_ignore(table, names, 1), [values[name] for name in names])
+            marks = ", ".join(f":{name}" for name in names)
+            for row in rows:
+                statement = text(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT DO NOTHING")
+                connection.execute(statement, dict(zip(columns, row, strict=True)))
 
 
 @pytest.mark.parametrize("revision", REVISIONS[:-1])
-def test_a_ledger_of_an_older_version_is_brought_up_and_still_reads(tmp_path: Path, revision: str) -> None:
+def test_a_ledger_of_an_older_version_is_brought_up_and_still_reads(bare_url: str, revision: str) -> None:
     old = records(3)
-    made_at(revision, tmp_path / "ledger.db", old)
-    assert Store(sqlite_url(tmp_path)).revision() == revision
-    store = open_store(sqlite_url(tmp_path))
+    made_at(revision, bare_url, old)
+    store = Store(bare_url)
+    assert store.revision() == revision
+    store.migrate()
     assert store.revision() == REVISIONS[-1]
     new = record(9, attempts=(attempt(usage=replace(WHOLE, media=MEDIA_OF_ALL_KINDS, metered=METER)),))
     store.write([*old, new])
@@ -279,14 +271,14 @@ def test_a_ledger_of_an_older_version_is_brought_up_and_still_reads(tmp_path: Pa
     assert [opinion["role"] for opinion in kept["estimates"]] == ["chosen"]
     assert usage_of(found(store, new.call_id)["attempts"][0]["usage"]).media == MEDIA_OF_ALL_KINDS
     store.close()
-    sums = read_sums(sqlite_url(tmp_path), Selection(by="model"))
+    sums = read_sums(bare_url, Selection(by="model"))
     assert (sums.whole.calls, sums.whole.usage["input_tokens"], sums.whole.usage["image_output_tokens"]) == (4, 400, 7)
 
 
 def test_an_upgrade_rewrites_no_row(tmp_path: Path) -> None:
     """Only the pages of the schema and its revision change, however long the ledger is."""
     file = tmp_path / "ledger.db"
-    made_at("0002", file, records(400))
+    made_at("0002", sqlite_url(tmp_path), records(400))
     before = pages_of(file)
     open_store(sqlite_url(tmp_path)).close()
     after = pages_of(file)
@@ -299,22 +291,23 @@ def pages_of(file: Path) -> list[bytes]:
     return [content[start : start + 4096] for start in range(0, len(content), 4096)]
 
 
-def test_a_ledger_beside_other_tables_is_made_by_the_migrations(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
-        connection.execute("CREATE TABLE somebodys (x)")
-    store = open_store(sqlite_url(tmp_path))
+def test_a_ledger_beside_other_tables_is_made_by_the_migrations(bare_url: str) -> None:
+    change_ledger(bare_url, "CREATE TABLE somebodys (x INTEGER)")
+    store = open_store(bare_url)
     store.write(records(2))
     store.close()
-    assert len(stored_calls(tmp_path)) == 2
+    assert len(stored_calls(bare_url)) == 2
 
 
-def test_the_migrations_lead_to_the_declared_tables(tmp_path: Path) -> None:
-    migrate(sqlite_url(tmp_path))
-    engine = create_engine(sqlite_url(tmp_path))
-    with engine.connect() as connection:
+def test_the_migrations_lead_to_the_declared_tables(bare_url: str) -> None:
+    migrate(bare_url)
+    with create_engine(bare_url, poolclass=pool.NullPool).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, METADATA) == []
-    engine.dispose()
+
+
+def test_the_migrations_of_a_file_lead_to_the_declared_tables_to_the_letter(tmp_path: Path) -> None:
+    migrate(sqlite_url(tmp_path))
     declared = create_engine(f"sqlite:///{tmp_path / 'declared.db'}")
     METADATA.create_all(declared)
     declared.dispose()
@@ -338,26 +331,26 @@ def test_the_statement_sent_is_the_one_the_schema_compiles_to(table: str, column
     assert _words(insert_or_ignore(table, columns, 1)) == _words(compiled)
 
 
-def test_two_proxies_that_start_at_once_make_one_schema(tmp_path: Path) -> None:
+def test_two_proxies_that_start_at_once_make_one_schema(bare_url: str) -> None:
     problems: list[BaseException] = []
 
     def start() -> None:
         try:
-            open_store(sqlite_url(tmp_path)).close()
+            open_store(bare_url).close()
         except StartError as error:
             problems.append(error)
 
-    threads = [threading.Thread(target=start) for _ in range(2)]
+    threads = [threading.Thread(target=start) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert problems == []
-    store = Store(sqlite_url(tmp_path))
+    store = Store(bare_url)
     store.upgrade()
     store.write(records(1))
     store.close()
-    assert len(stored_calls(tmp_path)) == 1
+    assert len(stored_calls(bare_url)) == 1
 
 
 @pytest.mark.parametrize("is_fresh", [True, False])
@@ -390,12 +383,13 @@ def test_reading_the_schema_or_a_report_imports_no_migrations() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    open_store(sqlite_url(tmp_path)).close()
-    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(StartError, match=r"ledger\.db was written by a newer version \(schema 9999"):
-        Store(sqlite_url(tmp_path)).upgrade()
+def test_a_ledger_of_a_newer_version_is_refused(store: Store, url: str) -> None:
+    change_ledger(url, "UPDATE alembic_version SET version_num = '9999'")
+    for step in (store.upgrade, store.migrate):
+        with pytest.raises(StartError, match=r"was written by a newer version \(schema 9999"):
+            step()
+    with pytest.raises(StartError, match=r"schema is 9999"):
+        read_sums(url, Selection(by="model"))
 
 
 def test_a_ledger_in_a_missing_folder_is_refused_by_name(tmp_path: Path) -> None:

@@ -175,6 +175,24 @@ def test_what_may_generate_is_recorded_as_unmetered(made: Proxy, upstream: Scrip
         assert (row["gco2e"], row["input_tokens"], row["usage_source"]) == (None, None, None)
 
 
+@pytest.mark.parametrize("reply", [(b"204 No Content", []), (b"200 OK", [(b"content-length", b"0")]), (b"304 Not Modified", [])])
+def test_an_answer_that_is_a_head_only_leaves_once_it_is_recorded(
+    made: Proxy, upstream: ScriptedUpstream, reply: tuple[bytes, list[tuple[bytes, bytes]]]
+) -> None:
+    status, headers = reply
+    upstream.answers(head(status, [*headers, CLOSE]))
+    before = len(made.calls())
+    answer = made.post("/v1/brand/new", {})
+    assert (answer.status, len(made.calls()) - before) == (int(status[:3]), 1)
+
+
+def test_odd_metadata_of_a_batch_is_the_providers_to_judge(made: Proxy, upstream: ScriptedUpstream) -> None:
+    upstream.answers(*whole(b"{}"))
+    body = b'{"input_file_id":"file-1","metadata":{"a":"\\ud800"}}'
+    assert made.post("/v1/batches", body).status == 200
+    assert upstream.last.body == body
+
+
 def test_what_only_stores_or_lists_is_counted_and_not_recorded(made: Proxy, upstream: ScriptedUpstream) -> None:
     upstream.answers(*whole(b"{}"))
     before = len(made.calls())
@@ -195,6 +213,13 @@ def test_errors_pass_with_their_body_and_headers(made: Proxy, upstream: Scripted
     answer = made.post("/v1/agents", {"model": "m"})
     assert (answer.status, answer.body) == (int(status[:3]), b'{"error": {"message": "m"}} ')
     assert answer.theirs[1:] == headers
+
+
+@pytest.mark.parametrize("path", ["/v1/brand/new", "/v1/chat/completions"])
+def test_a_status_that_there_is_not_is_a_servers_error(made: Proxy, upstream: ScriptedUpstream, path: str) -> None:
+    upstream.answers(*whole(b'{"odd":1}', status=b"999 Request denied"))
+    answer = made.post(path, {"model": "m"})
+    assert (answer.status, answer.body) == (599, b'{"odd":1}')
 
 
 def test_request_headers_follow_the_same_rules(made: Proxy, upstream: ScriptedUpstream) -> None:

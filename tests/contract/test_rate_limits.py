@@ -236,6 +236,9 @@ class Fixed:
         used = self.used.get((kind, account), 0)
         return Window(limit=limit, length_s=60, previous=0, previous_s=0.0, current=used, current_s=60.0)
 
+    async def close(self) -> None:
+        """There is nothing to give back."""
+
 
 def caller(**per_minute: int) -> Caller:
     return Caller(id="team", limits=RateLimits(**per_minute))

@@ -4,11 +4,9 @@ import csv
 import io
 import json
 import re
-import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,28 +25,16 @@ from proxy.errors import StartError
 from proxy.ledger.columns import ESTIMATES, SCOPED_QUANTITIES
 from proxy.ledger.queries import Selection
 from proxy.ledger.rows import estimate_row
-from proxy.ledger.sqlite import insert_or_ignore
 from proxy.ledger.store import Store
 from proxy.reports.render import as_document, csv_document, json_document, notes
 from proxy.reports.summary import Line, Spread, Summary, summarise
-from tests.contract.ledgers import STARTED_MS, open_store, record, sqlite_url
+from tests.contract.ledger_rows import ON_A_FILE, change_ledger
+from tests.contract.ledgers import STARTED_MS, record
 from tests.sample_records import attempt, estimate
 
 ROOT = Path(__file__).parents[2]
 DAY_MS = 86_400_000
 FORBIDDEN = re.compile(r"saved|saving|avoided|neutral|green", re.IGNORECASE)
-
-
-@pytest.fixture(params=[pytest.param(sqlite_url, id="sqlite")])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return str(request.param(tmp_path))
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    opened = open_store(url)
-    yield opened
-    opened.close()
 
 
 def uneven(number: int) -> Quantity:
@@ -152,33 +138,31 @@ def test_the_period_includes_its_start_and_excludes_its_end(store: Store, url: s
     assert summary.whole.weighed_attempts == 3
 
 
-def test_a_call_without_the_tag_is_unassigned_and_a_retag_counts(store: Store, url: str, tmp_path: Path) -> None:
+def test_a_call_without_the_tag_is_unassigned_and_a_retag_counts(store: Store, url: str) -> None:
     tagged, retagged, bare = one_call(0), one_call(1), one_call(2, tags=())
     store.write([tagged, retagged, bare])
-    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
-        for created_ms, value in ((1, "typo"), (2, "soldes-27")):
-            connection.execute("INSERT INTO retags (call_id, name, created_ms, value) VALUES (?, 'campaign', ?, ?)",
-                               (retagged.call_id, created_ms, value))  # fmt: skip
+    retag = "INSERT INTO retags (call_id, name, created_ms, value) VALUES (:call_id, 'campaign', :created_ms, :value)"
+    for created_ms, value in ((1, "typo"), (2, "soldes-27")):
+        change_ledger(url, retag, call_id=retagged.call_id, created_ms=created_ms, value=value)
     lines = by_model(url, by="tag", tag_name="campaign").lines
     assert {line.key: line.calls for line in lines} == {"noel-26": 1, "soldes-27": 1, "unassigned": 1}
     assert [line.key for line in by_model(url, by="tag", tag_name='od"d.name').lines] == ["unassigned"]
 
 
-def add_opinion(folder: Path, call: CallRecord, opinion: Estimate, estimate_id: str, created_ms: int) -> None:
+def add_opinion(url: str, call: CallRecord, opinion: Estimate, estimate_id: str, created_ms: int) -> None:
     """What a re-weighing adds."""
     row = dict(zip(ESTIMATES, estimate_row(call, call.attempts[0], opinion), strict=True))
     row |= {"estimate_id": estimate_id, "created_ms": created_ms}
-    with closing(sqlite3.connect(folder / "ledger.db")) as connection, connection:
-        connection.execute(insert_or_ignore("estimates", ESTIMATES, 1), tuple(row.values()))
+    change_ledger(url, f"INSERT INTO estimates ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", **row)
 
 
-def test_the_newest_opinion_counts_and_the_older_are_history(store: Store, url: str, tmp_path: Path) -> None:
+def test_the_newest_opinion_counts_and_the_older_are_history(store: Store, url: str) -> None:
     call = one_call(0)
     store.write([call])
     newer = estimate(gco2e=Quantity(7.0, LogVariance()), factor_set="beef", method_version="2.0.0")
-    add_opinion(tmp_path, call, newer, "later", STARTED_MS + DAY_MS)
+    add_opinion(url, call, newer, "later", STARTED_MS + DAY_MS)
     other = estimate(gco2e=Quantity(9.0, LogVariance()), method="ecologits")
-    add_opinion(tmp_path, call, other, "other", STARTED_MS + 1)
+    add_opinion(url, call, other, "other", STARTED_MS + 1)
     summary = by_model(url)
     assert_same(summary.whole.gco2e, Spread(7.0, 7.0, 7.0))
     assert (summary.methods, summary.factor_sets) == (("tokens@2.0.0",), ("beef",))
@@ -330,12 +314,14 @@ def test_a_tag_report_needs_its_tag(by: By, tag_name: str | None, url: str) -> N
         report(by=by, tag_name=tag_name, ledger=url)
 
 
+@ON_A_FILE
 def test_a_ledger_that_is_not_there_is_named(url: str, tmp_path: Path) -> None:
     with pytest.raises(StartError, match=r"there is no ledger at .*ledger\.db"):
         report(ledger=url)
     assert list(tmp_path.iterdir()) == []
 
 
+@ON_A_FILE
 def test_a_ledger_without_schema_is_told_how_to_get_one(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "ledger.db").touch()
     with pytest.raises(StartError, match="grammage db upgrade"):

@@ -158,6 +158,29 @@ def test_a_key_with_limits_is_told_so_on_its_socket(provider: SocketUpstream, tm
     assert "retry-after" in refused.headers
 
 
+@pytest.mark.parametrize("target", ["/v1/realtime?model=m", "/v1/responses"])
+def test_a_key_that_is_revoked_ends_its_open_sockets(provider: SocketUpstream, tmp_path: Path, target: str) -> None:
+    deployment = {"provider": "openai", "api_base": f"{provider.url}/v1", "api_key": "sk-theirs"}
+    keys = [{"key": "gk-of-the-boss-123", "name": "boss", "role": "admin"}]
+    boss = {"authorization": "Bearer gk-of-the-boss-123"}
+    provider.says("1")
+    with proxy(tmp_path, None, models={"*": {"deployments": [deployment]}}, keys=keys) as front:
+        front.headers = boss
+        new = front.post("/admin/keys", {"name": "studio"}).json
+        with opened(front, target, headers={"authorization": f"Bearer {new['key']}"}) as socket:
+            socket.send("a")
+            assert socket.recv(timeout=15) == "1"
+            assert front.send("DELETE", "/admin/keys/studio").status == 200
+            socket.send('{"type":"response.create","model":"m","input":"x"}')
+            refused = json.loads(socket.recv(timeout=15))
+            with pytest.raises(ConnectionClosedError):
+                socket.recv(timeout=15)
+            assert socket.close_code == 1008
+    assert (refused["type"], refused["status"], refused["error"]["code"]) == ("error", 401, "invalid_api_key")
+    assert new["key"] not in str(refused)
+    assert provider.received == ["a"]
+
+
 def test_the_openai_client_speaks_on_a_realtime_socket_with_no_configuration(tmp_path: Path) -> None:
     async def speak(front: Proxy) -> Any:
         client = openai.AsyncOpenAI(base_url=front.v1, api_key=KEY)

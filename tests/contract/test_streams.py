@@ -262,8 +262,11 @@ def test_a_whole_answer_that_is_cut_is_an_error_and_recorded(upstream: ScriptedU
     assert (row["call_id"], row["outcome"], row["partial"]) == (answer.ours["call-id"], "upstream_error", 1)
 
 
-def test_a_provider_that_refuses_the_usage_option_is_asked_again_without(upstream: ScriptedUpstream, tmp_path: Path) -> None:
-    refusal = whole(b'{"error":{"message":"unknown field stream_options"}}', status=b"400 Bad Request")
+@pytest.mark.parametrize("status", [b"400 Bad Request", b"422 Unprocessable Entity"])
+def test_a_provider_that_refuses_the_usage_option_is_asked_again_without(
+    upstream: ScriptedUpstream, tmp_path: Path, status: bytes
+) -> None:
+    refusal = whole(b'{"error":{"message":"unknown field stream_options"}}', status=status)
     upstream.script = lambda request: refusal if b"stream_options" in request.body else streamed(HELLO, DONE)
     start = len(upstream.received)
     with proxy(tmp_path, upstream.url) as made:

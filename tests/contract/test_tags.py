@@ -126,6 +126,11 @@ def test_our_metadata_keys_do_not_reach_the_provider_of_a_chat(
     assert b'"messages":[ ]' in upstream.last.body
 
 
+def test_what_stands_beside_our_metadata_keys_leaves_as_it_came(made: Proxy, upstream: ScriptedUpstream) -> None:
+    made.chat(b'{"model":"m","metadata":{"n": 1.0e5, "campaign":"noel-26","odd":"\\ud800"},"messages":[]}')
+    assert upstream.last.body == b'{"model":"m","metadata":{"n": 1.0e5, "odd":"\\ud800"},"messages":[]}'
+
+
 @pytest.mark.parametrize(
     "body",
     [

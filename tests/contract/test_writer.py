@@ -3,26 +3,28 @@
 import asyncio
 import logging
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, pool, text
 
 from proxy.call import CallRecord
 from proxy.errors import StartError
+from proxy.ledger import server as server_door
 from proxy.ledger import sqlite as sqlite_door
 from proxy.ledger.base import Durability, LedgerUnavailable, UnwritableRecord
 from proxy.ledger.spool import Spool
 from proxy.ledger.store import Store
 from proxy.ledger.writer import LedgerWriter
-from tests.contract.ledgers import open_store, record, records, spool_beside, sqlite_url, stored_calls
+from tests.contract.ledger_rows import ON_A_FILE, ask_ledger, stored_calls
+from tests.contract.ledgers import record, records, spool_beside
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,33 +71,29 @@ async def acknowledged(writer: LedgerWriter, kept: Sequence[CallRecord]) -> list
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Another program holds the database's write lock."""
-    with closing(sqlite3.connect(folder / "ledger.db", isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
+def locked(url: str) -> Iterator[None]:
+    """Another program holds the lock that a batch needs."""
+    statement = "BEGIN IMMEDIATE" if url.startswith("sqlite") else "LOCK TABLE calls IN EXCLUSIVE MODE"
+    engine = create_engine(url, poolclass=pool.NullPool)
+    with engine.connect() as connection:
+        connection.execute(text(statement))
         yield
-        connection.execute("ROLLBACK")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(sqlite_url(tmp_path))
-    yield opened
-    opened.close()
+        connection.rollback()
 
 
 @pytest.mark.parametrize("durability", ["commit", "fsync"])
-async def test_an_acknowledged_call_is_in_the_database(store: Store, tmp_path: Path, durability: Durability) -> None:
-    writer = LedgerWriter(store, spool_beside(store), durability=durability)
+async def test_an_acknowledged_call_is_in_the_database(store: Store, url: str, tmp_path: Path, durability: Durability) -> None:
+    writer = LedgerWriter(store, spool_beside(store, tmp_path), durability=durability)
     writer.start()
     ids = await acknowledged(writer, records(40))
-    assert sorted(stored_calls(tmp_path)) == sorted(ids)
+    assert sorted(stored_calls(url)) == sorted(ids)
     assert writer.queued == 0
     assert writer.oldest_age_s() == 0.0
     assert writer.last_commit_s is not None
     await writer.close()
 
 
+@ON_A_FILE
 @pytest.mark.parametrize(("durability", "synchronous"), [("commit", 1), ("async", 1), ("fsync", 2)])
 def test_only_fsync_waits_for_the_medium(store: Store, durability: Durability, synchronous: int) -> None:
     store.open_writer(durability)
@@ -118,52 +116,53 @@ def spool_beside_folder(folder: Path) -> Spool:
     return Spool(folder / "ledger.spool", 1 << 20)
 
 
-async def test_async_durability_waits_for_nothing_and_close_commits_all(store: Store, tmp_path: Path) -> None:
-    writer = LedgerWriter(store, spool_beside(store), durability="async")
+async def test_async_durability_waits_for_nothing_and_close_commits_all(store: Store, url: str, tmp_path: Path) -> None:
+    writer = LedgerWriter(store, spool_beside(store, tmp_path), durability="async")
     writer.start()
     kept = records(700)
     assert [writer.append(each) for each in kept] == [None] * len(kept)
     await writer.close()
-    assert sorted(stored_calls(tmp_path)) == sorted(each.call_id for each in kept)
+    assert sorted(stored_calls(url)) == sorted(each.call_id for each in kept)
 
 
-async def test_close_commits_what_was_just_appended_and_can_be_called_again(store: Store, tmp_path: Path) -> None:
-    writer = LedgerWriter(store, spool_beside(store))
+async def test_close_commits_what_was_just_appended_and_can_be_called_again(store: Store, url: str, tmp_path: Path) -> None:
+    writer = LedgerWriter(store, spool_beside(store, tmp_path))
     writer.start()
     kept = record()
     future = writer.append(kept)
     await asyncio.gather(writer.close(), writer.close())
     assert future is not None
     assert future.done()
-    assert stored_calls(tmp_path) == [kept.call_id]
+    assert stored_calls(url) == [kept.call_id]
 
 
-async def test_a_client_that_left_does_not_disturb_the_others(store: Store, tmp_path: Path) -> None:
-    writer = LedgerWriter(store, spool_beside(store))
+async def test_a_client_that_left_does_not_disturb_the_others(store: Store, url: str, tmp_path: Path) -> None:
+    writer = LedgerWriter(store, spool_beside(store, tmp_path))
     writer.start()
     gone = writer.append(record(1))
     assert gone is not None
     gone.cancel()
     await acknowledged(writer, [record(2)])
-    assert len(stored_calls(tmp_path)) == 2
+    assert len(stored_calls(url)) == 2
     await writer.close()
 
 
 async def test_a_locked_database_sends_calls_to_the_spool_and_gets_them_later(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    store: Store, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sqlite_door, "LOCK_WAIT_MS", 20)
-    writer = LedgerWriter(store, spool_beside(store))
+    for door in (sqlite_door, server_door):
+        monkeypatch.setattr(door, "LOCK_WAIT_MS", 20)
+    writer = LedgerWriter(store, spool_beside(store, tmp_path))
     writer.start()
     ids = await acknowledged(writer, [record(1)])
-    with locked(tmp_path):
+    with locked(url):
         ids += await acknowledged(writer, [record(2), record(3)])
         ids += await acknowledged(writer, [record(4)])
         assert writer.spooled_total == 3
         assert writer.oldest_age_s() > 0
-        assert len(stored_calls(tmp_path)) == 1
+        assert len(stored_calls(url)) == 1
     await writer.close()
-    assert Counter(stored_calls(tmp_path)) == Counter(ids)
+    assert Counter(stored_calls(url)) == Counter(ids)
     assert writer.failures_total == 0
     assert "they go to the spool" in caplog.text
     assert not list(tmp_path.glob("*.spool*"))
@@ -182,19 +181,19 @@ async def test_what_was_spooled_is_brought_in_without_another_call(tmp_path: Pat
     await writer.close()
 
 
-async def test_a_spool_left_by_an_earlier_run_is_brought_in_at_start(store: Store, tmp_path: Path) -> None:
-    spool = spool_beside(store)
+async def test_a_spool_left_by_an_earlier_run_is_brought_in_at_start(store: Store, url: str, tmp_path: Path) -> None:
+    spool = spool_beside(store, tmp_path)
     spool.open()
     left = records(5)
     spool.append(left[:3], sync=True)
     spool.append(left[3:], sync=True)
     spool.close()
     store.write(left[:1])
-    writer = LedgerWriter(store, spool_beside(store))
+    writer = LedgerWriter(store, spool_beside(store, tmp_path))
     writer.start()
     new = await acknowledged(writer, [record(9)])
     await writer.close()
-    assert Counter(stored_calls(tmp_path)) == Counter([*(each.call_id for each in left), *new])
+    assert Counter(stored_calls(url)) == Counter([*(each.call_id for each in left), *new])
 
 
 async def test_a_database_that_stays_down_leaves_everything_in_the_spool(tmp_path: Path) -> None:
@@ -299,8 +298,8 @@ async def test_an_error_of_ours_is_counted_and_the_next_call_is_kept(tmp_path: P
     await writer.close()
 
 
-def child(folder: Path, *arguments: object) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "tests.contract.ledger_child", str(folder), *map(str, arguments)]
+def child(url: str, folder: Path, *arguments: object) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "tests.contract.ledger_child", url, str(folder), *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
 
@@ -320,39 +319,40 @@ def killed_after(process: "subprocess.Popen[str]", count: int) -> list[str]:
     return ids
 
 
-async def restart(store: Store) -> LedgerWriter:
+async def restart(store: Store, tmp_path: Path) -> LedgerWriter:
     """Starts and ends a writer, which brings in the spool."""
-    writer = LedgerWriter(store, spool_beside(store))
+    writer = LedgerWriter(store, spool_beside(store, tmp_path))
     writer.start()
     await writer.close()
     return writer
 
 
-async def test_calls_acknowledged_before_sigkill_are_in_the_ledger_exactly_once(store: Store, tmp_path: Path) -> None:
+async def test_calls_acknowledged_before_sigkill_are_in_the_ledger_exactly_once(store: Store, url: str, tmp_path: Path) -> None:
     ids: list[str] = []
     for round_number, count in enumerate((1, 350, 37, 900, 5)):
-        process = child(tmp_path, 0, 16)
+        process = child(url, tmp_path, 0, 16)
         assert read_ids(process, 1) == ["ready"]
         if round_number % 2:
             ids += read_ids(process, 20)
-            with locked(tmp_path):  # these go to the spool
+            with locked(url):  # these go to the spool
                 ids += killed_after(process, count)
         else:
             ids += killed_after(process, count)
-    await restart(store)
-    stored = Counter(stored_calls(tmp_path))
+    await restart(store, tmp_path)
+    stored = Counter(stored_calls(url))
     assert len(ids) > 1290
     assert set(ids) - set(stored) == set()
     assert set(stored.values()) == {1}
-    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    if url.startswith("sqlite"):
+        assert ask_ledger(url, "PRAGMA integrity_check") == [("ok",)]
 
 
+@ON_A_FILE
 @pytest.mark.parametrize("end", ["closes", "is killed"])
-async def test_a_full_disk_loses_nothing(store: Store, tmp_path: Path, end: str) -> None:
+async def test_a_full_disk_loses_nothing(store: Store, url: str, tmp_path: Path, end: str) -> None:
     """The limit holds for every file of the child: the database stops growing, the spool's reserve takes over."""
     most_bytes = 600_000
-    process = child(tmp_path, 1500 if end == "closes" else 0, 50, most_bytes)
+    process = child(url, tmp_path, 1500 if end == "closes" else 0, 50, most_bytes)
     assert read_ids(process, 1) == ["ready"]
     if end == "closes":
         assert process.stdout is not None
@@ -365,10 +365,10 @@ async def test_a_full_disk_loses_nothing(store: Store, tmp_path: Path, end: str)
     else:
         ids = killed_after(process, 1500)
     assert len(ids) >= 1500
-    before = len(stored_calls(tmp_path))
+    before = len(stored_calls(url))
     assert before < 1500
-    await restart(store)
-    stored = Counter(stored_calls(tmp_path))
+    await restart(store, tmp_path)
+    stored = Counter(stored_calls(url))
     assert set(ids) - set(stored) == set()
     assert set(stored.values()) == {1}
     assert not list(tmp_path.glob("*.spool*"))

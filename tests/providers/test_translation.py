@@ -1,6 +1,7 @@
 """What LiteLLM's door does beside chat: other dialects and endpoints, what a caller may not reach, what breaks, who leaves."""
 
 import json
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,8 +47,10 @@ def child(upstream: ScriptedUpstream, folder: Path) -> Iterator[Child]:
         "nova": {**bedrock, "api_base": upstream.url},
         "claude": {**claude, "api_base": f"{upstream.url}/v1", "api_key": KEY},
         "keyless": {**claude, "api_base": f"{upstream.url}/v1"},
+        "told": {**claude, "api_base": f"{upstream.url}/v1", "params": {"region_name": "eu"}},
         "nowhere": {**claude, "api_base": "http://127.0.0.1:9/v1", "api_key": KEY},
         "own": own,
+        "beside": {**own, "provider": "local"},
         "canvas": {**bedrock, "model": "amazon.nova-canvas-v1:0", "api_base": upstream.url},
     }
     content = {
@@ -132,6 +135,16 @@ def test_events_of_a_responses_stream_are_numbered_without_a_gap(upstream: Scrip
     assert events[-1]["response"]["output"][0]["content"][0]["text"] == TEXT
 
 
+def test_an_answer_of_the_responses_api_has_an_id_as_openai_writes_them(upstream: ScriptedUpstream, proxy: Proxy) -> None:
+    upstream.answers(*streamed(*MESSAGE_EVENTS))
+    body = proxy.post(RESPONSES, {"model": "claude", "input": "?", "stream": True}).body
+    upstream.answers(*whole(json.dumps(MESSAGE).encode()))
+    ids = [proxy.post(RESPONSES, {"model": "claude", "input": "?"}).json["id"]]
+    ids += {json.loads(line[6:])["response"]["id"] for line in body.decode().splitlines() if '"response":' in line}
+    assert len(ids) == 2, "one id in all events of a stream"
+    assert all(re.fullmatch("resp_[0-9a-f-]{36}", each) for each in ids), ids
+
+
 def test_a_caller_cannot_turn_a_call_to_another_address_or_key(upstream: ScriptedUpstream, proxy: Proxy) -> None:
     upstream.answers(*whole(json.dumps(MESSAGE).encode()))
     turned = {
@@ -158,9 +171,10 @@ def test_a_caller_cannot_turn_a_call_to_another_address_or_key(upstream: Scripte
     assert not {"injected", *turned} - {"top_k"} & set(sent)
 
 
-def test_a_model_without_a_key_spends_none_of_the_environments(upstream: ScriptedUpstream, proxy: Proxy) -> None:
+@pytest.mark.parametrize("model", ["keyless", "told"])
+def test_a_model_without_a_key_spends_none_of_the_environments(upstream: ScriptedUpstream, proxy: Proxy, model: str) -> None:
     upstream.received.clear()
-    answer = proxy.post(CHAT, {"model": "keyless", "messages": TURNS})
+    answer = proxy.post(CHAT, {"model": model, "messages": TURNS})
     assert (answer.status, answer.error["code"]) == (401, "invalid_api_key")
     assert not upstream.received
 
@@ -170,6 +184,18 @@ def test_a_picture_on_our_own_network_is_not_fetched(upstream: ScriptedUpstream,
     picture = {"type": "image_url", "image_url": {"url": f"{upstream.url}/secret.png"}}
     answer = proxy.post(CHAT, {"model": "nova", "messages": [{"role": "user", "content": [picture]}]})
     assert (answer.status, answer.error["code"]) == (400, "invalid_image_url")
+    assert not upstream.received
+
+
+@pytest.mark.parametrize(
+    "part",
+    [{"type": "image_url", "image_url": {"url": "file:///etc/hostname"}}, {"type": "image_url"}, {"type": "document", "source": 1}, 5],
+)
+def test_what_a_caller_wrote_wrong_is_the_callers_fault_and_no_deployments(upstream: ScriptedUpstream, proxy: Proxy, part: Any) -> None:
+    upstream.received.clear()
+    answer = proxy.post(CHAT, {"model": "nova", "messages": [{"role": "user", "content": [part]}]})
+    assert (answer.status, answer.error["type"]) == (400, "invalid_request_error")
+    assert "could not be translated" in answer.error["message"]
     assert not upstream.received
 
 
@@ -283,7 +309,9 @@ def test_a_picture_of_a_form_is_edited_by_a_provider_that_takes_no_form(upstream
     upstream.answers(*whole(json.dumps({"images": [PNG]}).encode()))
     picture = b64decode(PNG)
     part = b'--edge\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
-    file = b'--edge\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n' + picture + b"\r\n"
+    file = (
+        b'--edge\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n' + picture + b"\r\n"
+    )
     body = part % (b"model", b"canvas") + part % (b"prompt", b"Greener.") + part % (b"image", b"/etc/hostname") + file + b"--edge--\r\n"
     edited = proxy.send("POST", "/v1/images/edits", body, {"content-type": "multipart/form-data; boundary=edge"})
     assert edited.status == 200, edited.body
@@ -325,3 +353,10 @@ def test_a_server_of_ones_own_is_asked_without_a_key_of_the_environments(upstrea
     assert proxy.post(CHAT, {"model": "own", "messages": TURNS}).status == 200
     assert b"sk-env" not in (upstream.last.value("authorization") or b"")
     assert chunk({"content": "x"}).startswith(b"data: ")
+
+
+def test_a_callers_key_for_another_maker_does_not_go_to_a_server_of_ones_own(upstream: ScriptedUpstream, proxy: Proxy) -> None:
+    upstream.answers(*whole(json.dumps(chat({"prompt_tokens": 21, "completion_tokens": 7, "total_tokens": 28})).encode()))
+    body = {"model": "beside", "max_tokens": 9, "messages": TURNS}
+    assert proxy.post("/v1/messages", body, x_api_key="sk-ant-of-the-caller", anthropic_version="2023-06-01").status == 200
+    assert b"sk-ant" not in b"".join(value for _, value in upstream.last.headers)

@@ -3,6 +3,8 @@
 import pytest
 
 from config.tables import load_tables
+from estimators import prepare
+from tests.weighing_samples import US, shipped_card, shipped_factors
 
 CATALOGUE = load_tables().catalogue
 CARDS = {card.id: card for card in CATALOGUE.cards()}
@@ -182,3 +184,10 @@ def test_measured_models_are_tier_b_with_their_source_and_only_they() -> None:
         assert card.open_weights, name
         assert card.size_basis == "exact", name
         assert "measured in a public benchmark" in card.note, name
+
+
+@pytest.mark.parametrize("name", ["gpt-realtime", "gpt-realtime-mini", "gpt-realtime-2.1", "gpt-live-1", "gpt-4o-realtime-preview"])
+def test_a_model_that_one_speaks_with_chats(name: str) -> None:
+    """A session with it is no odd use of it."""
+    weighed = prepare(shipped_card(name), US, shipped_factors(), operation="chat")
+    assert "operation-not-of-model" not in weighed.labels.warnings

@@ -69,6 +69,13 @@ def test_a_callers_own_key_goes_only_to_the_provider_that_it_was_meant_for() -> 
     assert (turn(decision), decision.reasons) == (["m2"], ("openai: no_key", "mistral: no_key", "openai: no_key"))
 
 
+def test_credentials_among_params_are_spent_for_callers_with_a_key_of_ours() -> None:
+    watsonx = {"provider": "watsonx", "api_key": None, "params": {"project_id": "p", "zen_api_key": "k"}}
+    assert turn(decide("a", ISSUED, candidates(watsonx), seed="1")) == ["m0"]
+    with pytest.raises(Unauthorized):
+        decide("a", ISSUED, candidates({**watsonx, "params": {"project_id": "p", "max_tokens": 5}}), seed="1")
+
+
 def test_nothing_to_spend_is_refused() -> None:
     with pytest.raises(Unauthorized):
         decide("a", ISSUED, candidates({"api_key": None}, {"api_key": None}), seed="1")
@@ -91,3 +98,9 @@ def test_every_usable_deployment_is_in_the_plan_once_by_order(rows: list[tuple[i
     assert sorted(int(str(each.model)[1:]) for each in plan) == usable
     orders = [each.deployment.order for each in plan]
     assert orders == sorted(orders)
+
+
+def test_a_callers_key_for_one_provider_does_not_go_to_a_cloud_that_is_asked_on_the_wire() -> None:
+    cloud = {"provider": "bedrock", "dialects": ["openai"], "api_base": "https://bedrock.example/openai/v1", "api_key": None}
+    row = candidates({"api_key": None}, cloud)
+    assert turn(decide("a", OWN, row, seed="1")) == ["m0"]

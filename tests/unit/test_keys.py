@@ -1,6 +1,8 @@
 """Issued keys as values: what they are made of, when they end, what terms they may have; and the sums of sliding windows."""
 
 import hashlib
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,9 +12,13 @@ from hypothesis import strategies as st
 from config.settings import Settings
 from proxy.auth import Doorkeeper
 from proxy.errors import Unauthorized
+from proxy.keys.desk import Desk, UnknownKey, row_of
 from proxy.keys.issue import BadKey, IssuedKey, Terms, caller_of, ended, issue, state_of, successor
+from proxy.keys.keyring import Keyring
 from proxy.keys.moment import moment_ms, shown, span_ms
 from proxy.keys.windows import Window
+from proxy.ledger.base import Fetched, Values
+from proxy.ledger.key_store import KeyStore
 
 NOW = 1_790_000_000_000
 DAY = 86_400_000
@@ -208,3 +214,70 @@ def later(now: Window, by_s: float) -> Window:
     if past_s >= 60:
         return replace(now, previous=0, previous_s=0.0, current=0, current_s=0.0)
     return replace(now, previous=now.current, previous_s=60 - past_s, current=0, current_s=0.0)
+
+
+class Shelf(KeyStore):
+    """Rows in memory instead of a ledger; `reading` is called while they are read, `after_end` once one has ended."""
+
+    def __init__(self, rows: Sequence[Values]) -> None:
+        self.rows = rows
+        self.reading: Callable[[], None] = lambda: None
+        self.after_end: Callable[[], None] | None = None
+
+    def marker(self) -> str:
+        return str(len(self.rows))
+
+    def all(self) -> list[Fetched]:
+        found: list[Fetched] = [dict(row) for row in self.rows]
+        self.reading()
+        return found
+
+    def end(self, rows: Sequence[Values], *, mark: str, successor: Values | None = None) -> None:
+        changes = {row["key_id"]: row for row in rows}
+        self.rows = [{**row, **changes.get(row["key_id"], {})} for row in self.rows]
+        after, self.after_end = self.after_end, None
+        if after is not None:
+            after()
+
+
+def test_a_name_is_revoked_with_the_key_that_takes_over_at_the_same_moment() -> None:
+    shelf = Shelf([row_of(kept())])
+
+    def rotate() -> None:
+        shelf.rows = [*shelf.rows, row_of(kept())]
+
+    shelf.after_end = rotate
+    desk = Desk(shelf, lambda: NOW + DAY)
+    assert len(desk.revoke("studio")) == 2
+    assert {state_of(key, NOW + DAY) for key in desk.all()} == {"revoked"}
+    with pytest.raises(UnknownKey, match="was revoked before"):
+        desk.revoke("studio")
+
+
+def test_a_row_that_cannot_be_read_opens_nothing_and_hides_no_other() -> None:
+    rows = [row_of(kept(terms=Terms(name=f"k{number}"))) for number in range(3)]
+    ring = Keyring(Shelf([rows[0], {**rows[1], "terms": '{"role":"owner"}'}, {**rows[2], "hash": "zz"}, row_of(kept())]))
+    ring.load()
+    assert sorted(holder.caller.id for holder in ring.holders.values()) == ["k0", "studio"]
+
+
+def test_of_two_looks_at_once_the_older_one_does_not_have_the_last_word() -> None:
+    shelf = Shelf([row_of(kept())])
+    ring, begun, done = Keyring(shelf), threading.Event(), threading.Event()
+
+    def change_and_look() -> None:
+        begun.wait(5)
+        shelf.rows, shelf.reading = [*shelf.rows, row_of(kept(terms=Terms(name="new")))], lambda: None
+        ring.load()
+        done.set()
+
+    def while_reading() -> None:
+        begun.set()
+        done.wait(0.2)
+
+    shelf.reading = while_reading
+    other = threading.Thread(target=change_and_look)
+    other.start()
+    ring.load()
+    other.join(5)
+    assert sorted(holder.caller.id for holder in ring.holders.values()) == ["new", "studio"]

@@ -126,7 +126,7 @@ def test_a_key_in_the_wrong_section_is_told_where_it_belongs(tmp_path: Path) -> 
 
 
 def test_a_key_of_a_later_version_says_so(tmp_path: Path) -> None:
-    assert "no policies yet" in problems("policies: p.yaml", tmp_path)["policies"][2]
+    assert "no budgets yet" in problems("budgets: []", tmp_path)["budgets"][2]
 
 
 def test_another_version_gets_a_clear_hint(tmp_path: Path) -> None:
@@ -211,6 +211,13 @@ def test_an_alias_without_deployments_is_not_silently_dropped(tmp_path: Path) ->
     assert problems("models: {a: }", tmp_path)["models.a"][0] == 1
 
 
+def test_a_structure_among_params_is_one_problem_that_says_what_to_write(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as found:
+        load("models: {a: {deployments: [{provider: vertex_ai, params: {vertex_credentials: {type: service_account}}}]}}", tmp_path)
+    assert len(found.value.problems) == 1
+    assert "models.a.deployments[0].params.vertex_credentials: must be text" in str(found.value)
+
+
 def test_anchors_and_merges_work_and_endless_ones_are_refused(tmp_path: Path) -> None:
     text = "models:\n  a: &a {quality: 0.5, deployments: [{provider: openai}]}\n  b: {<<: *a, quality: 0.7}\n"
     settings = load(text, tmp_path)
@@ -253,6 +260,7 @@ def test_any_text_loads_or_is_refused_with_a_place(text: str) -> None:
         ("admin: {listen: '127.0.0.1:8080'}", "admin.listen", "another port"),
         ("upstream: api.openai.com", "upstream", "https://"),
         ("ledger: {url: grammage.db}", "ledger.url", "sqlite:///"),
+        ("redis: 'localhost:6379'", "redis", "redis://"),
         ("keys: [{name: a, key: 12345678a, brands: [acme]}]", "keys[0].brands", "viewer"),
         ("keys: [{name: a, key: 12345678a}, {name: a, key: 12345678b}]", "keys[1].name", "unique"),
         ("keys: [{name: a, key: 12345678a}, {name: b, key: 12345678a}]", "keys[1].key", "same secret"),
@@ -315,6 +323,7 @@ def test_alias_patterns(pattern: str, name: str, same: bool) -> None:
 
 
 PROVIDER_KEY = "models: {a: {deployments: [{provider: openai, api_key: k}]}}\n"
+PARAMS = "models: {a: {deployments: [{provider: watsonx, params: {zen_api_key: k}}]}}\n"
 
 
 @pytest.mark.parametrize(
@@ -322,6 +331,7 @@ PROVIDER_KEY = "models: {a: {deployments: [{provider: openai, api_key: k}]}}\n"
     [
         (PROVIDER_KEY + "server: {listen: '0.0.0.0:8080'}", 1, "anyone could spend them"),
         (PROVIDER_KEY + "server: {listen: ':8080'}", 1, "anyone could spend them"),
+        (PARAMS + "server: {listen: ':8080'}", 1, "anyone could spend them"),
         (PROVIDER_KEY + "server: {listen: ':8080'}\nauth: open", 1, None),
         (PROVIDER_KEY + "server: {listen: ':8080'}\nkeys: [{name: a, key: 12345678}]", 1, None),
         (PROVIDER_KEY + "server: {listen: ':8080'}\nauth: keys", 1, None),

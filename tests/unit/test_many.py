@@ -23,6 +23,7 @@ from estimators.usage import Media, Metered
 from tests.weighing_samples import CLOSED_FRONTIER, OPEN_8B, OPEN_MOE, PARIS, UNKNOWN, US, shipped_factors
 
 CLOSE = 1e-9
+BILLED_BY_33, BILLED_BY_2 = (replace(CLOSED_FRONTIER, id=name) for name in ("gpt-4o-mini", "gpt-4.1-nano"))
 A_MILLION = 1_000_000
 
 
@@ -37,6 +38,7 @@ def usages(draw: st.DrawFn) -> Usage:
         input_images=draw(st.just(0) | st.integers(0, 5)),
         source=draw(st.sampled_from(("provider", "counted", "estimated"))),
         partial=draw(st.booleans()),
+        calls=draw(st.just(1) | st.integers(1, 5_000)),
     )
 
 
@@ -56,7 +58,7 @@ def same(found: Estimate, alone: Estimate) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(
-    st.sampled_from((OPEN_8B, OPEN_MOE, CLOSED_FRONTIER, UNKNOWN)),
+    st.sampled_from((OPEN_8B, OPEN_MOE, CLOSED_FRONTIER, UNKNOWN, BILLED_BY_33, BILLED_BY_2)),
     st.sampled_from((US, PARIS)),
     st.sampled_from(("chat", "embeddings")),
     st.sampled_from(sorted(PROFILES)),
@@ -112,11 +114,12 @@ def test_what_cannot_be_weighed_together_is_refused() -> None:
         {"output_tokens": np.array([-1])},
         {"cached_input_tokens": np.array([11])},
         {"image_input_tokens": np.array([11])},
+        {"calls": np.array([0])},
     ],
 )
 def test_columns_that_cannot_be_are_refused(change: dict[str, Any]) -> None:
     good = columns_of([Usage(input_tokens=10, output_tokens=10)])
-    with pytest.raises(ValueError, match=r"columns|counts|input_tokens"):
+    with pytest.raises(ValueError, match=r"columns|counts|input_tokens|calls"):
         replace(good, **change)
 
 
@@ -145,6 +148,7 @@ def random_columns(length: int) -> UsageColumns:
         partial=rng.random(length) < 0.05,
         network_bytes=n_in * 4,
         possible_output_tokens=np.where(rng.random(length) < 0.05, 8_000, -1),
+        calls=np.ones(length, dtype=np.int64),
     )
 
 

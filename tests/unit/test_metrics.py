@@ -20,6 +20,7 @@ SETTINGS = Settings.model_validate(
         "keys": [{"key": "secret-key", "name": "a", "tags": {"brand": "acme", "asset": "x"}}],
         "models": {
             "small": {"deployments": [{"provider": "mistral", "model": "mistral-small", "region": "swedencentral"}]},
+            "flash": {"deployments": [{"provider": "gemini"}]},
             "gpt-*": {"deployments": [{"provider": "openai"}]},
         },
     }
@@ -139,6 +140,7 @@ def test_a_tag_that_is_called_like_a_label_of_ours_gets_a_prefix() -> None:
 
 def test_known_label_sets_start_at_zero(metrics: Metrics) -> None:
     assert value(metrics, "grammage_requests_total", operation="chat", provider="mistral", model="small", outcome="ok") == 0
+    assert value(metrics, "grammage_requests_total", operation="chat", provider="google-gemini", model="flash", outcome="ok") == 0
     assert value(metrics, "grammage_input_tokens_total", campaign="noel-26", brand="acme", model="small") == 0
     assert value(metrics, "grammage_quality_total", tier="A") == 0
     assert value(metrics, "grammage_usage_source_total", source="estimated") == 0

@@ -72,3 +72,8 @@ def test_inlined_pictures_tell_their_size_and_addresses_none() -> None:
         "",
     ):
         assert size_of_data_uri(reference) is None
+
+
+def test_a_size_that_no_picture_has_is_not_believed() -> None:
+    sides = (1 << 31) - 1
+    assert picture_size(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + sides.to_bytes(4) * 2 + b"\x08\x06\0\0\0") is None

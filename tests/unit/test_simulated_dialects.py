@@ -114,6 +114,28 @@ def test_structured_answers_and_limits_are_kept() -> None:
     assert message(max_tokens=3)["stop_reason"] == "max_tokens"
 
 
+def test_googles_other_spelling_means_the_same() -> None:
+    called = generated(
+        system_instruction={"parts": [{"text": "Be brief."}]},
+        generation_config={"max_output_tokens": 200},
+        tools=[
+            {
+                "function_declarations": [
+                    {"name": "look_up", "parameters": {"type": "OBJECT", "properties": {"the_city": {"type": "STRING"}}}}
+                ]
+            }
+        ],
+        tool_config={"function_calling_config": {"mode": "ANY"}},
+    )
+    call = called["candidates"][0]["content"]["parts"][0]["functionCall"]
+    assert (call["name"], list(call["args"])) == ("look_up", ["the_city"])
+    assert generated(generation_config={"max_output_tokens": 5})["usageMetadata"]["candidatesTokenCount"] == 5
+    deep: Any = []
+    for _ in range(400):
+        deep = [deep]
+    assert answer("/v1beta/models/sim-large:generateContent", {"contents": [CONTENT], "x": deep})[0] == 200
+
+
 def test_vectors_and_counts() -> None:
     one = json.loads(answer("/v1/models/sim-embed:embedContent", {"content": CONTENT, "outputDimensionality": 8})[1])
     two = json.loads(

@@ -361,6 +361,11 @@ def test_counting_and_compaction_agree_on_the_tokens_asked() -> None:
     assert short["usage"]["output_tokens"] == counted // 10
 
 
+@pytest.mark.parametrize("endpoint", [None, "/v1/audio/speech", {}, []])
+def test_a_batch_for_what_is_no_endpoint_is_refused(endpoint: object) -> None:
+    assert ask("batches", {"endpoint": endpoint, "input_file_id": "file-1"}).status == 400
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_every_simulated_model_is_weighed_as_an_open_model(model: str) -> None:
     found = CATALOGUE.resolve(model)

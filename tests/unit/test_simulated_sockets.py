@@ -1,5 +1,6 @@
 """The simulated provider's sockets, without a socket: what a session says to what it hears."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from proxy.simulate import socket_door
 from proxy.simulate.exchange import Asked, Cut, Refused
 from proxy.simulate.provider import SimulatedProvider
 from proxy.simulate.sockets.session import Session
@@ -113,3 +115,16 @@ def test_what_is_not_there_is_refused(path: str, query: str, status: int) -> Non
 def test_a_frame_that_is_not_understood_is_answered_by_an_error(frame: str | bytes) -> None:
     (error,) = (json.loads(said) for said in session().hear(frame))
     assert error["type"] == "error"
+
+
+async def test_a_client_that_reads_nothing_is_not_listened_to_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket_door, "MOST_WAITING", 3)
+    socket = socket_door.SimulatedSocket(session(), None)
+    await socket.send('{"type":"response.create"}')
+    second = asyncio.ensure_future(socket.send('{"type":"response.create"}'))
+    read = 0
+    while not second.done():
+        await socket.receive()
+        read += 1
+    assert read > 1, "room is made only as what was said is read"
+    assert socket._waiting

@@ -12,6 +12,7 @@ from config.settings import Deployment, Settings
 from config.tables import load_tables
 from proxy.endpoints.realtime import LIVE, REALTIME, ask_of
 from proxy.endpoints.responses import RESPONSES
+from proxy.errors import RateLimited
 from proxy.policy.candidates import Candidate, candidates_from
 from proxy.sockets.address import key_in, parameter, upstream_address, with_parameter, without, without_key
 from proxy.sockets.exchange import LONGEST_TEXT, Exchange
@@ -19,7 +20,7 @@ from proxy.sockets.kinds import UNMETERED, kind_at
 from proxy.sockets.live import Live
 from proxy.sockets.peek import event_of, kind_of, marks_of
 from proxy.sockets.realtime import MARKS, Realtime, partial_usage, payload_length
-from proxy.sockets.responses import Responses
+from proxy.sockets.responses import MOST_WAITING, Responses
 from proxy.sockets.visit import nth_id
 
 NAMES = st.sampled_from(["event_id", "item_id", "x", "previous", "response_id"])
@@ -98,6 +99,17 @@ def test_the_older_names_of_formats_and_events_are_known() -> None:
     assert (left.spoken_s, left.text) == (3.0, "hello")
 
 
+def test_what_is_written_down_in_turn_heard_no_second_twice() -> None:
+    """A session that only writes down has no answers that would begin the account anew."""
+    listener, heard_s = realtime(), []
+    for second in (1, 2, 3):
+        listener.from_client(json.dumps({"type": "input_audio_buffer.append", "audio": "A" * 64_000}))
+        noted = listener.from_provider('{"type":"conversation.item.input_audio_transcription.completed","transcript":"a"}', second)
+        assert noted is not None
+        heard_s.append(noted.heard_s)
+    assert heard_s == [1.0, 1.0, 1.0]
+
+
 def test_two_answers_at_once_keep_their_own_text() -> None:
     listener = realtime()
     listener.from_provider(created("a"), 0)
@@ -161,6 +173,50 @@ def test_a_responses_socket_answers_in_the_order_of_its_requests() -> None:
     assert (done.usage.input_tokens, done.usage.output_tokens) == (3, 4)
     assert listener.from_provider('{"type":"error","status":500}', 6) is None
     assert listener.unfinished(7) == []
+
+
+def test_a_request_refused_beside_an_answer_under_way_leaves_that_answer_alone() -> None:
+    listener = Responses(ask_of(RESPONSES, "fallback"))
+    for alias in ("a", "b"):
+        listener.asked(Exchange(ask=ask_of(RESPONSES, alias), began=0))
+    listener.from_provider('{"type":"response.created","response":{"id":"r1"}}', 1)
+    refused = listener.from_provider('{"type":"error","status":409}', 2)
+    done = listener.from_provider('{"type":"response.completed","response":{"id":"r1","usage":{"input_tokens":3,"output_tokens":4}}}', 3)
+    assert refused is not None
+    assert done is not None
+    assert (refused.ask.alias, refused.generated, done.ask.alias) == ("b", False, "a")
+    assert listener.unfinished(4) == []
+
+
+@pytest.mark.parametrize(("told", "status"), [("-1", 500), ("null", 500), ("true", 500), ("1e300", 500), ("429", 429)])
+def test_a_refusal_without_a_status_of_http_is_the_providers_fault(told: str, status: int) -> None:
+    listener = Responses(ask_of(RESPONSES, "m"))
+    listener.asked(Exchange(ask=ask_of(RESPONSES, "m"), began=0))
+    refused = listener.from_provider(f'{{"type":"error","status":{told}}}', 1)
+    assert refused is not None
+    assert refused.status == status
+
+
+def test_an_answer_that_the_provider_never_ended_is_not_forgotten_when_the_next_one_begins() -> None:
+    listener = Responses(ask_of(RESPONSES, "m"))
+    listener.from_provider('{"type":"response.created","response":{"id":"r1"}}', 1)
+    listener.from_provider('{"type":"response.output_text.delta","delta":"hi"}', 2)
+    left = listener.from_provider('{"type":"response.created","response":{"id":"r2"}}', 3)
+    assert left is not None
+    assert (left.response_id, left.ended, left.outcome, left.text) == ("r1", False, "upstream_cut", "hi")
+    assert [each.response_id for each in listener.unfinished(4)] == ["r2"]
+
+
+def test_requests_that_wait_are_bounded_in_number_and_in_bytes() -> None:
+    many, large = Responses(ask_of(RESPONSES, "m")), Responses(ask_of(RESPONSES, "m"))
+    for _ in range(MOST_WAITING):
+        many.refuse_more(10, 1000)
+        many.asked(Exchange(ask=ask_of(RESPONSES, "m"), began=0, request_bytes=10))
+    large.refuse_more(900, 1000)
+    large.asked(Exchange(ask=ask_of(RESPONSES, "m"), began=0, request_bytes=900))
+    for listener in (many, large):
+        with pytest.raises(RateLimited, match="wait for one of them"):
+            listener.refuse_more(200, 1000)
 
 
 def test_a_picture_in_an_answer_is_not_kept() -> None:

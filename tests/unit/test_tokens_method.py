@@ -268,6 +268,7 @@ class Reading(FactorSet):
         return super().__getitem__(factor_id)
 
 
+BILLED_APART = ("gpt-4o-mini", "gpt-4.1-mini", "gpt-4.1-nano", "codex-mini-latest", "gpt-5-mini", "gpt-5-nano", "gpt-6-sol")
 OF_THE_TEXT_FORM = (
     "batch.",
     "call.",
@@ -295,6 +296,8 @@ def test_every_factor_row_of_the_text_form_is_used() -> None:
     for name in known_as:
         for hardware in (Hardware(gpu=name, stack="2024"), Hardware(precision=name)):
             prepare(shipped_card("deepseek-v3"), US, used, hardware=hardware)
+    for card in (replace(OPEN_8B, id=name) for name in BILLED_APART):
+        prepare(card, US, used)
     rest = {name for name in factors if name.startswith(OF_THE_TEXT_FORM)} - used.read
     assert {name for name in rest if not name.endswith("_water_l")} == set(), "water of making the machines is a line of its own"
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimators.usage import Media, MeterBoundary, Metered, Usage, UsageSource
-from proxy.ledger.columns import MEDIA_KINDS, METERED_KINDS, USAGE_COUNTS, WRITES
+from proxy.ledger.columns import CALLS_COUNTED, MEDIA_KINDS, METERED_KINDS, USAGE_COUNTS, WRITES
 from proxy.ledger.create import statements
 from proxy.ledger.rows import rows_of
 from proxy.ledger.sqlite import insert_or_ignore
@@ -53,6 +53,7 @@ def usages(draw: st.DrawFn) -> Usage:
         partial=draw(st.booleans()),
         media=draw(maybe(MEDIA)),
         metered=draw(maybe(METERED)),
+        calls=draw(st.just(1) | st.integers(1, 10**9)),
     )
 
 
@@ -60,7 +61,14 @@ def test_every_field_of_a_usage_has_a_column() -> None:
     """A field that somebody adds is not lost in silence."""
     assert {field.name for field in fields(Media)} == set(MEDIA_KINDS)
     assert {field.name for field in fields(Metered)} == set(METERED_KINDS)
-    assert {field.name for field in fields(Usage)} == {*USAGE_COUNTS, "source", "partial", "media", "metered"}
+    assert {field.name for field in fields(Usage)} == {
+        *USAGE_COUNTS,
+        "source",
+        "partial",
+        "media",
+        "metered",
+        CALLS_COUNTED.removeprefix("usage_"),
+    }
 
 
 @given(usages() | st.none())

@@ -29,7 +29,7 @@ def batches(ask: Ask) -> Draft:
         return listed(ask, "batch")
     body = json_body(ask)
     endpoint = body.get("endpoint")
-    if endpoint not in _SPOKEN:
+    if not isinstance(endpoint, str) or endpoint not in _SPOKEN:
         raise Refused(400, f"Simulated: endpoint must be one of {', '.join(_SPOKEN)}.", param="endpoint")
     lines = lines_of(found_file(ask, body.get("input_file_id")).content)
     if not lines or len(lines) > _MOST_LINES:

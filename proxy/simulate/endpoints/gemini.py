@@ -4,7 +4,9 @@ The request is answered as the chat that it amounts to; `cachedContent` makes wh
 """
 
 import json
+import re
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import parse_qs
 
 from proxy.simulate import tokens
@@ -17,6 +19,9 @@ EVENTS = EventStyle(done=False)
 ARRAY = EventStyle(done=False, array=True)
 _FINISH = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP"}
 _MODES = {"ANY": "required", "NONE": "none"}
+_SNAKE = re.compile(r"(?<=[a-z0-9])_([a-z])")
+_DEEPEST = 16
+_CLIENTS_OWN = frozenset(("args", "labels", "parameters", "parametersJsonSchema", "response", "responseJsonSchema", "responseSchema"))
 _DIMENSIONS = 3072
 _MOST_DIMENSIONS = 4096
 
@@ -135,13 +140,24 @@ def _prompt_tokens(chat: JsonObject) -> int:
     return tokens.count_messages(chat["messages"], json.dumps(chat["tools"]) if chat["tools"] else "")
 
 
+def _spelt(value: Any, depth: int = 0) -> Any:
+    """The value with its members' names as `maxOutputTokens`; `max_output_tokens` means the same. What is a client's own stays."""
+    if isinstance(value, list):
+        return value if depth > _DEEPEST else [_spelt(one, depth + 1) for one in value]
+    if not isinstance(value, dict) or depth > _DEEPEST:
+        return value
+    named = {_SNAKE.sub(lambda found: found[1].upper(), name): one for name, one in value.items()}
+    return {name: one if name in _CLIENTS_OWN else _spelt(one, depth + 1) for name, one in named.items()}
+
+
 def _chat_of(model: str, body: JsonObject) -> JsonObject:
     """The request in the shape of a chat."""
+    body = _spelt(body)
     turns = _turns(body.get("contents"))
     if not turns:
         raise Refused(400, "Simulated: * GenerateContentRequest.contents: contents is not specified")
     config = as_object(body.get("generationConfig"))
-    told = as_object(body.get("systemInstruction") or body.get("system_instruction"))
+    told = as_object(body.get("systemInstruction"))
     schema = config.get("responseJsonSchema") or _plain_schema(config.get("responseSchema"))
     kind = "json_schema" if schema else "json_object" if config.get("responseMimeType") == "application/json" else None
     calling = as_object(as_object(body.get("toolConfig")).get("functionCallingConfig"))

@@ -1,0 +1,62 @@
+"""Rules of policies: what each setting allows alone but not together. It must never change a setting."""
+
+from collections.abc import Iterator
+
+from config.explain import closest
+from config.policies import RESERVED_NAMES, Apply, Policy, Require
+from config.problem import Finding, KeyPath
+from config.settings import Settings
+from config.tag_rules import NAME_RULE, VALUE_RULE, is_tag_name, is_tag_value
+
+
+def policy_faults(settings: Settings) -> Iterator[Finding]:
+    """What cannot work in the policies."""
+    names: dict[str, int] = {}
+    for index, policy in enumerate(settings.policies):
+        path: KeyPath = ("policies", index)
+        if policy.name in names:
+            message = f"`{policy.name}` is the name of policies[{names[policy.name]}] too; names are unique"
+            yield Finding(path=(*path, "name"), message=message)
+        names.setdefault(policy.name, index)
+        if policy.name in RESERVED_NAMES:
+            yield Finding(path=(*path, "name"), message=f"`{policy.name}` is a word of headers and metrics; choose another name")
+        yield from _use(path, policy)
+        yield from _tags(path, policy)
+        yield from _aliases(path, policy, settings)
+
+
+def _use(path: KeyPath, policy: Policy) -> Iterator[Finding]:
+    if policy.prefer is None and policy.require == Require() and policy.apply == Apply():
+        yield Finding(path=path, message="does nothing yet; add `require:`, `prefer:` or `apply:`")
+    if policy.locked and policy.holdback:
+        message = "leaves calls out that `locked` lets nobody leave out; take one of them away"
+        yield Finding(path=(*path, "holdback"), message=message)
+
+
+def _tags(path: KeyPath, policy: Policy) -> Iterator[Finding]:
+    for name, values in policy.when.tags.items():
+        here: KeyPath = (*path, "when", "tags", name)
+        if not is_tag_name(name):
+            yield Finding(path=here, message=f"a tag's name is {NAME_RULE}", at_key=True)
+        for value in values:
+            if not is_tag_value(value):
+                yield Finding(path=here, message=f"a tag's value has {VALUE_RULE}")
+
+
+def _aliases(path: KeyPath, policy: Policy, settings: Settings) -> Iterator[Finding]:
+    """Aliases that nothing under `models` serves; without `models` every name is served."""
+    if not settings.models:
+        return
+    named = [(("when", "alias"), word) for word in policy.when.alias or ()]
+    named += [(("prefer", "among"), word) for word in (policy.prefer.among if policy.prefer else None) or ()]
+    for where, word in named:
+        if where[0] == "prefer" and word.endswith("*"):
+            yield Finding(path=(*path, *where), message=f"`{word}` is a pattern; name the aliases one by one")
+        elif not any(_serves(pattern, word) for pattern in settings.models):
+            yield Finding(path=(*path, *where), message=f"`{word}` is no alias of `models:`{closest(word, settings.models.keys())}")
+
+
+def _serves(pattern: str, word: str) -> bool:
+    if word.endswith("*"):
+        return pattern.startswith(word[:-1]) or (pattern.endswith("*") and word.startswith(pattern[:-1]))
+    return word.startswith(pattern[:-1]) if pattern.endswith("*") else word == pattern

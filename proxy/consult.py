@@ -1,0 +1,148 @@
+"""Asks the policies about a call, and does what they say of its plan and its bytes. It must never act for a policy that only watches."""
+
+import asyncio
+import logging
+from collections import Counter
+from dataclasses import replace
+from typing import NamedTuple
+
+from config.settings import Settings
+from config.tables import Tables
+from proxy.call import Caller
+from proxy.endpoints.base import Ask, parse
+from proxy.errors import PolicyRefused
+from proxy.late.whose import STORED
+from proxy.policy.alter import altered, limit_field
+from proxy.policy.candidates import Candidate, Candidates
+from proxy.policy.choose import Verdict, judge
+from proxy.policy.decide import Decision
+from proxy.policy.option import HEARD, SHOWN, Options
+from proxy.policy.policies import Policies
+from proxy.policy.rule import CallFacts, Rule, Rules
+from proxy.policy.shortlist import Shortlists
+from proxy.rooms import Rooms
+from proxy.upstream.litellm_calls import call_for
+from proxy.weigh import WEIGHING_TROUBLE, Scales
+
+_log = logging.getLogger("grammage.policy")
+NOT_KEPT = b"false"
+"""What a request says of `store` whose answer no provider is to keep."""
+
+
+class Consulted(NamedTuple):
+    """A call as policies leave it."""
+
+    ask: Ask
+    decision: Decision
+
+
+async def consult(
+    rooms: Rooms, ask: Ask, decision: Decision, *, call_id: str, caller: Caller, tags: tuple[tuple[str, str], ...], asked: str | None
+) -> Consulted:
+    """The call under the policy that is for it; as it came where none is.
+
+    Raises PolicyRefused when a policy lets nobody serve it, BadRequest (invalid_header) when the caller names a policy that there is not.
+    """
+    policies = rooms.policies
+    if policies is None or not (asked or policies.rules.concern(ask.alias, ask.endpoint.operation)):
+        return Consulted(ask=ask, decision=decision)
+    call = facts_of(rooms.scales, ask, decision, call_id=call_id, caller=caller, tags=tags, asked=asked)
+    rule = policies.rules.first(call)
+    if rule is None:
+        return Consulted(ask=ask, decision=decision)
+    try:
+        await prepare(rooms.scales, policies.shortlists, rule, call)
+        verdict = judge(rule, call, policies.shortlists.of(rule, call))
+    except WEIGHING_TROUBLE as error:
+        _log.warning("policy %s cannot judge calls of %s: %s", rule.named, ask.alias[:64], type(error).__name__)
+        return Consulted(ask=ask, decision=decision)
+    if verdict.mode == "enforce" and verdict.action == "refused":
+        rooms.observer.observe_refusal(verdict.policy)
+        raise PolicyRefused(refusal(verdict))
+    return carried_out(ask, decision, verdict)
+
+
+def policies_from(settings: Settings, tables: Tables, candidates: Candidates, scales: Scales) -> Policies | None:
+    """The policies in force; None where there are none, or all are off."""
+    rules = Rules(settings.policies)
+    options = Options(candidates, settings, tables.catalogue.resolve)
+    return Policies(rules=rules, shortlists=Shortlists(options, scales.known, _is_translated)) if rules else None
+
+
+def _is_translated(path: str) -> bool:
+    return call_for(path) is not None
+
+
+def facts_of(
+    scales: Scales, ask: Ask, decision: Decision, *, call_id: str, caller: Caller, tags: tuple[tuple[str, str], ...], asked: str | None
+) -> CallFacts:
+    """What policies may know of the call."""
+    endpoint = ask.endpoint
+    return CallFacts(
+        call_id=call_id,
+        alias=ask.alias,
+        operation=endpoint.operation,
+        weighed_as=endpoint.weighed_as,
+        path=endpoint.path,
+        dialect=endpoint.dialect,
+        caller=caller,
+        tags=tags,
+        usage=scales.likely_usage(ask),
+        usual=decision.attempts,
+        choices=ask.whole("n") or 1,
+        is_bound=_is_bound(ask),
+        shows=SHOWN.search(ask.asked) is not None,
+        lets_hear=HEARD.search(ask.asked) is not None,
+        asked=asked,
+    )
+
+
+async def prepare(scales: Scales, shortlists: Shortlists, rule: Rule, call: CallFacts) -> None:
+    """Has a method ready for everybody who may serve; in a thread, once per kind of call. One that cannot be weighed is left out."""
+    missing = shortlists.missing(rule, call)
+    if missing:
+        await asyncio.to_thread(prepare_all, scales, [(each.candidate, each.model) for each in missing], call.weighed_as)
+
+
+def prepare_all(scales: Scales, missing: list[tuple[Candidate, str]], weighed_as: str) -> None:
+    """Has a method ready for each; one that cannot be weighed is left out. Takes milliseconds each."""
+    for candidate, model in missing:
+        try:
+            scales.prepare(candidate, model, weighed_as)
+        except WEIGHING_TROUBLE as error:
+            _log.warning("no policy can choose %s of %s: it cannot be weighed (%s)", model, candidate.provider, type(error).__name__)
+
+
+def carried_out(ask: Ask, decision: Decision, verdict: Verdict) -> Consulted:
+    """The plan and the bytes as the verdict has them; untouched where it only watches or passes."""
+    reasons = (*decision.reasons, *verdict.rejected)
+    if not verdict.acts:
+        word = decision.policy if verdict.action == "passthrough" and verdict.mode == "enforce" else verdict.word
+        return Consulted(ask=ask, decision=replace(decision, policy=word, reasons=reasons, verdict=verdict))
+    plan, done = verdict.plan, ""
+    if verdict.apply is not None and ask.form is None:
+        operation, first = ask.endpoint.operation, plan[0]
+        body, done = altered(ask.body, verdict.apply, operation, first, first.name_of(ask.alias))
+        if body is not ask.body:
+            ask = parse(ask.endpoint, body)
+            plan = tuple(each for each in plan if limit_field(operation, each) == limit_field(operation, first))
+    made = replace(decision, attempts=plan, policy=verdict.word, altered=done, reasons=reasons, verdict=verdict)
+    return Consulted(ask=ask, decision=made)
+
+
+def refusal(verdict: Verdict) -> str:
+    """Why nobody may serve the call, by how many deployments fail at what."""
+    counts = Counter(reason.rpartition(": ")[2] for reason in verdict.rejected)
+    why = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items())) or verdict.reason
+    return (
+        f"policy {verdict.policy!r} lets no deployment serve this call; what they do not meet: {why}. "
+        "Name another model, or ask who runs this proxy."
+    )
+
+
+def _is_bound(ask: Ask) -> bool:
+    """True when the call refers to what one provider keeps, or its own answer is to be kept there, to be referred to."""
+    endpoint, asked = ask.endpoint, ask.asked
+    if endpoint.kept_as is not None and bytes(ask.head.store) != NOT_KEPT:
+        return True
+    return any(f'"{name}"'.encode() in asked for name in endpoint.refers) or any(mark in asked for mark in STORED)

@@ -1,0 +1,145 @@
+"""Writes a policy's caps into a request's bytes. It must never raise what the caller asks for, nor touch any other byte."""
+
+import re
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from config.policies import Apply
+from proxy.policy.candidates import Candidate
+from proxy.splice import find_member, prepend_member, repeats_member
+
+TAKES_COMPLETION_LIMIT = frozenset({"openai", "azure", "simulated"})
+"""Providers whose newer chat models refuse `max_tokens`; the others know that name alone."""
+
+LIMITS: Mapping[str, tuple[str, ...]] = {
+    "chat": ("max_completion_tokens", "max_tokens"),
+    "completions": ("max_tokens",),
+    "responses": ("max_output_tokens",),
+    "messages": ("max_tokens",),
+}
+"""Fields that bound an answer's length, by operation; each that is there is lowered."""
+
+COUNTED = frozenset({"chat", "completions", "images"})
+"""Operations that take `n`."""
+
+DRAWS = "images"
+GRADES: tuple[tuple[str, ...], ...] = (("low", "medium", "high"), ("standard", "hd"))
+"""Words for how fine a picture is, each row one family's, coarsest first."""
+
+CHOOSES_ITSELF = re.compile(r"gpt-image|chatgpt-image|^sim-")
+"""Models that draw as large and fine as they like unless told; they take every size and the words low, medium, high."""
+
+_SIZE = re.compile(r"\s*(\d{1,5})\s*[xX]\s*(\d{1,5})\s*")
+UNSET = (None, "auto")
+
+
+def limit_field(operation: str, candidate: Candidate) -> str | None:
+    """The field to write where the caller stated no limit; None: the operation has none that is written here."""
+    fields = LIMITS.get(operation)
+    if fields is None:
+        return None
+    return fields[0] if len(fields) == 1 or candidate.provider in TAKES_COMPLETION_LIMIT else fields[-1]
+
+
+def altered(body: bytes, apply: Apply, operation: str, candidate: Candidate, model: str) -> tuple[bytes, str]:
+    """The body under the caps, and what was altered, separated by commas; the same body and nothing where it keeps within them.
+
+    model: its name at the provider. A body that is no JSON object, or names a capped field twice, is left alone.
+    """
+    done: list[str] = []
+    for name, cap in _CAPS.items():
+        capped = cap(body, apply, operation, candidate, model)
+        if capped is not body:
+            body = capped
+            done.append(name)
+    return body, ",".join(done)
+
+
+def _max_tokens(body: bytes, apply: Apply, operation: str, candidate: Candidate, model: str) -> bytes:
+    most, name = apply.max_output_tokens, limit_field(operation, candidate)
+    if most is None or name is None:
+        return body
+    stated = [field for field in LIMITS[operation] if _value(body, field) is not None]
+    for field in stated:
+        body = _lowered(body, field, most)
+    return body if stated else _written(body, name, most)
+
+
+def _n(body: bytes, apply: Apply, operation: str, candidate: Candidate, model: str) -> bytes:
+    return body if apply.n_at_most is None or operation not in COUNTED else _lowered(body, "n", apply.n_at_most)
+
+
+def _size(body: bytes, apply: Apply, operation: str, candidate: Candidate, model: str) -> bytes:
+    most = apply.image_size_at_most
+    if most is None or operation != DRAWS:
+        return body
+    asked = _value(body, "size")
+    if asked in UNSET:
+        return _written(body, "size", most) if CHOOSES_ITSELF.search(model) else body
+    found, bound = _SIZE.fullmatch(asked) if isinstance(asked, str) else None, _SIZE.fullmatch(most)
+    if found is None or bound is None or int(found[1]) * int(found[2]) <= int(bound[1]) * int(bound[2]):
+        return body
+    return _written(body, "size", most)
+
+
+def _quality(body: bytes, apply: Apply, operation: str, candidate: Candidate, model: str) -> bytes:
+    most = apply.image_quality_at_most
+    if most is None or operation != DRAWS:
+        return body
+    asked = _value(body, "quality")
+    if asked in UNSET:
+        return _written(body, "quality", _in_grades(most, GRADES[0])) if CHOOSES_ITSELF.search(model) else body
+    grades = next((row for row in GRADES if asked in row), None)
+    if grades is None or not isinstance(asked, str):
+        return body
+    word = _in_grades(most, grades)
+    return _written(body, "quality", word) if grades.index(asked) > grades.index(word) else body
+
+
+def _in_grades(word: str, grades: tuple[str, ...]) -> str:
+    """The word in another family's terms: `standard` is `medium` there, and all but `hd` is `standard`."""
+    if word in grades:
+        return word
+    return "medium" if word == "standard" else "standard"
+
+
+_CAPS: Mapping[str, Callable[[bytes, Apply, str, Candidate, str], bytes]] = {
+    "max_tokens": _max_tokens,
+    "n": _n,
+    "size": _size,
+    "quality": _quality,
+}
+
+
+def _value(body: bytes, field: str) -> object:
+    """The field's value; None where it is absent, null or cannot be read."""
+    member = find_member(body, field)
+    if member is None:
+        return None
+    try:
+        found: object = msgspec.json.decode(body[member.value : member.end])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
+    return found
+
+
+def _lowered(body: bytes, field: str, most: int) -> bytes:
+    """The body with a number above `most` lowered to it."""
+    asked = _value(body, field)
+    if isinstance(asked, bool) or not isinstance(asked, int | float) or asked <= most:
+        return body
+    return _written(body, field, most)
+
+
+def _written(body: bytes, field: str, value: int | str) -> bytes:
+    """The body with the field set; as it was where it is no object, or has the field twice."""
+    if not body.lstrip().startswith(b"{") or repeats_member(body, field):
+        return body
+    raw = msgspec.json.encode(value)
+    member = find_member(body, field)
+    if member is not None:
+        return body[: member.value] + raw + body[member.end :]
+    if not body.strip(b" \t\r\n{}"):
+        return body
+    return prepend_member(body, msgspec.json.encode(field) + b":" + raw)

@@ -1,0 +1,14 @@
+"""The policies in force with what they know of the deployments. It must never change while a call is under way."""
+
+from dataclasses import dataclass
+
+from proxy.policy.rule import Rules
+from proxy.policy.shortlist import Shortlists
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policies:
+    """The rules in their order, and who may serve under each."""
+
+    rules: Rules
+    shortlists: Shortlists
