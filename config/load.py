@@ -68,7 +68,10 @@ def named_policies(path: Path | None, environ: Mapping[str, str]) -> Path | None
     if file is None:
         return None
     try:
-        filled = fill(read_yaml(read_text(file, ""), str(file)).value, environ)
+        text = read_text(file, "check the path")
+        if KEY not in text:
+            return None
+        filled = fill(read_yaml(text, str(file)).value, environ)
     except ConfigError:
         return None
     return policies_file(filled.value.get(KEY), file) if isinstance(filled.value, dict) else None

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.problem import ConfigError, Finding, KeyPath, Problem
-from config.text_file import read_text, top_mapping
 from config.substitute import fill
+from config.text_file import read_text, top_mapping
 from config.yaml_tree import Document, read_yaml
 
 KEY = "policies"

@@ -1,6 +1,6 @@
 """The grammar of policies: which calls, what is required, what is preferred, what is capped. It must never decide anything itself."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -30,11 +30,10 @@ _WORDS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "str
 Words = Annotated[list[str], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_WORDS)]
 """One word, or a list of them."""
 
-Operations = Annotated[
-    list[OperationName],
-    BeforeValidator(_listed),
-    Field(min_length=1),
-]
+_NAMED: dict[str, Any] = {"enum": list(get_args(OperationName))}
+_KINDS: dict[str, Any] = {"anyOf": [_NAMED, {"type": "array", "items": _NAMED, "minItems": 1}]}
+Operations = Annotated[list[OperationName], BeforeValidator(_listed), Field(min_length=1), WithJsonSchema(_KINDS)]
+"""One kind of call, or a list of them."""
 
 
 class When(Section):
@@ -42,7 +41,7 @@ class When(Section):
 
     alias: Words | None = Field(default=None, description="Models as callers write them; a name may end in `*`. Null: all.")
     tags: dict[str, Words] = Field(default={}, description="Tags that the call carries, each with one of these values.")
-    input_tokens_at_most: int | None = Field(default=None, ge=1, description="Longest prompt, in tokens, as far as it can be told before the call.")
+    input_tokens_at_most: int | None = Field(default=None, ge=1, description="Longest prompt, in tokens, as its length tells.")
     operation: Operations | None = Field(default=None, description="Kinds of calls, such as chat or images; null: all.")
 
 
@@ -96,7 +95,7 @@ class Policy(Section):
     require: Require = Field(default=Require(), description="What a deployment must meet to serve them.")
     prefer: Prefer | None = Field(default=None, description="Which of those serves; null: as the alias has it, by order and weight.")
     apply: Apply = Field(default=Apply(), description="Caps on what is asked for.")
-    holdback: float = Field(default=0, ge=0, le=1, description="Share of the calls left as they are, drawn by call id: evidence of what it does.")
+    holdback: float = Field(default=0, ge=0, le=1, description="Share of the calls left as they are, drawn by call id, to compare with.")
     otherwise: Otherwise = Field(default="passthrough", description="When no deployment meets the requirements: passthrough or refuse.")
     mode: Mode = Field(default="shadow", description="off; shadow: decide and record, change nothing; enforce.")
     locked: bool = Field(default=False, description="Callers cannot switch it off with x-grammage-policy.")

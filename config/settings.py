@@ -290,7 +290,7 @@ class Settings(Section):
     )
     policies: list[Policy] = Field(
         default=[],
-        description="What happens to which calls, here or in a file of its own, as `policies: policies.yaml` beside this one. The first wins.",
+        description="Which calls go where, or are capped; here, or in a file beside this one: `policies: policies.yaml`. The first wins.",
     )
     tags: dict[str, list[str]] = Field(default={}, description="Declared tag values; they become metric labels.")
     metadata_tags: list[str] = Field(default=[], description="Keys of OpenAI `metadata` that are tags.")

@@ -141,12 +141,13 @@ def add(a: Quantity, b: Quantity) -> Quantity:
     return Quantity(mean * math.exp(-variance / 2), parts)
 
 
-def difference(a: Quantity, b: Quantity, *, shared: Collection[str] = SHARED_SCOPES) -> Difference:
+def difference(a: Quantity, b: Quantity, *, shared: Collection[str] = SHARED_SCOPES, same_call: bool = False) -> Difference:
     """a - b of two calls, or of a call and its baseline; the error of a scope named in `shared` is the same in both and cancels.
 
+    same_call: both are of one and the same call, at the same counts, so that the error of these is the same too.
     The mean and the probability are exact for log-normals, p5 and p95 come from a fixed quadrature (error below 1 % of the spread).
     """
-    covariance = _covariance(a, b, shared)
+    covariance = _covariance(a, b, shared, same_call)
     gap_sd = math.sqrt(max(a.variance.total + b.variance.total - 2 * covariance, 0.0))
     if a.p50 <= 0 or b.p50 <= 0:
         low, high = (a.p5, a.p95) if b.p50 <= 0 else (-b.p95, -b.p5)
@@ -155,15 +156,16 @@ def difference(a: Quantity, b: Quantity, *, shared: Collection[str] = SHARED_SCO
     return Difference(a.mean - b.mean, low, high, _probability_less(a.p50, b.p50, gap_sd))
 
 
-def probability_less(a: Quantity, b: Quantity, *, shared: Collection[str] = SHARED_SCOPES) -> float:
+def probability_less(a: Quantity, b: Quantity, *, shared: Collection[str] = SHARED_SCOPES, same_call: bool = False) -> float:
     """Probability that a < b, as `difference` has it, without the cost of its percentiles."""
-    gap = a.variance.total + b.variance.total - 2 * _covariance(a, b, shared)
+    gap = a.variance.total + b.variance.total - 2 * _covariance(a, b, shared, same_call)
     return _probability_less(a.p50, b.p50, math.sqrt(max(gap, 0.0)))
 
 
-def _covariance(a: Quantity, b: Quantity, shared: Collection[str]) -> float:
-    """Of the logarithms of two calls that share the errors of some scopes; `call` is never shared."""
-    return sum(math.sqrt(getattr(a.variance, scope) * getattr(b.variance, scope)) for scope in shared if scope != "call")
+def _covariance(a: Quantity, b: Quantity, shared: Collection[str], same_call: bool) -> float:
+    """Of the logarithms of two figures that share the errors of some scopes; `call` only where both are of the same call."""
+    found = sum(math.sqrt(getattr(a.variance, scope) * getattr(b.variance, scope)) for scope in shared if scope != "call")
+    return found + math.sqrt(a.variance.call * b.variance.call) if same_call else found
 
 
 def _probability_less(p50_a: float, p50_b: float, gap_sd: float) -> float:

@@ -18,7 +18,7 @@ from proxy.large_form import LargeForm
 from proxy.late.whose import held
 from proxy.meter.inflate import READABLE, inflate_whole
 from proxy.passage import Passage
-from proxy.policy.decide import decide
+from proxy.policy.decide import Decision, decide
 from proxy.rooms import Rooms
 from proxy.route import ADDRESS, Address
 from proxy.splice import repeats_member
@@ -27,6 +27,7 @@ from proxy.upstream.base import Headers
 KIB = 1024
 MIB = 1024 * 1024
 MOST_RETRY_DIGITS = 3
+POLICY = b"x-grammage-policy"
 
 
 async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive) -> Passage:
@@ -57,13 +58,8 @@ async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
     if caller.models is not None and ask.form is None and repeats_member(ask.body, "model"):
         raise BadRequest("the request names its model more than once; name it once.", code="invalid_type", param="model")
     tags = attribute(caller, headers, ask, rooms.metadata_tags)
-    asked_policy = known.get(b"x-grammage-policy", b"").decode("latin-1")
     call_id = uuid7(started_ms)
-    decision = decide(ask.alias, caller, rooms.candidates, seed=call_id, asked_policy=asked_policy or None, dialect=endpoint.dialect)
-    if ask.endpoint.refers or len(decision.attempts) > 1:
-        decision = await held(rooms, caller, ask, decision)
-    if rooms.policies is not None:
-        ask, decision = await consult(rooms, ask, decision, call_id=call_id, caller=caller, tags=tags, asked=asked_policy or None)
+    ask, decision = await _decide(rooms, ask, caller, tags, known, call_id)
     passage = Passage(
         call_id=call_id,
         started_ms=started_ms,
@@ -83,6 +79,19 @@ async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
     if upload is not None:
         await _prepare(passage, upload)
     return passage
+
+
+async def _decide(
+    rooms: Rooms, ask: Ask, caller: Caller, tags: tuple[tuple[str, str], ...], known: dict[bytes, bytes], call_id: str
+) -> tuple[Ask, Decision]:
+    """Who is to serve the call, and the call itself as a policy may have capped it."""
+    asked = known[POLICY].decode("latin-1") if POLICY in known else None
+    decision = decide(ask.alias, caller, rooms.candidates, seed=call_id, asked_policy=asked or None, dialect=ask.endpoint.dialect)
+    if ask.endpoint.refers or len(decision.attempts) > 1:
+        decision = await held(rooms, caller, ask, decision)
+    if rooms.policies is None:
+        return ask, decision
+    return await consult(rooms, ask, decision, call_id=call_id, caller=caller, tags=tags, asked=asked or None)
 
 
 async def _read(

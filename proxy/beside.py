@@ -1,4 +1,4 @@
-"""Weighs what a policy's baseline and choice would have come to, for the usage that the call really had. It must never change a call's own figure."""
+"""Weighs what a policy's baseline and choice come to, for the usage that a call really had. It must never change its own figure."""
 
 from dataclasses import replace
 
@@ -8,7 +8,8 @@ from estimators.quantity import Quantity
 from proxy.call import DecisionRecord
 from proxy.passage import Passage
 from proxy.policy.candidates import Candidate
-from proxy.policy.choose import Verdict, shared_scopes
+from proxy.policy.choose import shared_scopes
+from proxy.policy.verdict import Verdict
 from proxy.rooms import Rooms
 from proxy.weigh import WEIGHING_TROUBLE
 

@@ -14,12 +14,13 @@ from proxy.errors import PolicyRefused
 from proxy.late.whose import STORED
 from proxy.policy.alter import altered, limit_field
 from proxy.policy.candidates import Candidate, Candidates
-from proxy.policy.choose import Verdict, judge
+from proxy.policy.choose import judge
 from proxy.policy.decide import Decision
 from proxy.policy.option import HEARD, SHOWN, Options
 from proxy.policy.policies import Policies
 from proxy.policy.rule import CallFacts, Rule, Rules
 from proxy.policy.shortlist import Shortlists
+from proxy.policy.verdict import Verdict
 from proxy.rooms import Rooms
 from proxy.upstream.litellm_calls import call_for
 from proxy.weigh import WEIGHING_TROUBLE, Scales
@@ -55,6 +56,9 @@ async def consult(
         verdict = judge(rule, call, policies.shortlists.of(rule, call))
     except WEIGHING_TROUBLE as error:
         _log.warning("policy %s cannot judge calls of %s: %s", rule.named, ask.alias[:64], type(error).__name__)
+        if rule.policy.mode == "enforce" and rule.policy.otherwise == "refuse":
+            rooms.observer.observe_refusal(rule.named)
+            raise PolicyRefused(f"policy {rule.named!r} cannot judge this call, and lets none through that it cannot judge.") from error
         return Consulted(ask=ask, decision=decision)
     if verdict.mode == "enforce" and verdict.action == "refused":
         rooms.observer.observe_refusal(verdict.policy)
@@ -91,8 +95,8 @@ def facts_of(
         usual=decision.attempts,
         choices=ask.whole("n") or 1,
         is_bound=_is_bound(ask),
-        shows=SHOWN.search(ask.asked) is not None,
-        lets_hear=HEARD.search(ask.asked) is not None,
+        shows=any(mark in ask.asked for mark in SHOWN),
+        lets_hear=any(mark in ask.asked for mark in HEARD),
         asked=asked,
     )
 

@@ -7,7 +7,7 @@ from proxy.errors import BadRequest, CarbonLimitExceeded
 from proxy.headers import DRY_RUN, LIMIT
 from proxy.passage import Passage
 from proxy.policy.candidates import Candidate
-from proxy.policy.choose import Verdict
+from proxy.policy.verdict import Verdict
 from proxy.rooms import Rooms
 from proxy.settle import prepared_for
 from proxy.tag import figures_of, plain

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
+from config.load import named_policies
 from config.problem import ConfigError
 from config.settings import Settings
 from proxy.app import App
@@ -26,17 +28,19 @@ async def watch_config(app: App, path: Path | None, load: Load) -> None:
         return
     hung_up = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up.set)
-    seen = stamp(path)
+    files = _files(path)
+    seen = [stamp(file) for file in files]
     try:
         while True:
             try:
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await hung_up.wait()
             except TimeoutError:
-                if stamp(path) == seen:
+                if [stamp(file) for file in files] == seen:
                     continue
             hung_up.clear()
-            seen = stamp(path)
+            files = await asyncio.to_thread(_files, path)
+            seen = [stamp(file) for file in files]
             await reload_once(app, path, load)
     finally:
         asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
@@ -53,6 +57,12 @@ async def reload_once(app: App, path: Path, load: Load) -> bool:
     app.metrics.config_reloaded(ok=True)
     _log.info("configuration reloaded from %s", path)
     return True
+
+
+def _files(path: Path) -> list[Path]:
+    """The configuration, and the file of policies that it names."""
+    named = named_policies(path, os.environ)
+    return [path] if named is None else [path, named]
 
 
 def stamp(path: Path) -> Stamp:

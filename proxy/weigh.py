@@ -15,6 +15,11 @@ from proxy.policy.candidates import Candidate
 REMEMBERED = 4096
 BATCHED = "by batch"
 REMEMBERED_ALIASES = 1024
+LONGEST_ANSWER_TOKENS = 1 << 18
+MOST_CHOICES = 128
+MOST_OUTPUT_TOKENS = 1 << 20
+"""No model writes more in one answer, in all of them, whatever a caller's limit: a claim must not weigh like a power station."""
+
 LEARNING_RATE = 0.1
 """How fast the usual length of an alias's answers follows what is seen."""
 
@@ -81,7 +86,7 @@ class Scales:
 
     def forecast(self, prepared: Prepared, ask: Ask) -> Estimate:
         """What the call should weigh, before its answer: prompt by length, answer by its limit and the alias's usual length."""
-        return prepared.estimate(self.likely_usage(ask), possible_output_tokens=ask.max_output_tokens if ask.endpoint.writes else None)
+        return prepared.estimate(self.likely_usage(ask), possible_output_tokens=_limit(ask) if ask.endpoint.writes else None)
 
     def likely_usage(self, ask: Ask) -> Usage:
         """What the call should use, before its answer."""
@@ -92,15 +97,15 @@ class Scales:
         """The usual output of the alias, within the caller's limit; nothing for endpoints that write no text."""
         if not ask.endpoint.writes:
             return 0
-        usual = self._usual.get(ask.alias, self._first_guess) * (ask.whole("n") or 1)
-        limit = ask.max_output_tokens
-        return int(min(usual, limit * (ask.whole("n") or 1)) if limit else usual)
+        usual = self._usual.get(ask.alias, self._first_guess) * _choices(ask)
+        limit = _limit(ask)
+        return int(min(usual, limit * _choices(ask), MOST_OUTPUT_TOKENS) if limit else min(usual, MOST_OUTPUT_TOKENS))
 
     def most_output_tokens(self, ask: Ask) -> int:
         """What the provider may have gone on to write when the client left."""
-        limit = ask.max_output_tokens
         usual = self._usual.get(ask.alias, self._first_guess)
-        return int((limit or max(usual, self._first_guess)) * (ask.whole("n") or 1)) if ask.endpoint.writes else 0
+        most = (_limit(ask) or max(usual, self._first_guess)) * _choices(ask)
+        return int(min(most, MOST_OUTPUT_TOKENS)) if ask.endpoint.writes else 0
 
     def usual_output_tokens(self, alias: str) -> int:
         """What answers of `alias` usually have."""
@@ -114,3 +119,13 @@ class Scales:
                 return
             usual = float(output_tokens)
         self._usual[alias] = usual + LEARNING_RATE * (output_tokens - usual)
+
+
+def _limit(ask: Ask) -> int | None:
+    """The caller's own limit of one choice, as far as a model can go."""
+    limit = ask.max_output_tokens
+    return None if limit is None else min(limit, LONGEST_ANSWER_TOKENS)
+
+
+def _choices(ask: Ask) -> int:
+    return min(ask.whole("n") or 1, MOST_CHOICES)

@@ -17,6 +17,7 @@ from config.tables import Tables, load_tables
 from proxy.cli.hardware_hints import hardware_hints
 from proxy.cli.output import Cell, Format, message, show_rows
 from proxy.cli.place_hints import place_hints
+from proxy.cli.policy_hints import policy_hints
 from proxy.policy.candidates import stated_hardware
 from proxy.shadow import shadow_refusals
 
@@ -50,7 +51,7 @@ def check_config(
     elif rows or form is Format.CSV:
         shared = form is Format.CSV or any(len(entry.deployments) > 1 for entry in settings.models.values())
         show_rows(rows, (*COLUMNS[:3], *TURN, *COLUMNS[3:]) if shared else COLUMNS, form)
-    for text in (*_hints(settings, tables), *refusals):
+    for text in (*_hints(settings, tables), *policy_hints(settings, tables), *refusals):
         message(f"{name}: {text}")
     if refusals:
         raise typer.Exit(1)

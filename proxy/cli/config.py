@@ -1,10 +1,11 @@
 """`grammage config schema`: the grammar of the configuration. It must never read one."""
 
 import json
+from typing import Annotated
 
 import typer
 
-from config.schema import json_schema
+from config.schema import json_schema, policies_schema
 
 config = typer.Typer(help="The configuration's grammar, for editors.", no_args_is_help=True, add_completion=False)
 
@@ -15,6 +16,8 @@ def _group() -> None:
 
 
 @config.command()
-def schema() -> None:
+def schema(
+    policies: Annotated[bool, typer.Option("--policies", help="Of a file of policies instead.")] = False,
+) -> None:
     """Print the JSON Schema of the configuration file."""
-    print(json.dumps(json_schema(), indent=2))
+    print(json.dumps(policies_schema() if policies else json_schema(), indent=2))

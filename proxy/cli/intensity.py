@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,10 +16,11 @@ from config.settings import LiveIntensity
 from config.tables import load_tables
 from proxy.cli.output import Cell, Format, message, show_rows
 from proxy.clock import Clock
-from proxy.http_client import close_session, fetch, open_session
-from proxy.intensity.asker import SPACING_S, Asker
-from proxy.intensity.keeper import Keeper
-from proxy.intensity.snapshot import Current
+
+if TYPE_CHECKING:
+    from proxy.intensity.asker import Asker
+    from proxy.intensity.keeper import Keeper
+    from proxy.intensity.snapshot import Current
 
 COLUMNS = ("zone", "source", "gco2e_per_kwh", "yearly_gco2e_per_kwh", "since", "age_s", "state", "kind", "basis")
 PROBLEM, UNREACHABLE = 1, 3
@@ -46,7 +47,10 @@ def intensity(
         raise typer.Exit(PROBLEM if rows else UNREACHABLE)
 
 
-async def _asked(sources: Sequence[LiveIntensity]) -> Keeper:
+async def _asked(sources: Sequence[LiveIntensity]) -> "Keeper":
+    from proxy.http_client import close_session, fetch, open_session  # slow (aiohttp), needed to ask only
+    from proxy.intensity.keeper import Keeper
+
     session = open_session()
     try:
         keeper = Keeper(sources, partial(fetch, session), Clock())
@@ -56,8 +60,10 @@ async def _asked(sources: Sequence[LiveIntensity]) -> Keeper:
     return keeper
 
 
-async def _ask_once(keeper: Keeper, asker: Asker) -> None:
+async def _ask_once(keeper: "Keeper", asker: "Asker") -> None:
     """Each of the source's lines once, as far as it lets itself be asked."""
+    from proxy.intensity.asker import SPACING_S  # as above
+
     for _ in asker.lines:
         wait_s = await keeper.step(asker)
         if wait_s > SPACING_S:
@@ -66,7 +72,7 @@ async def _ask_once(keeper: Keeper, asker: Asker) -> None:
             await asyncio.sleep(wait_s)
 
 
-def _row(found: Current, places: Places) -> dict[str, Cell]:
+def _row(found: "Current", places: Places) -> dict[str, Cell]:
     zone = places.zone(found.zone)
     return {
         "zone": found.zone,

@@ -3,18 +3,19 @@
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from config.load import load_settings
 from config.policies import OperationName
 from config.policy_cases import Case, CaseCall, load_cases
-from config.tables import load_tables
 from proxy.cli.output import Cell, Format, message, show_rows
-from proxy.cli.policy_try import Trial, Tried
 from proxy.errors import GrammageError
-from proxy.policy.shortlist import Contender
+
+if TYPE_CHECKING:
+    from proxy.cli.policy_try import Trial, Tried
+    from proxy.policy.contender import Contender
 
 CASES = ("case", "result", "policy", "action", "model", "region", "problem")
 COMPARED = ("turn", "alias", "provider", "model", "region", "zone", "gco2e_per_kwh", "quality", "gco2e", "gco2e_low", "gco2e_high", "note")
@@ -30,8 +31,8 @@ def _group() -> None:
     """What policies make of described calls; nothing is sent."""
 
 
-@policy.command()
-def test(
+@policy.command("test")
+def hold_to_cases(
     file: Annotated[Path, typer.Argument(help="YAML file of cases: a call, and what is to come of it.")],
     config: ConfigFile = None,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
@@ -39,7 +40,7 @@ def test(
     """Test policies by cases; exit code 1 when one comes out otherwise."""
     cases = load_cases(file)
     named = config if config is not None or cases.config is None else file.parent / cases.config
-    trial = Trial(load_settings(named, os.environ), load_tables())
+    trial = _trial(named)
     rows = [_judged(trial, case) for case in cases.cases]
     show_rows(rows, CASES, form)
     wrong = sum(row["result"] == WRONG for row in rows)
@@ -54,7 +55,7 @@ def explain(
     tag: Annotated[list[str] | None, typer.Option("--tag", "-t", help="A tag of the call, as stage=draft; may be repeated.")] = None,
     operation: Annotated[str, typer.Option("--operation", help=f"Kind of call: {', '.join(get_args(OperationName))}.")] = "chat",
     input_tokens: Annotated[int | None, typer.Option("--input-tokens", min=0, help="Length of the prompt.")] = None,
-    output_tokens: Annotated[int | None, typer.Option("--output-tokens", min=0, help="Length of the answer; default: the usual one.")] = None,
+    output_tokens: Annotated[int | None, typer.Option("--output-tokens", min=0, help="Length of the answer; default: usual.")] = None,
     body: Annotated[str, typer.Option("--body", help='Further fields of the request as JSON, such as {"max_tokens": 900}.')] = "{}",
     key: Annotated[str | None, typer.Option("--key", help="Name of the key under `keys:` that it comes with.")] = None,
     asked: Annotated[str | None, typer.Option("--policy", help="The caller's x-grammage-policy header: off, or a name.")] = None,
@@ -79,7 +80,7 @@ def explain(
         }
     )
     try:
-        tried = Trial(load_settings(config, os.environ), load_tables()).run(described)
+        tried = _trial(config).run(described)
     except GrammageError as error:
         message(f"{error.code}: {error.message}")
         raise typer.Exit(1) from None
@@ -92,6 +93,14 @@ def explain(
         message(f"not compared: {line}")
     for line in _told(_summary(tried)):
         message(line)
+
+
+def _trial(config: Path | None) -> "Trial":
+    """The policies of the configuration, ready to be asked."""
+    from config.tables import load_tables  # slow to import; the help needs none of it
+    from proxy.cli.policy_try import Trial
+
+    return Trial(load_settings(config, os.environ), load_tables())
 
 
 def _tags(pairs: "list[str] | tuple[()]") -> dict[str, str]:
@@ -111,7 +120,7 @@ def _fields(text: str) -> dict[str, Any]:
     return found
 
 
-def _judged(trial: Trial, case: Case) -> dict[str, Cell]:
+def _judged(trial: "Trial", case: Case) -> dict[str, Cell]:
     """The case as a row: what came of it, and what was expected instead."""
     try:
         found = _summary(trial.run(case.call))
@@ -132,7 +141,7 @@ def _word(value: object) -> str:
     return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
 
 
-def _summary(tried: Tried) -> dict[str, Any]:
+def _summary(tried: "Tried") -> dict[str, Any]:
     """What came of the call, in the words of headers and records."""
     verdict, decision = tried.verdict, tried.decision
     first = decision.attempts[0] if decision is not None else None
@@ -151,18 +160,17 @@ def _summary(tried: Tried) -> dict[str, Any]:
     }
 
 
-def _rows(tried: Tried) -> list[dict[str, Cell]]:
-    """Who was compared, lowest forecast first."""
+def _rows(tried: "Tried") -> list[dict[str, Cell]]:
+    """Who was compared, lowest forecast first, and the baseline whether it was or not."""
     verdict = tried.verdict
     if verdict is None:
         return []
-    ranked = [each for _, each in verdict.ranked]
-    if verdict.baseline not in ranked:
-        ranked.append(verdict.baseline)
-    return [_row(tried, number, each) for number, each in enumerate(ranked, 1)]
+    compared = [each for _, each in verdict.ranked]
+    rows = [_row(tried, number, each) for number, each in enumerate(compared, 1)]
+    return rows if verdict.baseline in compared else [*rows, _row(tried, None, verdict.baseline)]
 
 
-def _row(tried: Tried, number: int, each: Contender) -> dict[str, Cell]:
+def _row(tried: "Tried", number: int | None, each: "Contender") -> dict[str, Cell]:
     verdict, option, place = tried.verdict, each.option, each.option.candidate.place
     mean, low, high = each.prepared.estimate(tried.call.usage).gco2e.spread()
     is_choice = verdict is not None and verdict.choice is each
@@ -183,7 +191,7 @@ def _row(tried: Tried, number: int, each: Contender) -> dict[str, Cell]:
     }
 
 
-def _rejected(tried: Tried) -> list[str]:
+def _rejected(tried: "Tried") -> list[str]:
     return [] if tried.verdict is None else list(tried.verdict.rejected)
 
 

@@ -12,9 +12,10 @@ from proxy.endpoints import ENDPOINTS
 from proxy.endpoints.base import Ask, Endpoint, parse
 from proxy.errors import BadRequest, PolicyRefused
 from proxy.policy.candidates import candidates_from
-from proxy.policy.choose import Verdict, capped, judge
+from proxy.policy.choose import capped, judge
 from proxy.policy.decide import Decision, decide
 from proxy.policy.rule import CallFacts
+from proxy.policy.verdict import Verdict
 from proxy.weigh import Scales, WeighingRules
 
 BYTES_PER_TOKEN = 4
@@ -94,5 +95,7 @@ def _with_lengths(call: CallFacts, described: CaseCall) -> CallFacts:
     if described.input_tokens is not None:
         usage = replace(usage, input_tokens=described.input_tokens)
     if described.output_tokens is not None:
-        usage = replace(usage, output_tokens=described.output_tokens, image_output_tokens=min(usage.image_output_tokens, described.output_tokens))
+        usage = replace(
+            usage, output_tokens=described.output_tokens, image_output_tokens=min(usage.image_output_tokens, described.output_tokens)
+        )
     return replace(call, usage=usage)

@@ -10,14 +10,18 @@ import msgspec
 from estimators.usage import Media, Usage
 from proxy.endpoints.base import Ask, Endpoint, Prompt, decoded, fields_of, no_event_text, no_text
 from proxy.endpoints.drawn import PARTIAL_TOKENS, drawn_tokens
+from proxy.endpoints.sides import believed, sides_in
 
 MOST = 100_000
-"""A count, a side or a number of steps beyond this is nobody's."""
+"""A side beyond this is nobody's."""
+
+MOST_IMAGES = 128
+MOST_STEPS = 1000
+"""What a request may claim of pictures that nobody has seen."""
 
 MOST_TOKENS = 1e15
 LONGEST_QUALITY = 32
 UNKNOWN = ("", "auto")
-_SIZE = re.compile(r"\s*(\d{1,5})\s*[xX*]\s*(\d{1,5})\s*")
 _TOLD_SIZE = re.compile(rb'"size"\s*:\s*"([^"\\]{1,32})"')
 _SVG_USAGE = re.compile(rb'"svg_usage"\s*:\s*\{')
 _FINDER = json.JSONDecoder()
@@ -49,13 +53,13 @@ _ANSWER = msgspec.json.Decoder(_Answer)
 def usage_of(ask: Ask, answer: bytes, usage: Usage) -> Usage:
     """The usage with the pictures in it: the answer's word before the request's; what such a model writes are pictures, unless it says."""
     asked = fields_of(_Asked, _ASKED, ask.asked)
-    width, height = _told_size(answer) or _size(asked.size) or (_whole(asked.width), _whole(asked.height))
+    width, height = _told_size(answer) or sides_in(asked.size) or believed(_whole(asked.width), _whole(asked.height)) or (None, None)
     media = Media(
-        images=_made(answer) or _whole(asked.n) or 1,
+        images=_made(answer) or min(_whole(asked.n) or 1, MOST_IMAGES),
         width=width,
         height=height,
         quality=_told_quality(answer) or _quality(asked.quality),
-        steps=_whole(asked.num_inference_steps) or _whole(asked.steps),
+        steps=_steps(_whole(asked.num_inference_steps) or _whole(asked.steps)),
     )
     if usage.source != "provider" and not usage.output_tokens:
         usage = _written(ask.alias, media, _whole(asked.partial_images) or 0, usage)
@@ -106,7 +110,7 @@ def _made(answer: bytes) -> int:
 def _told_size(answer: bytes) -> tuple[int, int] | None:
     """The last size in the answer; quotes inside its strings are escaped, so that no text can pass for one."""
     found = _TOLD_SIZE.findall(answer)
-    return _size(found[-1].decode("latin-1")) if found else None
+    return sides_in(found[-1].decode("latin-1")) if found else None
 
 
 def _told_quality(answer: bytes) -> str | None:
@@ -114,11 +118,8 @@ def _told_quality(answer: bytes) -> str | None:
     return _quality(found[-1].decode("latin-1")) if found else None
 
 
-def _size(given: Any) -> tuple[int, int] | None:
-    match = _SIZE.fullmatch(given) if isinstance(given, str) else None
-    if match is None or not int(match[1]) or not int(match[2]):
-        return None
-    return int(match[1]), int(match[2])
+def _steps(given: int | None) -> int | None:
+    return None if given is None else min(given, MOST_STEPS)
 
 
 def _quality(given: Any) -> str | None:

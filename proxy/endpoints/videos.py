@@ -4,7 +4,6 @@ What is made takes minutes and is fetched later; asking after it costs nothing. 
 provider came with it is not told.
 """
 
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -12,13 +11,13 @@ import msgspec
 
 from estimators.usage import Media, Usage
 from proxy.endpoints.base import Ask, Endpoint, Prompt, decoded, fields_of, no_event_text, no_text
+from proxy.endpoints.sides import sides_in
 
 LONGEST_S = 3600.0
 USUAL_S = 4.0
 """Length of a clip for which none is asked, as the API has it."""
 
 USUAL_SIZE = (720, 1280)
-_SIZE = re.compile(r"\s*(\d{1,5})\s*[xX*]\s*(\d{1,5})\s*")
 
 
 class _Clip(msgspec.Struct):
@@ -33,7 +32,7 @@ _CLIP = msgspec.json.Decoder(_Clip)
 
 def clip_of(seconds: Any, size: Any) -> Usage:
     """One clip of that length and size, as the API writes them; the usual ones where they are not said."""
-    length, sides = _seconds(seconds), _size(size)
+    length, sides = _seconds(seconds), sides_in(size)
     width, height = sides or USUAL_SIZE
     media = Media(clips=1, video_seconds=length or USUAL_S, width=width, height=height)
     return Usage(source="provider" if length and sides else "estimated", media=media)
@@ -62,11 +61,6 @@ def _seconds(given: Any) -> float | None:
     except (ValueError, OverflowError):
         return None
     return seconds if 0 < seconds <= LONGEST_S else None
-
-
-def _size(given: Any) -> tuple[int, int] | None:
-    match = _SIZE.fullmatch(given) if isinstance(given, str) else None
-    return (int(match[1]), int(match[2])) if match is not None and int(match[1]) and int(match[2]) else None
 
 
 def _prompt(body: bytes) -> Prompt:

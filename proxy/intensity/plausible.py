@@ -60,6 +60,9 @@ def _wrong(reading: Reading, source: IntensitySource, now_s: float) -> str | Non
 
 
 def _jumps(before: Reading, after: Reading) -> bool:
+    """A forecast that was wrong is no reason to doubt a measurement."""
+    if before.state == "forecast" != after.state:
+        return False
     low, high = sorted((before.gco2e_per_kwh, after.gco2e_per_kwh))
     is_near = abs(after.at_s - before.at_s) < JUMP_WITHIN_S
     return is_near and high > JUMP_RATIO * low and high - low > JUMP_GCO2E_PER_KWH

@@ -65,15 +65,13 @@ class Families:
         self.duration = self._histogram("request_duration_seconds", "Time of a whole call.", ("operation", "model"), CALL_BUCKETS)
         self.first_token = self._histogram("time_to_first_token_seconds", "Time to the first answer bytes.", ("model",), CALL_BUCKETS)
         self.overhead = self._histogram("proxy_overhead_seconds", "Time of a call spent in the proxy itself.", (), OVERHEAD_BUCKETS)
-        self.policies = self._counter("policy_decisions_total", "Calls by the policy that was for them, and what it made of them.", ("policy", "action"))
+        self.policies = self._counter("policy_decisions_total", "Calls by their policy, and what it made of them.", ("policy", "action"))
         self.unweighed = self._counter("unweighed_calls_total", "Attempts that generated but could not be weighed.", ("reason",))
         self.usage_source = self._counter("usage_source_total", "Attempts by who counted their usage.", ("source",))
         self.baseline = self._counter(
             "baseline_emissions_co2e_grams_total", f"What the alias's first deployment would have come to, {MODELLED}", ("policy",)
         )
-        self.routed = self._counter(
-            "routed_emissions_co2e_grams_total", f"What the policy's choice comes to, {MODELLED}", ("policy",)
-        )
+        self.routed = self._counter("routed_emissions_co2e_grams_total", f"What the policy's choice comes to, {MODELLED}", ("policy",))
         self.quality = self._counter("quality_total", "Weighed attempts by quality tier.", ("tier",))
         self.retried = self._counter(
             "failed_attempts_total", "Attempts that another one of the same call followed.", ("provider", "status")

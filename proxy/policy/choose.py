@@ -1,59 +1,23 @@
 """What a policy makes of a call: who serves it and why. It must never act, nor choose anybody who was not on the shortlist."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from config.model_card import ModelCard
 from config.place import Place
-from config.policies import Apply, Mode
+from config.policies import Apply
 from estimators.quantity import probability_less
 from estimators.usage import Usage
 from proxy.policy.candidates import Candidate
+from proxy.policy.contender import Contender
 from proxy.policy.decide import in_turn
 from proxy.policy.rule import CallFacts, Rule, Rules
-from proxy.policy.shortlist import Contender, Shortlist, Shortlists
-
-Action = Literal["routed", "kept", "passthrough", "refused", "holdback"]
-"""routed: another deployment serves than the alias's first. kept: that one serves, as the policy has it. passthrough: nothing changes."""
+from proxy.policy.shortlist import Shortlist, Shortlists
+from proxy.policy.verdict import Action, Verdict
 
 NO_CANDIDATE = "no_candidate"
 NOT_LOWER = "not_lower"
 NOT_DISTINGUISHABLE = "not_distinguishable"
 HELD_BACK = "holdback"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """A policy's word on one call. plan: who is tried in turn where the policy acts, fallbacks included.
-
-    reason: why it is not more; empty when there is none. baseline: the alias's first deployment. choice: who should serve; None: nobody may.
-    ranked: who was compared, with the forecast in gCO2e, lowest first; equals in turn. rejected: a reason for each of the rest.
-    """
-
-    policy: str
-    mode: Mode
-    action: Action
-    reason: str
-    plan: tuple[Candidate, ...]
-    baseline: Contender
-    choice: Contender | None
-    ranked: tuple[tuple[float, Contender], ...] = ()
-    rejected: tuple[str, ...] = ()
-    apply: Apply | None = None
-
-    @property
-    def acts(self) -> bool:
-        """True when the call is no longer as it came."""
-        return self.mode == "enforce" and self.action in ("routed", "kept")
-
-    @property
-    def word(self) -> str:
-        """What the answer's header says: the policy that acted, `none`, `shadow:` or `holdback:` and its name."""
-        if self.mode == "shadow":
-            return f"shadow:{self.policy}"
-        if self.action == "holdback":
-            return f"holdback:{self.policy}"
-        return self.policy if self.acts else "none"
 
 
 def choose(rules: Rules, call: CallFacts, known: Shortlists) -> Verdict | None:
@@ -204,7 +168,7 @@ def _is_distinct(rule: Rule, best: Contender, baseline: Contender, usage: Usage)
         return True
     lighter, heavier = best.prepared.estimate(usage).gco2e, baseline.prepared.estimate(usage).gco2e
     shared = shared_scopes(best.option.known, baseline.option.known)
-    return probability_less(lighter, heavier, shared=shared) >= prefer.confidence_at_least
+    return probability_less(lighter, heavier, shared=shared, same_call=True) >= prefer.confidence_at_least
 
 
 def shared_scopes(one: tuple[Place, ModelCard], other: tuple[Place, ModelCard]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from config.providers import Dialect
 from proxy.call import Caller
 from proxy.errors import Forbidden, NotFound, Unauthorized
 from proxy.policy.candidates import Candidate, Candidates
+from proxy.policy.verdict import Verdict
 
 NO_POLICY = "none"
 SHOWN_ALIASES = 12
@@ -25,7 +26,7 @@ class Decision:
     policy: str = NO_POLICY
     altered: str = ""
     reasons: tuple[str, ...] = ()
-    verdict: "Verdict | None" = None
+    verdict: Verdict | None = None
 
 
 def decide(

@@ -64,7 +64,7 @@ class Asker(NamedTuple):
 
 
 def barred(option: Option, row: tuple[Option, ...], asker: Asker) -> str | None:
-    """Why an option of another alias than the caller's cannot take the call: its kind, its dialect, the caller's list, whose key it takes."""
+    """Why an option of another alias cannot take the call: its kind, its dialect, the caller's list, whose key it takes."""
     return next(_bars(option, row, asker), None)
 
 
@@ -72,7 +72,8 @@ def _bars(option: Option, row: tuple[Option, ...], asker: Asker) -> Iterator[str
     candidate, caller = option.candidate, asker.caller
     if not option.does(asker.weighed_as):
         yield "operation"
-    if candidate.door_of(asker.dialect) == "litellm" and not asker.translates(asker.path):
+    is_translated = candidate.door_of(asker.dialect) == "litellm"
+    if is_translated and (candidate.deployment.door == "wire" or not asker.translates(asker.path)):
         yield "dialect"
     if not may_use(caller, option.alias):
         yield "model_not_allowed"

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from config.policies import Prefer
 from estimators.prepared import Prepared
-from estimators.token_energy import TokenEnergy
-from estimators.usage import Usage
 from proxy.call import Caller
 from proxy.policy.candidates import Candidate
+from proxy.policy.contender import Contender
 from proxy.policy.option import Option, Options
 from proxy.policy.requirement import Asker, barred, unmet
 from proxy.policy.rule import CallFacts, Rule
@@ -21,22 +20,6 @@ NOT_WEIGHED = "not_weighed"
 
 Known = Callable[[Candidate, str, str], Prepared | None]
 """The prepared method of a deployment, model and operation, None where it has not been prepared yet."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Contender:
-    """An option with what it weighs: expected gCO2e and ml of water per joule of its GPUs. label: how reasons name it."""
-
-    option: Option
-    prepared: Prepared
-    gco2e_per_j: float
-    water_ml_per_j: float
-    label: str
-
-    def gpu_j(self, usage: Usage) -> float:
-        """Expected joules of the GPUs for such a call."""
-        energy = self.prepared.energy
-        return energy.mean_j(usage) if isinstance(energy, TokenEnergy) else energy.gpu_energy_j(usage).mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

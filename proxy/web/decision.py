@@ -1,4 +1,4 @@
-"""What a policy said of a recorded call, as its caller reads it. It must never call a difference more than it is: modelled, with a range."""
+"""What a policy said of a recorded call, as its caller reads it. It must never show a difference without its range."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -56,7 +56,8 @@ def _difference(row: Row) -> dict[str, Any] | None:
     if baseline == choice:
         low = mean = high = 0.0
     else:
-        mean, low, high, _ = difference(choice, baseline, shared=row["shared"].split(",") if row["shared"] else ())
+        shared = row["shared"].split(",") if row["shared"] else ()
+        mean, low, high, _ = difference(choice, baseline, shared=shared, same_call=True)
     return {"what": STATEMENT, "gco2e": _signed(mean), "gco2e_low": _signed(low), "gco2e_high": _signed(high)}
 
 

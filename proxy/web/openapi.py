@@ -139,7 +139,7 @@ ATTEMPT = _object(
     }
 )
 
-_GRAMS = {name: MAYBE_NUMBER for name in ("gco2e", "gco2e_low", "gco2e_high")}
+_GRAMS = dict.fromkeys(("gco2e", "gco2e_low", "gco2e_high"), MAYBE_NUMBER)
 _SIDE = _object({"provider": TEXT, "model": TEXT, "region": MAYBE_TEXT, "zone": TEXT, **_GRAMS})
 
 DECISION = _object(

@@ -11,7 +11,7 @@ from proxy.simulate.picture import draw
 from tests.contract.case import compact, event
 from tests.contract.endpoint_cases import DRAWN, IMAGES, PNG, TRANSCRIPTIONS, form, wav_of
 from tests.contract.proxy_harness import Proxy, proxy
-from tests.contract.scripted_upstream import ScriptedUpstream, scripted_upstream, streamed, whole
+from tests.contract.scripted_upstream import RESET, ScriptedUpstream, scripted_upstream, streamed, whole
 from tests.contract.test_endpoints import holds, only_row
 from tests.unit.test_count_tokens import KNOWN, TEXTS, WEATHER
 
@@ -102,3 +102,22 @@ def test_a_streamed_transcript_without_usage_has_its_words_and_seconds_counted(u
     answer = made.send("POST", TRANSCRIPTIONS.path, body, TRANSCRIPTIONS.headers)
     row = only_row(made, answer.ours["call-id"])
     holds(row, {"output_tokens": KNOWN["gpt-4o"][0], "media_audio_input_seconds": 2.0, "usage_source": "counted"})
+
+
+@pytest.mark.parametrize(
+    ("path", "claims"),
+    [
+        ("/v1/chat/completions", {"messages": [], "max_tokens": 999_999_999}),
+        ("/v1/chat/completions", {"messages": [], "max_tokens": 999_999_999, "n": 999_999_999}),
+        ("/v1/images/generations", {"prompt": "A jumper", "n": 99_999}),
+        ("/v1/images/generations", {"prompt": "A jumper", "size": "99999x99999"}),
+        ("/v1/images/generations", {"prompt": "A jumper", "width": 99_999, "height": 99_999, "steps": 99_999}),
+        ("/v1/videos", {"prompt": "A jumper", "size": "99999x99999"}),
+    ],
+)
+def test_what_nobody_saw_does_not_weigh_what_a_request_claims(
+    upstream: ScriptedUpstream, made: Proxy, path: str, claims: dict[str, Any]
+) -> None:
+    upstream.answers(RESET)
+    assert made.post(path, {"model": "some-model", **claims}).status == 502
+    assert 0 < made.calls()[-1]["gco2e"] < 100_000

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -9,13 +10,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
+from typer.testing import CliRunner
 
+from proxy.call import CallRecord, Hour
+from proxy.cli.main import app
 from proxy.clock import Clock
 from proxy.http_client import close_session, fetch, open_session
 from proxy.intensity.keeper import Keeper
 from proxy.intensity.snapshot import Current
-from tests.contract.proxy_harness import Proxy, ask, proxy, until
+from proxy.ledger.store import Store
+from tests.contract.ledgers import record as record_of
+from tests.contract.proxy_harness import Proxy, ask, proxy, serve_command, until
 from tests.contract.scripted_upstream import RESET, UNTIL_LEFT, Received, Script, ScriptedUpstream, scripted_upstream, whole
 from tests.intensity_samples import (
     LOGIN,
@@ -29,6 +36,7 @@ from tests.intensity_samples import (
     uk_neso,
     watttime,
 )
+from tests.sample_records import attempt as attempt_of
 
 QUARTERS = energy_charts([24.0, 25.0, None], [None, None, 26.0])
 PAGES: dict[str, dict[str, bytes]] = {
@@ -170,7 +178,7 @@ DEPLOYMENT = {"provider": "simulated", "zone": "FR"}
 
 def settings_of(url: str, *kinds: str) -> dict[str, Any]:
     sources = [json.loads(configured(kind, url=url).model_dump_json()) for kind in kinds]
-    return {"models": {"sim-text": {"deployments": [DEPLOYMENT]}}, "intensity": {"sources": sources}}
+    return {"models": {"sim-small": {"deployments": [DEPLOYMENT]}}, "intensity": {"sources": sources}}
 
 
 def today(kind: str) -> dict[str, bytes]:
@@ -193,15 +201,15 @@ def metric(made: Proxy, name: str) -> dict[str, float]:
 
 def test_calls_carry_the_hours_figure_beside_the_yearly_one_that_weighs_them(tmp_path: Path, server: ScriptedUpstream) -> None:
     server.script = serving({**today("energy-charts"), **today("france-odre")})
-    live = 'zone="FR",source="energy-charts"'
+    live = 'source="energy-charts",zone="FR"'
     for name in ("live", "yearly"):
         (tmp_path / name).mkdir()
     with (
         proxy(tmp_path / "live", **settings_of(server.url, "energy-charts", "france-odre")) as made,
-        proxy(tmp_path / "yearly", models={"sim-text": {"deployments": [DEPLOYMENT]}}) as plain,
+        proxy(tmp_path / "yearly", models={"sim-small": {"deployments": [DEPLOYMENT]}}) as plain,
     ):
         until(lambda: metric(made, "grid_carbon_intensity_age_seconds").get(live))
-        replies = [each.chat(ask(model="sim-text")) for each in (made, plain)]
+        replies = [each.chat(ask(model="sim-small")) for each in (made, plain)]
         records = [each.get(f"/v1/footprint/{reply.ours['call-id']}").json for each, reply in zip((made, plain), replies, strict=True)]
         yearly, weighed = metric(made, "grid_carbon_intensity_grams_per_kilowatt_hour"), records[0]["attempts"][0]["estimates"][0]
         direct = until(lambda: metric(made, "grid_direct_intensity_grams_per_kilowatt_hour") or None)
@@ -218,8 +226,8 @@ def test_calls_carry_the_hours_figure_beside_the_yearly_one_that_weighs_them(tmp
     assert records[1]["attempts"][0]["hourly_intensity"] is None
     assert records[0]["gco2e"] == records[1]["gco2e"], "the live figure is in no total"
     assert yearly[live] == 26.0
-    assert yearly[f'zone="FR",source="{weighed["intensity_source"]}"'] == 31.0
-    assert direct == {'zone="FR",source="france-odre"': 28.0}
+    assert yearly[f'source="{weighed["intensity_source"]}",zone="FR"'] == 31.0
+    assert direct == {'source="france-odre",zone="FR"': 28.0}
     assert set(failures.values()) == {0.0}
 
 
@@ -233,7 +241,7 @@ def test_a_stalled_source_holds_back_no_call_nor_the_end(tmp_path: Path, server:
     server.script = stall
     with proxy(tmp_path, **settings_of(server.url, "energy-charts", "electricity-maps", "uk-neso")) as made:
         assert asked_for.wait(15)
-        replies = [made.chat(ask(model="sim-text")) for _ in range(5)]
+        replies = [made.chat(ask(model="sim-small")) for _ in range(5)]
         call = made.calls()[-1]
         assert not server.left.is_set(), "the question is still open"
         assert metric(made, "grid_carbon_intensity_age_seconds") == {}
@@ -241,3 +249,71 @@ def test_a_stalled_source_holds_back_no_call_nor_the_end(tmp_path: Path, server:
     assert float(replies[-1].ours["gco2e"]) > 0
     assert call["gco2e"] > 0
     assert server.left.wait(15), "at the end the question is given up"
+
+
+def test_the_hours_figure_comes_back_from_the_ledger_and_only_where_there_was_one(store: Store) -> None:
+    hour = Hour(gco2e_per_kwh=0.1 + 0.2, source="so", zone="zo", basis="ba", state="st", age_s=7.25)
+    with_it = record_of(1, attempts=(attempt_of(attempt_id="a1", hour=hour),))
+    without = record_of(2, attempts=(attempt_of(attempt_id="a2"),))
+    store.write([with_it, without])
+    store.write([with_it])
+    found = [store.find(each.call_id) for each in (with_it, without)]
+    hours = [call["attempts"][0]["hour"] for call in found if call is not None]  # type: ignore[index]  # a list of attempts
+    assert hours == [{name: getattr(hour, name) for name in Hour.__struct_fields__}, None]
+
+
+def test_a_spooled_record_keeps_the_hours_figure() -> None:
+    hour = Hour(gco2e_per_kwh=26.0, source="energy-charts", zone="FR", basis="production-based, lifecycle", state="forecast", age_s=3.0)
+    record = record_of(1, attempts=(attempt_of(hour=hour),))
+    assert msgspec.json.decode(msgspec.json.encode(record), type=CallRecord) == record
+
+
+def write_config(file: Path, sources: list[dict[str, Any]], drain_s: int = 1) -> None:
+    file.write_text(json.dumps({"version": 1, "server": {"listen": "127.0.0.1:0", "drain_s": drain_s}, "intensity": {"sources": sources}}))
+
+
+def test_a_reload_begins_and_ends_the_asking_and_asks_nothing_anew(tmp_path: Path, server: ScriptedUpstream) -> None:
+    server.script = serving({**today("energy-charts"), **today("france-odre")})
+    charts, odre = ({"kind": kind, "zones": ["FR"], "url": server.url} for kind in ("energy-charts", "france-odre"))
+    file = tmp_path / "c.yaml"
+    write_config(file, [])
+
+    def ages(made: Proxy) -> set[str]:
+        return set(metric(made, "grid_carbon_intensity_age_seconds"))
+
+    with serve_command(tmp_path, "--config", "c.yaml") as child:
+        made = child.proxy(tmp_path / "grammage.db")
+        assert ages(made) == set()
+        for sources in ([charts], [odre, charts], [odre], []):
+            write_config(file, sources, drain_s=len(sources) + 1)
+            child.process.send_signal(signal.SIGHUP)
+            expected = {f'source="{source["kind"]}",zone="FR"' for source in sources}
+            until(lambda expected=expected: ages(made) == expected or None)  # type: ignore[misc]  # bound now
+    paths = [urlsplit(request.target).path for request in server.received]
+    assert len(paths) == 2, "each source once, however often the file changed"
+
+
+def test_the_command_shows_each_figure_with_its_basis_beside_the_yearly_one(tmp_path: Path, server: ScriptedUpstream) -> None:
+    server.script = serving({**today("energy-charts"), **today("france-odre")})
+    sources = [{"kind": kind, "zones": ["FR"], "url": server.url} for kind in ("energy-charts", "france-odre")]
+    file = tmp_path / "c.yaml"
+    write_config(file, sources)
+    done = CliRunner().invoke(app, ["intensity", "--config", str(file), "--format", "json"])
+    assert done.exit_code == 0, done.output
+    charts, odre = json.loads(done.stdout)
+    assert (charts["zone"], charts["gco2e_per_kwh"], charts["yearly_gco2e_per_kwh"], charts["state"]) == ("FR", 26.0, 31.0, "forecast")
+    assert (charts["basis"], odre["basis"]) == ("production-based, lifecycle", "production-based, direct")
+
+
+def test_the_command_says_what_came_to_nothing(tmp_path: Path, server: ScriptedUpstream) -> None:
+    server.script = lambda request: FAILURES["401 of the plan"]
+    file = tmp_path / "c.yaml"
+    write_config(file, [{"kind": "electricity-maps", "zones": ["FR"], "token": TOKEN, "url": server.url}])
+    done = CliRunner().invoke(app, ["intensity", "--config", str(file)])
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert "electricity-maps FR (latest): answers 401" in done.stderr
+    assert TOKEN not in done.output
+    write_config(file, [])
+    nothing = CliRunner().invoke(app, ["intensity", "--config", str(file)])
+    assert nothing.exit_code == 1
+    assert "no live source is configured" in nothing.stderr

@@ -263,9 +263,7 @@ def test_a_whole_answer_that_is_cut_is_an_error_and_recorded(upstream: ScriptedU
 
 
 @pytest.mark.parametrize("status", [b"400 Bad Request", b"422 Unprocessable Entity"])
-def test_a_provider_that_refuses_the_usage_option_is_asked_again_without(
-    upstream: ScriptedUpstream, tmp_path: Path, status: bytes
-) -> None:
+def test_a_provider_that_refuses_the_usage_option_is_asked_again_without(upstream: ScriptedUpstream, tmp_path: Path, status: bytes) -> None:
     refusal = whole(b'{"error":{"message":"unknown field stream_options"}}', status=status)
     upstream.script = lambda request: refusal if b"stream_options" in request.body else streamed(HELLO, DONE)
     start = len(upstream.received)

@@ -12,7 +12,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import uvloop
@@ -27,6 +27,7 @@ from proxy.upstream.http1.reply import Http1Reply
 from proxy.upstream.silence import Patiences
 
 WAIT_S = 20
+LARGEST_REQUEST_BYTES = 64 * 1024 * 1024
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
@@ -91,6 +92,14 @@ class Talk:
             await self.writer.drain()
             await turns(3)
 
+    def stop_reading(self) -> None:
+        """Takes nothing more from the wire; a stream reads ahead otherwise."""
+        cast(asyncio.ReadTransport, self.writer.transport).pause_reading()
+
+    def go_on_reading(self) -> None:
+        """Takes what comes again."""
+        cast(asyncio.ReadTransport, self.writer.transport).resume_reading()
+
     async def until_left(self) -> None:
         """Waits until the other side hangs up."""
         with contextlib.suppress(ConnectionError):
@@ -144,7 +153,7 @@ async def provider(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIt
                 await writer.wait_closed()
             busy.discard(task)
 
-    server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=tls, limit=LARGEST_REQUEST_BYTES)
     port = server.sockets[0].getsockname()[1]
     made.url = f"{'https' if tls else 'http'}://{'localhost' if tls else '127.0.0.1'}:{port}"
     try:
@@ -216,6 +225,7 @@ class StillTransport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
+        self.unsent_bytes = 0
         self.is_aborted = False
         self.pauses: list[bool] = []
 
@@ -223,7 +233,7 @@ class StillTransport(asyncio.Transport):
         self.written += bytes(data)
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.unsent_bytes
 
     def is_closing(self) -> bool:
         return self.is_aborted

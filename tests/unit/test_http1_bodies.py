@@ -104,10 +104,57 @@ async def test_an_answer_before_the_body_has_left_is_the_answer_and_ends_the_con
     async with provider(refusing) as theirs, door() as made:
         reply = await ask(made, theirs.url, body=endless())
         assert (reply.status, await reply.read()) == (413, b"too large")
+        assert not pool_of(made, theirs.url)._idle
         reply.close()
         await ended.wait()
         await theirs.left.wait()
-        assert not pool_of(made, theirs.url)._idle
+
+
+@on_both_loops
+async def test_a_connection_with_a_body_still_on_its_way_is_not_kept() -> None:
+    async def refusing(talk: Talk) -> None:
+        await talk.head()
+        talk.stop_reading()
+        await talk.send(whole(b"no", status=b"400 Bad Request"))
+        await over.wait()
+
+    over = asyncio.Event()
+    async with provider(refusing) as theirs, door() as made:
+        pool = pool_of(made, theirs.url)
+        reply = await ask(made, theirs.url, body=b"x" * (30 * MIB))
+        assert (reply.status, await reply.read()) == (400, b"no")
+        assert not pool._idle
+        assert not reply.trouble
+        over.set()
+
+
+@on_both_loops
+async def test_a_body_that_waits_for_a_provider_is_closed_when_the_call_ends() -> None:
+    async def slow(talk: Talk) -> None:
+        await talk.head()
+        talk.stop_reading()
+        await over.wait()
+
+    asked, closed, over = 0, asyncio.Event(), asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal asked
+        try:
+            while True:
+                asked += 1
+                yield b"x" * 65_000
+        finally:
+            closed.set()
+
+    async with provider(slow) as theirs, door() as made:
+        asking = asyncio.ensure_future(ask(made, theirs.url, body=endless()))
+        await at_rest(lambda: asked)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await turns(3)
+        assert closed.is_set()
+        over.set()
 
 
 @on_both_loops
@@ -145,9 +192,9 @@ async def test_a_provider_that_does_not_read_makes_the_body_wait() -> None:
 
     async def slow(talk: Talk) -> None:
         await talk.head()
-        talk.reader._transport.pause_reading()  # type: ignore[attr-defined]  # a stream reads ahead otherwise
+        talk.stop_reading()
         await reads.wait()
-        talk.reader._transport.resume_reading()  # type: ignore[attr-defined]
+        talk.go_on_reading()
         await talk.reader.readuntil(b"0\r\n\r\n")
         await talk.send(whole(b"ok"))
 
@@ -161,7 +208,6 @@ async def test_a_provider_that_does_not_read_makes_the_body_wait() -> None:
         asking = asyncio.ensure_future(ask(made, theirs.url, body=many()))
         await at_rest(lambda: asked)
         assert asked < 400
-        theirs.talks[0].reader._limit = 2**30  # type: ignore[attr-defined]
         reads.set()
         assert await (await asking).read() == b"ok"
         assert asked == 400

@@ -253,6 +253,15 @@ async def test_a_connection_that_lives_too_long_unused_is_closed(monkeypatch: py
 
 
 @on_both_loops
+async def test_a_connection_that_lived_too_long_unused_is_not_used_though_nobody_looked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.upstream.http1.pool.KEEP_ALIVE_S", 0.0)
+    async with provider(obliging) as theirs, door() as made:
+        for _ in range(3):
+            await (await ask(made, theirs.url)).read()
+        assert len(theirs.talks) == 3
+
+
+@on_both_loops
 async def test_nobody_there_and_no_such_name_are_unreachable() -> None:
     async with door() as made:
         for url in (f"http://127.0.0.1:{free_port()}", "http://nobody.invalid", "http://" + "a" * 70 + ".invalid"):

@@ -196,6 +196,14 @@ async def test_a_kept_connection_carries_the_next_exchange() -> None:
         bench.begin()
 
 
+async def test_a_reply_that_overtakes_its_request_ends_the_connection() -> None:
+    bench = Bench()
+    bench.transport.unsent_bytes = 1
+    bench.feed(whole(b"no", status=b"413 Content Too Large"))
+    assert bench.outcome == (413, [(b"content-length", b"2")], b"no", True, False, False)
+    assert bench.transport.is_aborted
+
+
 async def test_a_slow_reader_makes_the_provider_wait() -> None:
     bench = played(CHUNKED)
     chunk = b"10000\r\n" + b"x" * 65_536 + b"\r\n"

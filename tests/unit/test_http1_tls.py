@@ -85,6 +85,15 @@ async def test_a_certificate_for_another_host_is_refused(tmp_path: Path, monkeyp
 
 
 @on_both_loops
+async def test_a_certificate_for_an_address_is_good_for_it_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = certified(tmp_path, "127.0.0.1")
+    monkeypatch.setenv("SSL_CERT_FILE", str(mine.file))
+    async with provider(obliging, mine.server) as theirs, door(tls_context()) as made:
+        assert await (await ask(made, theirs.url.replace("localhost", "127.0.0.1"))).read()
+    await refused(mine, tls_context())
+
+
+@on_both_loops
 async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
     await refused(certified(tmp_path, "localhost"), tls_context())
 

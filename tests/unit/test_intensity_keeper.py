@@ -224,7 +224,8 @@ def test_watttime_opens_a_session_keeps_it_and_opens_another_when_refused() -> N
     stepped(keeper)
     assert [url.partition("org")[2] for url, _, _ in pages.asked[3:]] == ["/v3/forecast", "/login", "/v3/forecast"]
     (found,) = keeper.now()
-    assert (found.kind, found.gco2e_per_kwh) == ("marginal", pytest.approx(453.59237))
+    assert found.kind == "marginal"
+    assert found.gco2e_per_kwh == pytest.approx(453.59237)
     assert keeper.hour("CAISO_NORTH") is None, "a marginal figure is no call's intensity"
 
 

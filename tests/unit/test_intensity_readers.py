@@ -73,7 +73,8 @@ def test_an_answer_of_another_zone_basis_unit_or_region_is_refused() -> None:
             maps.read("latest", body, "FR")
     with pytest.raises(BadAnswer):
         maps.read("forecast", em_forecast(41), "DE")
-    for meta in ({"region": "PJM"}, {"signal_type": "co2_aoer"}, {"units": "percentile"}):
+    others: tuple[dict[str, Any], ...] = ({"region": "PJM"}, {"signal_type": "co2_aoer"}, {"units": "percentile"})
+    for meta in others:
         with pytest.raises(BadAnswer):
             watts.read("forecast", watttime(870.2, **meta), "CAISO_NORTH")
 
@@ -137,6 +138,8 @@ def test_what_grids_do_is_no_lie() -> None:
     hours = [reading(figure, after_s=place * 3600 - 7200) for place, figure in enumerate((30.0, 110.0, 170.0))]
     assert not check(hours, SOURCES["energy-charts"], NOON_S, None).refused
     assert not check([reading(2000.0)], SOURCES["energy-charts"], NOON_S, None).refused
+    wrong_forecast = check([reading(400.0)], SOURCES["energy-charts"], NOON_S, reading(after_s=-900, state="forecast"))
+    assert not wrong_forecast.refused, "a measurement is not doubted for a forecast"
     late = check([reading(400.0)], SOURCES["energy-charts"], NOON_S, reading(after_s=-2 * 3600))
     assert not late.refused, "a level that holds for two hours is one"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from estimators.quantity import NOTHING, LogVariance, Quantity, ScopeKeys, Total, add, difference, exact, multiply, scale
+from estimators.quantity import NOTHING, LogVariance, Quantity, ScopeKeys, Total, add, difference, exact, multiply, probability_less, scale
 
 DRAWS = 40_000
 KEYS = ScopeKeys("tokens@1", "openai", "gpt", "US")
@@ -203,3 +203,19 @@ def test_a_difference_turns_around_with_its_sign(a: Quantity, b: Quantity) -> No
     assert there.mean == pytest.approx(-back.mean, rel=1e-9, abs=1e-9)
     assert there.probability_a_is_less + back.probability_a_is_less == pytest.approx(1.0, abs=1e-9)
     assert there.p5 <= there.p95
+
+
+def test_the_probability_alone_is_that_of_the_difference() -> None:
+    a = Quantity(1.0, LogVariance(method=0.1, provider=0.2, model=0.3, zone=0.05, call=0.4))
+    b = Quantity(1.5, LogVariance(method=0.2, provider=0.1, model=0.1, zone=0.02, call=0.3))
+    for shared in ((), ("method",), ("method", "provider", "model", "zone")):
+        for same_call in (False, True):
+            told = difference(a, b, shared=shared, same_call=same_call)
+            assert probability_less(a, b, shared=shared, same_call=same_call) == told.probability_a_is_less
+
+
+def test_the_counts_of_one_call_are_as_wrong_for_its_baseline() -> None:
+    noisy = LogVariance(zone=0.01, call=0.5)
+    a, b = Quantity(1.0, noisy), Quantity(2.0, noisy)
+    assert probability_less(a, b, shared=(), same_call=True) > 0.999 > probability_less(a, b, shared=())
+    assert difference(a, b, shared=(), same_call=True).p95 < 0 < difference(a, b, shared=()).p95

@@ -1,5 +1,7 @@
 """What policies said of calls, beside them. A released revision must never change."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -11,8 +13,8 @@ depends_on = None
 _SCOPES = ("method", "provider", "model", "zone", "call")
 
 
-def _side(side: str, *, required: bool) -> list[sa.Column[object]]:
-    who = [
+def _side(side: str, *, required: bool) -> list[sa.Column[Any]]:
+    who: list[sa.Column[Any]] = [
         sa.Column(f"{side}_provider", sa.Text(), nullable=not required),
         sa.Column(f"{side}_model", sa.Text(), nullable=not required),
         sa.Column(f"{side}_region", sa.Text()),

@@ -1,0 +1,45 @@
+"""A policy's word on one call. It must never hold what was not decided."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from config.policies import Apply, Mode
+from proxy.policy.candidates import Candidate
+from proxy.policy.contender import Contender
+
+Action = Literal["routed", "kept", "passthrough", "refused", "holdback"]
+"""routed: another deployment serves than the alias's first. kept: that one serves, as the policy has it. passthrough: nothing changes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A policy's word on one call. plan: who is tried in turn where the policy acts, fallbacks included.
+
+    reason: why it is not more; empty when there is none. baseline: the alias's first deployment. choice: who should serve, None: nobody.
+    ranked: who was compared, with the forecast in gCO2e, lowest first; equals in turn. rejected: a reason for each of the rest.
+    """
+
+    policy: str
+    mode: Mode
+    action: Action
+    reason: str
+    plan: tuple[Candidate, ...]
+    baseline: Contender
+    choice: Contender | None
+    ranked: tuple[tuple[float, Contender], ...] = ()
+    rejected: tuple[str, ...] = ()
+    apply: Apply | None = None
+
+    @property
+    def acts(self) -> bool:
+        """True when the call is no longer as it came."""
+        return self.mode == "enforce" and self.action in ("routed", "kept")
+
+    @property
+    def word(self) -> str:
+        """What the answer's header says: the policy that acted, `none`, `shadow:` or `holdback:` and its name."""
+        if self.mode == "shadow":
+            return f"shadow:{self.policy}"
+        if self.action == "holdback":
+            return f"holdback:{self.policy}"
+        return self.policy if self.acts else "none"
