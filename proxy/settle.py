@@ -36,6 +36,9 @@ from proxy.weigh import WEIGHING_TROUBLE
 
 _log = logging.getLogger("grammage.settle")
 NOT_GENERATED = "not_generated"
+READ_AT_ONCE_BYTES = 64 * 1024
+"""A longer prompt, the pictures in it not counted, is read in a thread."""
+
 LONGEST_ID = 128
 UNFINISHED = "unfinished"
 """The answer only says that the work has begun: what it takes is not known yet."""
@@ -144,7 +147,9 @@ async def weigh(rooms: Rooms, passage: Passage) -> Estimate | None:
     if prepared is None:
         return None
     if may_hold_untold_pictures(passage.ask, usage, read_by := _counted_as(passage)):
-        usage = passage.usage = await asyncio.to_thread(with_shown_pictures, passage.ask, usage, read_by)
+        told = passage.ask, usage, read_by
+        is_short = passage.ask.content_bytes < READ_AT_ONCE_BYTES
+        usage = passage.usage = with_shown_pictures(*told) if is_short else await asyncio.to_thread(with_shown_pictures, *told)
     try:
         if rooms.meters is not None:
             usage = _by_own_meter(rooms.meters, passage, prepared, usage)

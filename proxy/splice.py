@@ -11,6 +11,7 @@ T = TypeVar("T")
 _COLON = re.compile(rb"\s*:\s*")
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NEXT_KEY = re.compile(rb'[\s,{]*("[^"\\]*(?:\\.[^"\\]*)*")\s*:\s*', re.DOTALL)
+_INLINED = b";base64,"
 _PAYLOAD = re.compile(rb'"(?:b64_json|result)"\s*:\s*"')
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _OPEN = b"{["
@@ -52,6 +53,19 @@ def without_payloads(body: bytes) -> bytes:
             break
         parts.append(body[at : found.end()])
         at = end if body[end - 1 : end] != b"\\" else found.end()
+    return b"".join((*parts, body[at:])) if parts else body
+
+
+def with_heads_of_payloads(body: bytes, keep: int) -> bytes:
+    """`body` with no more than `keep` bytes of each picture that a data URI inlines: enough for its size, and quickly read."""
+    parts, at = [], 0
+    while (found := body.find(_INLINED, at)) >= 0:
+        start = found + len(_INLINED)
+        end = body.find(b'"', start)
+        if end < 0:
+            break
+        parts.append(body[at : min(end, start + keep)])
+        at = end
     return b"".join((*parts, body[at:])) if parts else body
 
 

@@ -12,6 +12,8 @@ from proxy.meter.picture_tokens import bills_more_than_computed, picture_tokens
 from proxy.meter.sound_tokens import sound_tokens
 from proxy.meter.sse import DATA_LINE
 from proxy.meter.tool_text import FORCED_CALL_TOKENS, FRAME_TOKENS, NO_CALL_TOKENS, SHARED_FRAME_TOKENS, as_typescript
+from proxy.probe.picture_size import HEADER_BYTES
+from proxy.splice import with_heads_of_payloads
 
 BYTES_PER_TOKEN = 4
 """Rule of thumb for text that is not read; the `estimated` source carries its doubt."""
@@ -19,6 +21,11 @@ BYTES_PER_TOKEN = 4
 LONGEST_COUNTED_CHARS = 2_000_000
 PICTURE = b"image"
 """Stands in every request that shows a picture, whatever the dialect: in its type, or in that of its file."""
+
+
+SHORT_HEAD_CHARS = 1024
+LONG_HEADED = (b";base64,/9j/", b"ZnR5c")
+"""How JPEG, AVIF and HEIC begin in base64: their size may stand far behind the beginning, that of others never does."""
 
 
 def guess_input_tokens(ask: Ask) -> int:
@@ -48,8 +55,12 @@ def may_hold_untold_pictures(ask: Ask, usage: Usage, model: str) -> bool:
 
 
 def with_shown_pictures(ask: Ask, usage: Usage, model: str) -> Usage:
-    """The provider's count with the part of it that is pictures, by their sizes. Reads the request, so call it in a thread."""
-    shown_tokens = sum(picture_tokens(model, *picture) for picture in ask.endpoint.prompt(ask.asked).pictures)
+    """The provider's count with the part of it that is pictures, by their sizes. Reads the heads of inlined pictures, not the pictures."""
+    asked = with_heads_of_payloads(ask.asked, SHORT_HEAD_CHARS)
+    pictures = ask.endpoint.prompt(asked).pictures
+    if any(width is None for width, *_ in pictures) and any(mark in asked for mark in LONG_HEADED):
+        pictures = ask.endpoint.prompt(with_heads_of_payloads(ask.asked, HEADER_BYTES)).pictures
+    shown_tokens = sum(picture_tokens(model, *picture) for picture in pictures)
     return replace(usage, image_input_tokens=min(shown_tokens, usage.input_tokens - usage.audio_input_tokens))
 
 
