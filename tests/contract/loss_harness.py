@@ -41,6 +41,14 @@ class Proxy:
     url: str
     reading: asyncio.Task[None]
     log: bytearray = field(default_factory=bytearray)
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def has_said(self, words: bytes) -> None:
+        """Waits until the log holds `words`; a writer of its own brings it there. Raises TimeoutError."""
+        async with asyncio.timeout(STOP_S):
+            while words not in self.log:
+                self.heard.clear()
+                await self.heard.wait()
 
     async def kill(self) -> None:
         """kill -9, and gone."""
@@ -99,10 +107,10 @@ async def running(folder: Path, upstream: str, *, most_file_bytes: int | None = 
         env=environ, cwd=folder, preexec_fn=limit,
     )  # fmt: skip
     assert process.stderr is not None  # a pipe was asked for
-    log = bytearray()
+    log, heard = bytearray(), asyncio.Event()
     try:
         url = await asyncio.wait_for(_address(process.stderr, log), START_S)
-        proxy = Proxy(process, url, asyncio.ensure_future(_collect(process.stderr, log)), log)
+        proxy = Proxy(process, url, asyncio.ensure_future(_collect(process.stderr, log, heard)), log, heard)
     except BaseException:
         process.kill()
         await process.wait()
@@ -281,6 +289,7 @@ async def _ready(url: str) -> None:
         assert reply.status == 200
 
 
-async def _collect(stream: asyncio.StreamReader, log: bytearray) -> None:
+async def _collect(stream: asyncio.StreamReader, log: bytearray, heard: asyncio.Event) -> None:
     while piece := await stream.read(65536):
         log += piece
+        heard.set()

@@ -129,7 +129,7 @@ async def test_a_disk_that_fills_up_loses_nothing(tmp_path: Path, upstream: Prov
         answers = await crowd(asking, 20, CONCURRENCY)
         proxy.limit_file_bytes(ledger_in(tmp_path).stat().st_size)
         answers += await crowd(asking, 400, CONCURRENCY)
-        assert b"the ledger takes no calls" in proxy.log
+        await proxy.has_said(b"the ledger takes no calls")
         proxy.limit_file_bytes(None)
         answers += await crowd(asking, 20, CONCURRENCY)
         assert await proxy.stop() == 0
@@ -143,7 +143,7 @@ async def test_a_disk_that_fills_up_loses_nothing(tmp_path: Path, upstream: Prov
 async def test_a_disk_that_was_full_from_the_start_loses_nothing_over_a_kill(tmp_path: Path, upstream: Provider) -> None:
     async with running(tmp_path, upstream.url, most_file_bytes=SMALL_FILE_BYTES) as proxy, clients(proxy.url) as asking:
         answers = await crowd(asking, 400, CONCURRENCY)
-        assert b"the ledger takes no calls" in proxy.log
+        await proxy.has_said(b"the ledger takes no calls")
         await proxy.kill()
     assert all(answer.complete for answer in answers)
     async with running(tmp_path, upstream.url) as proxy:
