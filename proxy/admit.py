@@ -12,7 +12,7 @@ from proxy.clock import uuid7
 from proxy.consult import consult
 from proxy.endpoints.base import Ask, Endpoint, parse
 from proxy.endpoints.form import is_form
-from proxy.errors import BadRequest, LedgerDown, LoopDetected, UnsupportedMediaType
+from proxy.errors import BadRequest, Forbidden, LedgerDown, LoopDetected, UnsupportedMediaType
 from proxy.headers import DRY_RUN, LIMIT, is_loop
 from proxy.large_form import LargeForm
 from proxy.late.whose import held
@@ -21,7 +21,7 @@ from proxy.passage import Passage
 from proxy.policy.decide import Decision, decide
 from proxy.rooms import Rooms
 from proxy.route import ADDRESS, Address
-from proxy.splice import repeats_member
+from proxy.splice import find_member, repeats_member
 from proxy.upstream.base import Headers
 
 KIB = 1024
@@ -55,8 +55,8 @@ async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
         headers = [pair for pair in headers if pair[0] != b"content-encoding"]  # it leaves plain
     if upload is not None and not upload.model_is_known and _needs_the_model(rooms, caller, known):
         await upload.wait_in_file()
-    if caller.models is not None and ask.form is None and repeats_member(ask.body, "model"):
-        raise BadRequest("the request names its model more than once; name it once.", code="invalid_type", param="model")
+    if caller.models is not None and ask.form is None:
+        _refuse_other_models(caller, ask.body)
     tags = attribute(caller, headers, ask, rooms.metadata_tags)
     call_id = uuid7(started_ms)
     ask, decision = await _decide(rooms, ask, caller, tags, known, call_id)
@@ -92,6 +92,16 @@ async def _decide(
     if rooms.policies is None:
         return ask, decision
     return await consult(rooms, ask, decision, call_id=call_id, caller=caller, tags=tags, asked=asked or None)
+
+
+def _refuse_other_models(caller: Caller, body: bytes) -> None:
+    """A key bound to models names one, once. Raises BadRequest for a repeated name, Forbidden for OpenRouter's list of fallbacks."""
+    if repeats_member(body, "model"):
+        raise BadRequest("the request names its model more than once; name it once.", code="invalid_type", param="model")
+    if (b'"models"' in body or b"\\u00" in body) and find_member(body, "models") is not None:
+        raise Forbidden(
+            f"key {caller.id!r} is bound to models, and `models` may name others; leave it out.", code="model_not_allowed", param="models"
+        )
 
 
 async def _read(

@@ -137,6 +137,8 @@ def test_a_key_with_a_list_of_models_cannot_spend_around_it(keyed: Proxy, azure:
     [
         (b'{"model":"large","model":"small"}', 400),
         (b'{"model":"small","Model":"large"}', 400),
+        (b'{"model":"small","models":["large"]}', 403),
+        (b'{"model":"small","\\u006dodels":["large"]}', 403),
         (b'{"model":"small","\\u006dodel":"small"}', 400),
         (b'{"model":"small","metadata":{"model":"x"},"user":"\\u00e9 \\"model\\""}', 200),
     ],
