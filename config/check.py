@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 from config.check_intensity import intensity_faults
 from config.check_models import alias_faults
 from config.check_policies import policy_faults
+from config.deployment import Deployment, Meter
 from config.explain import closest
 from config.listen import is_loopback, parse_listen, points_at, url_fault
 from config.problem import Finding, KeyPath, dotted
-from config.settings import Deployment, Meter, Settings
+from config.settings import Settings
 from config.tag_rules import NAME_RULE, VALUE_RULE, is_tag_name, is_tag_value
 
 _RESERVED_VALUES = frozenset({"other", "unassigned"})

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Collection, Iterator
 
+from config.deployment import Alias, Deployment
 from config.explain import closest
 from config.listen import url_fault
 from config.problem import Finding, KeyPath
 from config.providers import KNOWN_NAMES, LITELLM_NAMES, OWN_ADDRESS, SIMULATED, Dialect, provider_id, public_base, spoken_by
-from config.settings import Alias, Deployment
 
 AZURE = "azure"
 

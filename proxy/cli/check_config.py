@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from config.check import start_refusals
+from config.deployment import Deployment
 from config.load import ConfigError, config_path, load_settings
 from config.providers import public_base
 from config.series import MOST_SERIES, SeriesForecast, expected_series
-from config.settings import Deployment, Settings
+from config.settings import Settings
 from config.tables import Tables, load_tables
 from proxy.cli.hardware_hints import hardware_hints
 from proxy.cli.output import Cell, Format, message, show_rows

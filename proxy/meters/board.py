@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
-from config.settings import Meter
+from config.deployment import Meter
 from estimators.physics_lines import J_PER_WH
 from estimators.usage import Metered
 from proxy.clock import Clock

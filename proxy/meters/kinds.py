@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from config.settings import Meter
+from config.deployment import Meter
 from estimators.usage import MeterBoundary
 
 PROMETHEUS_PATH = "/api/v1/query"

@@ -6,7 +6,7 @@ closed: in use. open: passed over. half-open: its pause is over, and one call ma
 from dataclasses import dataclass
 from typing import Literal
 
-from config.settings import Breaker as BreakerRule
+from config.deployment import Breaker as BreakerRule
 from proxy.policy.candidates import Candidate
 
 State = Literal["closed", "open", "half_open"]

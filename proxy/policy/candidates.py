@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from config.catalogue import Catalogue
+from config.deployment import Alias, Breaker, Deployment, Meter, Retry, Timeouts
 from config.model_name import place_in_name
 from config.place import Place
 from config.places import Places
 from config.providers import FOREIGN_BASES, SIMULATED, Dialect, Door, names_of, provider_id, public_base, spoken_by
-from config.settings import Alias, Breaker, Deployment, Meter, Retry, Settings, Timeouts
+from config.settings import Settings
 from estimators.hardware import UNKNOWN_HARDWARE, Hardware
 
 DEFAULT_UPSTREAM = "https://api.openai.com/v1"

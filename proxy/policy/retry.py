@@ -6,7 +6,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
-from config.settings import Retry
+from config.deployment import Retry
 from proxy.policy.candidates import Candidate
 
 Failure = Literal["unreached", "hung_up", "timeout", "429", "5xx"]

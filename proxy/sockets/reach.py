@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from config.deployment import Retry
 from config.providers import key_header
-from config.settings import Retry
 from proxy.admit import MIB
 from proxy.errors import Forbidden, GrammageError, UpstreamTimeout, UpstreamUnreachable
 from proxy.headers import outgoing, value_of

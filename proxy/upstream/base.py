@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from config.settings import Deployment, Timeouts
+from config.deployment import Deployment, Timeouts
 
 Headers = list[tuple[bytes, bytes]]
 STATUSES = range(100, 600)

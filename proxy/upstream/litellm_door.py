@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import unquote
 
-from config.settings import Deployment
+from config.deployment import Deployment
 from proxy.errors import BadRequest, DoorClosed, NotFound, Unauthorized
 from proxy.upstream.base import Headers, UpstreamReply, UpstreamRequest, WholeReply
 from proxy.upstream.json_array import ArrayReply, wants_array

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from config.deployment import Deployment
 from config.providers import litellm_name, names_of, provider_id
-from config.settings import Deployment
 
 Value = str | int | float | bool
 REGION_FIELDS: Mapping[str, str] = {"aws-bedrock": "aws_region_name", "gcp-vertex": "vertex_location", "oci": "oci_region"}

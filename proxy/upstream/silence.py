@@ -3,7 +3,7 @@
 import asyncio
 from typing import NamedTuple
 
-from config.settings import Timeouts
+from config.deployment import Timeouts
 from proxy.errors import UpstreamTimeout, UpstreamUnreachable
 from proxy.http_client import CONNECT_S
 from proxy.sweep import Sweeper

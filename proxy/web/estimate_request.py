@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from config.catalogue import ModelCard
-from config.settings import OperatingPrior, StatedHardware
+from config.deployment import OperatingPrior, StatedHardware
 from estimators.hardware import Hardware
 from estimators.planned import TEXT, Planned, operation_of
 from proxy.endpoints.base import joined

@@ -15,9 +15,10 @@ import jsonschema
 import pytest
 from typer.testing import CliRunner, Result
 
+from config.deployment import Alias, Deployment
 from config.load import load_settings
 from config.series import expected_series
-from config.settings import Alias, Deployment, Settings
+from config.settings import Settings
 from config.tables import load_tables
 from proxy.cli import doctor as doctor_room
 from proxy.cli.main import COMMANDS, app

@@ -12,8 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from config.check import find_faults, start_refusals
+from config.deployment import Deployment, Meter
 from config.places import Places
-from config.settings import Deployment, Meter, Settings
+from config.settings import Settings
 from config.tables import load_tables
 from proxy.http_client import FetchError, close_session, fetch, open_session
 from proxy.meters.board import Board, MeterOf

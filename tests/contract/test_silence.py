@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from config.settings import Timeouts
+from config.deployment import Timeouts
 from proxy.errors import UpstreamTimeout, UpstreamUnreachable
 from proxy.http_client import open_session
 from proxy.upstream.base import UpstreamRequest

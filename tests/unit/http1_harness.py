@@ -17,7 +17,7 @@ from typing import Any, cast
 import pytest
 import uvloop
 
-from config.settings import Timeouts
+from config.deployment import Timeouts
 from proxy.http_client import tls_context
 from proxy.upstream.base import Headers, UpstreamRequest
 from proxy.upstream.http1.connection import Connection

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from config.settings import Breaker as Rule
-from config.settings import Deployment, Retry, Timeouts
+from config.deployment import Breaker as Rule
+from config.deployment import Deployment, Retry, Timeouts
 from config.tables import load_tables
 from proxy.policy.breaker import LONGEST_COOLING_S, MOST_PAUSES, Breaker, Breakers
 from proxy.policy.candidates import Candidate

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from config.settings import Timeouts
+from config.deployment import Timeouts
 from proxy.errors import UpstreamTimeout, UpstreamUnreachable
 from tests.serving import free_port
 from tests.unit.http1_harness import Talk, ask, door, obliging, on_both_loops, pool_of, provider, turns, whole

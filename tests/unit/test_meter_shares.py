@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.settings import Meter
+from config.deployment import Meter
 from proxy.meters.answer import BadAnswer, read_prometheus, read_tensorrt
 from proxy.meters.kinds import KINDS, boundary_of, promql
 from proxy.meters.shares import KEPT_INTERVALS, Shares

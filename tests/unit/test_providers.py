@@ -2,6 +2,7 @@
 
 import pytest
 
+from config.deployment import Alias, Deployment
 from config.places import UNKNOWN
 from config.providers import (
     FOREIGN_BASES,
@@ -19,7 +20,7 @@ from config.providers import (
     public_base,
     spoken_by,
 )
-from config.settings import Alias, Deployment, Settings
+from config.settings import Settings
 from config.tables import load_tables
 from proxy.policy.candidates import Candidate, candidates_from
 from proxy.upstream.litellm_target import bare_name, target_of

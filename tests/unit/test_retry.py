@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from config.settings import Retry
+from config.deployment import Retry
 from proxy.policy.candidates import Candidate
 from proxy.policy.retry import FIRST_PAUSE_S, Failure, Route, failure_of, may_repeat, rest_of
 from tests.unit.test_breaker import candidate

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.deployment import Deployment
 from config.places import Places
-from config.settings import Deployment, Settings
+from config.settings import Settings
 from config.tables import load_tables
 from proxy.endpoints.realtime import LIVE, REALTIME, ask_of
 from proxy.endpoints.responses import RESPONSES
