@@ -26,8 +26,9 @@ def policy_faults(settings: Settings) -> Iterator[Finding]:
 
 
 def _use(path: KeyPath, policy: Policy) -> Iterator[Finding]:
-    if policy.prefer is None and policy.require == Require() and policy.apply == Apply():
-        yield Finding(path=path, message="does nothing yet; add `require:`, `prefer:` or `apply:`")
+    acts = (policy.prefer, policy.escalate, policy.alternative, policy.iterations)
+    if acts == (None,) * len(acts) and policy.require == Require() and policy.apply == Apply():
+        yield Finding(path=path, message="does nothing yet; add `require:`, `prefer:`, `apply:`, `escalate:` or `alternative:`")
     if policy.locked and policy.holdback:
         message = "leaves calls out that `locked` lets nobody leave out; take one of them away"
         yield Finding(path=(*path, "holdback"), message=message)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from config.price import Price
 from config.providers import CREDENTIAL, OWN_CREDENTIALS, Dialect, provider_id
 from config.section import Section
 
@@ -85,6 +86,7 @@ class Deployment(Section):
     catalogue_model: str | None = Field(default=None, description="Catalogue model to weigh it as, when the name does not tell.")
     meter: Meter | None = Field(default=None, description="A meter of the servers behind it; null: weighed by the model.")
     hardware: StatedHardware | None = Field(default=None, description="What is known of the machines that serve it; null: nothing.")
+    price: Price | None = Field(default=None, description="What it costs you; null: not known. One currency for all deployments.")
     operating_prior: OperatingPrior | None = Field(
         default=None, description="How busy its machines are assumed to be; null: as `weighing.operating_prior` has it."
     )

@@ -29,7 +29,6 @@ REFUSED_WORDS: Mapping[tuple[str, str], str] = {
 """Words that exist but are refused at a key, and why."""
 
 ELSEWHERE: Mapping[str, str] = {
-    "budgets": "this version has no budgets yet; remove the key",
     "model_list": "this looks like a LiteLLM configuration; here it is `models:` with an alias and its `deployments:`",
     "litellm_settings": "this looks like a LiteLLM configuration; it has no counterpart here",
     "general_settings": "this looks like a LiteLLM configuration; keys stand under `keys:`",

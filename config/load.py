@@ -16,7 +16,7 @@ from config.yaml_tree import REPEATED, Document, read_yaml
 
 CONFIG_VARIABLE = "GRAMMAGE_CONFIG"
 UPSTREAM_VARIABLE = "GRAMMAGE_UPSTREAM"
-CHOSEN_NAMES = frozenset({"models", "tags"})
+CHOSEN_NAMES = frozenset({"models", "tags", "alternatives", "campaigns"})
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -84,6 +84,10 @@ def _policies(content: dict[str, object], file: Path | None, environ: Mapping[st
         return None
     found = read_policies(named, environ)
     content[KEY] = found.policies
+    for name, value in found.beside.items():
+        if content.get(name):
+            raise ConfigError([found.twice(name)])
+        content[name] = value
     return found
 
 
@@ -96,7 +100,7 @@ def _judge(content: dict[str, object], replaced: Collection[KeyPath]) -> tuple[S
 
 
 def _place(finding: Finding, document: Document, name: str, policies: PolicyText | None) -> Problem:
-    if policies is not None and finding.path[:1] == (KEY,):
+    if policies is not None and (finding.path[:1] == (KEY,) or finding.path[0] in policies.beside):
         document, name = policies.document, str(policies.file)
     spot = document.locate(finding.path, at_key=finding.at_key)
     path = tuple(part for part in finding.path if part != REPEATED)

@@ -10,17 +10,27 @@ from config.text_file import read_text, top_mapping
 from config.yaml_tree import Document, read_yaml
 
 KEY = "policies"
+BESIDE = ("budgets", "alternatives")
+"""What may stand in the file of policies beside them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyText:
-    """What a file of policies holds: its list, where each value stands, and what is wrong with it so far."""
+    """What a file of policies holds: its list, what stands beside it, where each value stands, and what is wrong with it so far."""
 
     file: Path
     document: Document
     policies: object
+    beside: Mapping[str, object] = field(default_factory=dict)
     replaced: set[KeyPath] = field(default_factory=set)
     faults: tuple[Finding, ...] = ()
+
+    def twice(self, key: str) -> Problem:
+        """What is wrong with a key that stands in the configuration too."""
+        spot = self.document.locate((key,), at_key=True)
+        line, column = (spot.line, spot.column) if spot else (0, 0)
+        message = "stands in the configuration too; keep it in one of the two files"
+        return Problem(file=str(self.file), line=line, column=column, key=key, message=message)
 
 
 def policies_file(value: object, beside: Path | None) -> Path | None:
@@ -36,13 +46,14 @@ def read_policies(file: Path, environ: Mapping[str, str]) -> PolicyText:
     document = read_yaml(read_text(file, "take `policies:` out of the configuration"), name)
     filled = fill(top_mapping(document, name, "with `policies:` and a list below it"), environ)
     content = filled.value if isinstance(filled.value, dict) else {}
-    problems = [_stray(document, name, key) for key in content if key != KEY]
+    problems = [_stray(document, name, key) for key in content if key not in (KEY, *BESIDE)]
     if problems:
         raise ConfigError(problems)
     return PolicyText(
         file=file,
         document=document,
         policies=content.get(KEY) or [],
+        beside={name: content[name] for name in BESIDE if content.get(name) is not None},
         replaced=filled.replaced,
         faults=(*document.faults, *filled.faults),
     )
@@ -51,4 +62,10 @@ def read_policies(file: Path, environ: Mapping[str, str]) -> PolicyText:
 def _stray(document: Document, name: str, key: str) -> Problem:
     spot = document.locate((key,), at_key=True)
     line, column = (spot.line, spot.column) if spot else (0, 0)
-    return Problem(file=name, line=line, column=column, key=key, message="unknown key; this file holds `policies:` and nothing else")
+    return Problem(
+        file=name,
+        line=line,
+        column=column,
+        key=key,
+        message="unknown key; this file holds `policies:`, `budgets:` and `alternatives:`",
+    )

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BeforeValidator, Field
 
+from config.alternatives import Alternative
+from config.budgets import Budget
 from config.deployment import Alias, OperatingPrior
 from config.policies import Policy
 from config.section import Section
@@ -129,6 +131,13 @@ class Intensity(Section):
     sources: list[LiveIntensity] = Field(default=[], description="Live sources, the preferred one first; empty: none is asked.")
 
 
+class Campaign(Section):
+    """What its owners say of a campaign."""
+
+    purpose: str | None = Field(default=None, max_length=500, description="What it is for, in a sentence.")
+    brand: str | None = Field(default=None, description="The brand it belongs to.")
+
+
 class Settings(Section):
     """The whole configuration. `upstream` sends every unmatched model to one OpenAI-compatible base URL."""
 
@@ -155,6 +164,9 @@ class Settings(Section):
         default=[],
         description="Which calls go where, or are capped; here, or in a file beside this one: `policies: policies.yaml`. The first wins.",
     )
+    budgets: list[Budget] = Field(default=[], description="Carbon budgets, here or in the file of policies; all that match count.")
+    alternatives: dict[str, Alternative] = Field(default={}, description="Ways to do without a model, here or in the file of policies.")
+    campaigns: dict[str, Campaign] = Field(default={}, description="What campaigns are for, by their tag's value; shown in reports.")
     tags: dict[str, list[str]] = Field(default={}, description="Declared tag values; they become metric labels.")
     metadata_tags: list[str] = Field(default=[], description="Keys of OpenAI `metadata` that are tags.")
     tagging: Tagging = Field(default=Tagging(), description="Where an answer carries its footprint.")

@@ -68,7 +68,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One attempt upstream: who served it, what was counted, and the opinion on it (None: nothing was generated or weighing failed).
 
     shadows: opinions of other methods, to be compared; they never count. upstream_object_id: what the provider keeps the answer under.
-    hour: what a live source told of the zone, if one is configured.
+    hour: what a live source told of the zone, if one is configured. shortcoming: what the answer fell short of, so that another was asked.
     """
 
     attempt_id: str
@@ -92,6 +92,19 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     shadows: tuple[Estimate, ...] = ()
     upstream_object_id: str | None = None
     hour: Hour | None = None
+    shortcoming: str | None = None
+
+
+class InsteadRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What answered a call in place of a provider.
+
+    kind: `reuse` (an answer that was kept), `joined` (that of an identical call under way), or that of a declared alternative.
+    ref: the alternative's name. source_call_id: the call whose answer it was; its figure stands there and is not counted again.
+    """
+
+    kind: str
+    ref: str | None = None
+    source_call_id: str | None = None
 
 
 class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -122,7 +135,7 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One call as the ledger keeps it: append-only facts, and its attempts. Durations in seconds, times in ms since 1970 UTC.
 
     origin_call_id: for work that was booked late, once it had ended: the call that began it, or UNKNOWN_ORIGIN.
-    decision: what a policy said of it, None where none was for it.
+    decision: what a policy said of it, None where none was for it. instead: what answered it in place of a provider, None: a provider did.
     """
 
     call_id: str
@@ -148,3 +161,4 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attempts: tuple[AttemptRecord, ...] = ()
     origin_call_id: str | None = None
     decision: DecisionRecord | None = None
+    instead: InsteadRecord | None = None

@@ -172,6 +172,15 @@ ISSUED_KEYS = ("key_id", "name", "hash", "hint", "terms", "created_ms", "expires
 HOURLY = ("attempt_id", "gco2e_per_kwh", "source", "zone", "basis", "state", "age_s")
 """What a live source told of the grid while an attempt ran; in no total. A table of its own: without live sources nothing is written."""
 
+INSTEAD = ("call_id", "kind", "ref", "source_call_id")
+"""What answered a call in place of a provider. A table of its own: most calls have no row here."""
+
+SHORTCOMINGS = ("attempt_id", "call_id", "shortcoming")
+"""What the answer of an attempt fell short of, so that a larger model was asked. A table of its own, as above."""
+
+ASSET_VERDICTS = ("verdict_id", "asset", "brand", "campaign", "verdict", "decided_ms", "caller_id", "minutes_saved")
+"""What people said of a finished asset; the last word on it counts."""
+
 TABLES = {
     "calls": CALLS,
     "attempts": ATTEMPTS,
@@ -181,6 +190,9 @@ TABLES = {
     "keys": ISSUED_KEYS,
     "hourly_intensities": HOURLY,
     "decisions": DECISIONS,
+    "instead": INSTEAD,
+    "shortcomings": SHORTCOMINGS,
+    "asset_verdicts": ASSET_VERDICTS,
 }
 
 WRITES = (
@@ -192,6 +204,8 @@ WRITES = (
     ("estimates", ESTIMATES),
     ("hourly_intensities", HOURLY),
     ("decisions", DECISIONS),
+    ("instead", INSTEAD),
+    ("shortcomings", SHORTCOMINGS),
 )
 """Tables and columns of each kind of row that a batch holds, in the order of rows.py."""
 
@@ -204,6 +218,9 @@ KEYS = {
     "keys": ("key_id",),
     "hourly_intensities": ("attempt_id",),
     "decisions": ("call_id",),
+    "instead": ("call_id",),
+    "shortcomings": ("attempt_id",),
+    "asset_verdicts": ("verdict_id",),
 }
 """Primary keys. They begin with what rows are looked up by, so that no further index is needed for it."""
 
@@ -211,6 +228,8 @@ INDICES = {
     "ix_calls_started_ms": ("calls", "started_ms"),
     "ix_calls_origin_call_id": ("calls", "origin_call_id"),
     "ix_attempts_upstream_object_id": ("attempts", "upstream_object_id"),
+    "ix_shortcomings_call_id": ("shortcomings", "call_id"),
+    "ix_asset_verdicts_asset": ("asset_verdicts", "asset"),
 }
 
 UNIQUE_INDICES = {"ux_keys_hash": ("keys", "hash", ""), "ux_keys_live_name": ("keys", "name", "revoked_ms IS NULL")}
@@ -224,6 +243,8 @@ KINDS: dict[str, Kind] = {
     "created_ms": "bigint",
     "expires_ms": "bigint",
     "revoked_ms": "bigint",
+    "decided_ms": "bigint",
+    "minutes_saved": "double",
     "tags": "json",
     "status": "integer",
     "stream": "boolean",
@@ -263,6 +284,11 @@ NULLABLE = frozenset(
         "expires_ms",
         "revoked_ms",
         "replaced_by",
+        "ref",
+        "source_call_id",
+        "brand",
+        "campaign",
+        "minutes_saved",
         *SPARSE,
         *USAGE_COUNTS,
         *MEDIA,
@@ -276,5 +302,5 @@ NULLABLE = frozenset(
 DEFAULTS = {"role": CHOSEN}
 """What rows have that were written before the column was; rows of today name it."""
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Schema revisions, oldest first, as in migrations/versions; this code reads and writes the last."""

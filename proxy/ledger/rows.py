@@ -10,7 +10,19 @@ import msgspec
 from estimators.estimate import Estimate
 from estimators.quantity import Quantity
 from proxy.call import AttemptRecord, CallRecord, DecisionRecord
-from proxy.ledger.columns import ATTEMPTS, CALL_FACTS, CALLS, CHOSEN, FIRST_COUNTS, HOURLY, QUANTITIES, SCOPED_QUANTITIES, SHADOW, Role
+from proxy.ledger.columns import (
+    ATTEMPTS,
+    CALL_FACTS,
+    CALLS,
+    CHOSEN,
+    FIRST_COUNTS,
+    HOURLY,
+    INSTEAD,
+    QUANTITIES,
+    SCOPED_QUANTITIES,
+    SHADOW,
+    Role,
+)
 from proxy.ledger.decision_columns import DECISION_FACTS, SIDES, WHO
 from proxy.ledger.usage_row import calls_value, is_text, text_values, usage_values
 
@@ -22,6 +34,7 @@ _call_tail = attrgetter(*CALL_FACTS[CALLS.index("tags") + 1 :])
 _attempt_facts = attrgetter(*ATTEMPTS[1 : ATTEMPTS.index(FIRST_COUNTS[0])])
 _intensity_facts = attrgetter("gco2e_per_kwh", "intensity_source", "intensity_year", "zone")
 _hour_facts = attrgetter(*HOURLY[1:])
+_instead_facts = attrgetter(*INSTEAD[1:])
 _quantities = attrgetter(*QUANTITIES)
 _SCOPED = tuple(quantity in SCOPED_QUANTITIES for quantity in QUANTITIES)
 
@@ -37,11 +50,13 @@ class Rows(NamedTuple):
     estimates: list[Row]
     hours: list[Row]
     decisions: list[Row]
+    instead: list[Row]
+    shortcomings: list[Row]
 
 
 def rows_of(records: Iterable[CallRecord]) -> Rows:
     """All rows of the records."""
-    rows = Rows([], [], [], [], [], [], [], [])
+    rows = Rows([], [], [], [], [], [], [], [], [], [])
     for record in records:
         call = (*_call_head(record), _json(dict(record.tags)).decode(), *_call_tail(record))
         if record.origin_call_id is None:
@@ -50,21 +65,29 @@ def rows_of(records: Iterable[CallRecord]) -> Rows:
             rows.late_calls.append((*call, record.origin_call_id))
         if record.decision is not None:
             rows.decisions.append(decision_row(record.call_id, record.decision))
+        if record.instead is not None:
+            rows.instead.append((record.call_id, *_instead_facts(record.instead)))
         for attempt in record.attempts:
-            usage, kept_as = attempt.usage, attempt.upstream_object_id
-            if usage is not None and not is_text(usage):
-                rows.attempts.append((record.call_id, *_attempt_facts(attempt), *usage_values(usage), kept_as, calls_value(usage)))
-            elif kept_as is None:
-                rows.text_attempts.append((record.call_id, *_attempt_facts(attempt), *text_values(usage)))
-            else:
-                rows.object_attempts.append((record.call_id, *_attempt_facts(attempt), *text_values(usage), kept_as))
-            if attempt.estimate is not None:
-                rows.estimates.append(estimate_row(record, attempt, attempt.estimate, CHOSEN))
-            if attempt.hour is not None:
-                rows.hours.append((attempt.attempt_id, *_hour_facts(attempt.hour)))
-            for shadow in attempt.shadows:
-                rows.estimates.append(estimate_row(record, attempt, shadow, SHADOW))
+            _add_attempt(rows, record, attempt)
     return rows
+
+
+def _add_attempt(rows: Rows, record: CallRecord, attempt: AttemptRecord) -> None:
+    usage, kept_as = attempt.usage, attempt.upstream_object_id
+    if usage is not None and not is_text(usage):
+        rows.attempts.append((record.call_id, *_attempt_facts(attempt), *usage_values(usage), kept_as, calls_value(usage)))
+    elif kept_as is None:
+        rows.text_attempts.append((record.call_id, *_attempt_facts(attempt), *text_values(usage)))
+    else:
+        rows.object_attempts.append((record.call_id, *_attempt_facts(attempt), *text_values(usage), kept_as))
+    if attempt.estimate is not None:
+        rows.estimates.append(estimate_row(record, attempt, attempt.estimate, CHOSEN))
+    if attempt.hour is not None:
+        rows.hours.append((attempt.attempt_id, *_hour_facts(attempt.hour)))
+    if attempt.shortcoming is not None:
+        rows.shortcomings.append((attempt.attempt_id, record.call_id, attempt.shortcoming))
+    for shadow in attempt.shadows:
+        rows.estimates.append(estimate_row(record, attempt, shadow, SHADOW))
 
 
 def estimate_row(record: CallRecord, attempt: AttemptRecord, estimate: Estimate, role: Role = CHOSEN) -> Row:

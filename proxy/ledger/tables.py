@@ -41,6 +41,9 @@ ledger_meta = _table("ledger_meta")
 issued_keys = _table("keys")
 decisions = _table("decisions")
 hourly_intensities = _table("hourly_intensities")
+instead = _table("instead")
+shortcomings = _table("shortcomings")
+asset_verdicts = _table("asset_verdicts")
 
 for _index, (_of, _column) in INDICES.items():
     _at = METADATA.tables[_of].c[_column]

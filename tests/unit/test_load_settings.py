@@ -125,10 +125,6 @@ def test_a_key_in_the_wrong_section_is_told_where_it_belongs(tmp_path: Path) -> 
     assert "belongs under `ledger:`" in problems("durability: fsync", tmp_path)["durability"][2]
 
 
-def test_a_key_of_a_later_version_says_so(tmp_path: Path) -> None:
-    assert "no budgets yet" in problems("budgets: []", tmp_path)["budgets"][2]
-
-
 def test_another_version_gets_a_clear_hint(tmp_path: Path) -> None:
     line, column, message = problems("version: 2", tmp_path)["version"]
     assert (line, column) == (1, 10)

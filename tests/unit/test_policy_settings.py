@@ -63,7 +63,9 @@ def test_what_is_wrong_in_the_file_is_told_at_its_line_there(tmp_path: Path) -> 
 def test_what_is_wrong_in_the_configuration_is_told_there(tmp_path: Path) -> None:
     assert problems(tmp_path, MODELS + GOOD.replace("400", "0"))["policies[0].apply.max_output_tokens"][:2] == ("grammage.yaml", 6)
     assert "cannot be read" in problems(tmp_path, "policies: gone.yaml")[""][2]
-    assert "nothing else" in problems(tmp_path, "policies: policies.yaml", "budgets: []\n")["budgets"][2]
+    assert "`budgets:`" in problems(tmp_path, "policies: policies.yaml", "keys: []\n")["keys"][2]
+    budget = "budgets: [{name: b, limit_kgco2e: 1}]\n"
+    assert "one of the two files" in problems(tmp_path, "policies: policies.yaml\n" + budget, budget)["budgets"][2]
     assert "must be a list" in problems(tmp_path, "policies: policies.yaml", "policies: {a: 1}\n")["policies"][2]
 
 
@@ -78,8 +80,9 @@ def test_what_is_wrong_in_the_configuration_is_told_there(tmp_path: Path) -> Non
         ("{name: a, prefer: {among: ['la*']}}", "policies[0].prefer.among", "is a pattern"),
         ("{name: a, apply: {n_at_most: 1}, when: {tags: {'sta ge': x}}}", "policies[0].when.tags.sta ge", "a tag's name"),
         ("{name: a, apply: {n_at_most: 1}, when: {operation: chatt}}", "policies[0].when.operation[0]", "must be"),
-        ("{name: a, escalate: {to: large}}", "policies[0].escalate", "unknown key"),
-        ("{name: a, prefer: {lowest: cost}}", "policies[0].prefer.lowest", "must be 'gco2e'"),
+        ("{name: a, escalate: {too: large}}", "policies[0].escalate.too", "unknown key"),
+        ("{name: a, prefer: {lowest: prize}}", "policies[0].prefer.lowest", "'gco2e'"),
+        ("{name: a, apply: {reuse: 24 hours}}", "policies[0].apply.reuse", "24h"),
         ("{name: a, apply: {image_size_at_most: large}}", "policies[0].apply.image_size_at_most", ""),
     ],
 )
