@@ -16,7 +16,7 @@ from proxy.asgi import NO_BODY, ClientGone, Upload, refuse_large, refuse_large_h
 from proxy.auth import refuse_page, with_query_key
 from proxy.call import Caller, CallRecord, Outcome
 from proxy.clock import uuid7
-from proxy.errors import FAULT, Ending, Forbidden, GrammageError, InternalError, LoopDetected, NotFound, TooLarge
+from proxy.errors import FAULT, Ending, GrammageError, InternalError, LoopDetected, TooLarge
 from proxy.headers import is_loop, outgoing, returned, value_of
 from proxy.late.book import Shown, book
 from proxy.late.making import Asked, Passed, made, read_asked, unmetered
@@ -27,15 +27,13 @@ from proxy.objects.work import Work
 from proxy.outgoing import address_for, query_for
 from proxy.passage import CLIENT_CLOSED_REQUEST
 from proxy.policy.candidates import Candidate
-from proxy.policy.decide import may_use, refuse_reader
+from proxy.policy.decide import refuse_reader
 from proxy.rooms import Rooms
 from proxy.route import ADDRESS, Address
 from proxy.tag import call_header
+from proxy.taker import raw_path, taker
 from proxy.throttle import telling
 from proxy.upstream.base import Headers, UpstreamReply, UpstreamRequest
-
-VERSIONS = ("/v1/", "/v1beta/", "/v1alpha/", "/upload/v1")
-"""How the paths begin that pass."""
 
 LONGEST_MAKING_BYTES = 1024 * 1024
 """A longer request that begins work passes unread."""
@@ -106,7 +104,7 @@ class Transit:
         refuse_large_headers(scope, int(limits.header_kb * KIB))
         if is_loop(headers):
             raise LoopDetected("this call already came through this proxy; an upstream points back at it: check api_base and --upstream.")
-        raw_path = _raw_path(scope)
+        path = raw_path(scope)
         known, query = dict(headers), scope["query_string"]
         presented = with_query_key(known, self.dialect, query)
         refuse_page(presented, rooms.settings.server.cors.origins)
@@ -115,7 +113,7 @@ class Transit:
         refuse_large(headers, int(limits.upload_mb * MIB))
         body = await self._read(caller, known, upload)
         keeper = await self._keeper(caller)
-        target = self.target = _target(rooms, caller, self.meant, self.asked, scope["path"], self.dialect, keeper)
+        target = self.target = taker(rooms, caller, self.meant, self.asked, scope["path"], self.dialect, keeper)
         kept = outgoing(
             headers,
             known,
@@ -133,7 +131,7 @@ class Transit:
             upload.done.set()
         return UpstreamRequest(
             method=scope["method"],
-            url=address_for(target, self.dialect, raw_path, query, ""),
+            url=address_for(target, self.dialect, path, query, ""),
             path=f"{scope['path']}?{query.decode('latin-1')}" if query and target.is_simulated else scope["path"],
             headers=kept,
             body=body if body is not None else upload.chunks() if has_body else None,
@@ -298,33 +296,6 @@ class Transit:
             operation=UNMETERED if self.meant.making is None else self.meant.making.operation,
             asked=self.asked,
         )
-
-
-def _target(rooms: Rooms, caller: Caller, meant: Passing, asked: Asked, path: str, dialect: Dialect, keeper: Candidate | None) -> Candidate:
-    """Who takes the call: who keeps what it is about, else who takes what nobody else does.
-
-    Raises Forbidden when this caller may not send it, or when nobody can be told to take it.
-    """
-    if caller.models is not None and (meant.kind == UNMETERED or (meant.making is not None and not may_use(caller, asked.alias))):
-        raise Forbidden(f"key {caller.id!r} is bound to models, and {path[:80]} names none of them; use a metered endpoint.")
-    if keeper is not None and (keeper.is_simulated or keeper.api_key is not None or caller.forwards_own_key):
-        return keeper
-    target = rooms.unmatched_of(dialect)
-    if target is None and dialect != "openai":
-        raise NotFound(f"{path[:80]} is not served here: no deployment speaks the {dialect} dialect; add one.", code="unknown_path")
-    if target is None:
-        raise Forbidden(f"{path[:80]} is not served here: several providers are configured and none is named `*`; add that alias.")
-    if not caller.forwards_own_key and target.api_key is None and not target.is_simulated:
-        raise Forbidden(f"{path[:80]} is not served here: provider {target.provider} has no api_key; add one to its deployment.")
-    return target
-
-
-def _raw_path(scope: Scope) -> str:
-    """The path as the caller wrote it. Raises NotFound when it does not stay below /v1."""
-    raw = (scope.get("raw_path") or scope["path"].encode()).split(b"?", 1)[0].decode("latin-1")
-    if not raw.startswith(VERSIONS) or any(part in (".", "..") for part in scope["path"].split("/")):
-        raise NotFound(f"{raw[:80]!r} does not name a path below /v1; write it plainly.", code="unknown_path")
-    return str(raw)
 
 
 def _with_length(reply: UpstreamReply) -> Headers:
