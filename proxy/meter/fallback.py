@@ -7,10 +7,10 @@ from estimators.usage import Usage, UsageSource
 from proxy.endpoints.base import Ask, Endpoint, Prompt
 from proxy.endpoints.chat_parts import NO_CALL, as_json
 from proxy.meter.count import count_tokens
+from proxy.meter.events import DATA_LINE
 from proxy.meter.families import family_of
 from proxy.meter.picture_tokens import bills_more_than_computed, picture_tokens
 from proxy.meter.sound_tokens import sound_tokens
-from proxy.meter.sse import DATA_LINE
 from proxy.meter.tool_text import FORCED_CALL_TOKENS, FRAME_TOKENS, NO_CALL_TOKENS, SHARED_FRAME_TOKENS, as_typescript
 from proxy.probe.picture_size import HEADER_BYTES
 from proxy.splice import with_heads_of_payloads

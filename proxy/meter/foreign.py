@@ -14,7 +14,7 @@ import msgspec
 
 from config.providers import Dialect
 from proxy.meter.energy import Reading
-from proxy.meter.sse import DATA_LINE, KEEP_BYTES, LONGEST_EVENT_BYTES, last_border
+from proxy.meter.events import DATA_LINE, EVENT, EventCutter
 from proxy.splice import append_member, decode_leniently, replace_exact
 
 TAIL_BYTES = 64 * 1024
@@ -23,7 +23,6 @@ TAIL_BYTES = 64 * 1024
 LONGEST_MODEL_BYTES = 320
 """No model's name with its key is longer; so much is kept of what passed while no name was seen."""
 
-_EVENT = re.compile(rb".*?(?:\r\n\r\n|\n\n|\r\r|\Z)", re.DOTALL)
 _MODEL = re.compile(rb'"model(?:Version)?"\s*:\s*"([^"\\]{1,256})"')
 _USAGE = re.compile(rb'"usageMetadata"\s*:\s*(?=\{)')
 _FINISHED = re.compile(rb'"finish(?:Reason|_reason)"\s*:\s*"')
@@ -31,22 +30,14 @@ _EMPTY = msgspec.Raw(b"")
 _FINDER = json.JSONDecoder()
 
 
-class ForeignRelay:
+class ForeignRelay(EventCutter):
     """One stream's passage, event by event. `feed` returns what may leave now; once `finished`, `terminal` returns what was held back."""
 
     usage_key = "usage"
 
     def __init__(self) -> None:
-        self.finished = False
-        self.kept: list[bytes] = []
-        self.seen_bytes = 0
-        self.served_model: str | None = None
+        super().__init__()
         self.answer = b""
-        self._kept_bytes = 0
-        self._rest = b""
-        self._pending = b""
-        self._trailing = b""
-        self._held = b""
 
     @property
     def usage_raw(self) -> bytes | None:
@@ -57,28 +48,6 @@ class ForeignRelay:
     def reading(self) -> Reading | None:
         """No provider is known to state its energy in such a stream."""
         return None
-
-    def feed(self, chunk: bytes) -> bytes:
-        """The bytes that may leave now, whole events only."""
-        self.seen_bytes += len(chunk)
-        if self.finished:
-            return chunk
-        data = self._rest + chunk if self._rest else chunk
-        border = last_border(data)
-        if not border and len(data) > LONGEST_EVENT_BYTES:
-            border = len(data)
-        data, self._rest = data[:border], data[border:]
-        out = self._pass(data) if data else b""
-        if self.finished:
-            self._held, self._rest = self._held + self._rest, b""
-        return out
-
-    def end(self) -> bytes:
-        """What remains when the body ended; the stream is finished then."""
-        rest, self._rest = self._rest, b""
-        out = self._pass(rest) if rest else b""
-        self.finished = True
-        return out
 
     def terminal(self, footprint: bytes | None) -> bytes:
         """What was held back: the last event with usage, `footprint`, a JSON member, in it; then what came after it."""
@@ -95,12 +64,7 @@ class ForeignRelay:
             self.served_model = match.group(1).decode("utf-8", "replace")
         if not self._pending and not self._interests(block):
             return block
-        return b"".join([self._one(match.group()) for match in _EVENT.finditer(block) if match.group()])
-
-    def _keep(self, block: bytes) -> None:
-        if self._kept_bytes < KEEP_BYTES:
-            self.kept.append(block)
-            self._kept_bytes += len(block)
+        return b"".join([self._one(match.group()) for match in EVENT.finditer(block) if match.group()])
 
     def _interests(self, block: bytes) -> bool:
         """Whether an event in the block has to be looked at."""

@@ -10,21 +10,14 @@ from collections import deque
 import msgspec
 
 from proxy.meter.energy import ENERGY_MARK, IMPACT_MARK, Reading, read_events
+from proxy.meter.events import DATA_LINE, EVENT, EventCutter, last_border
 from proxy.splice import append_member, decode_leniently, replace_exact
-
-KEEP_BYTES = 256 * 1024
-"""Passing bytes kept for counting, should no usage come."""
-
-LONGEST_EVENT_BYTES = 1024 * 1024
-"""An event longer than this leaves in pieces, unread."""
 
 TAIL_BLOCKS = 8
 """Last blocks in which a provider's figure of its energy is looked for: it stands beside usage and end mark."""
 
 _USAGE_OBJECT = re.compile(rb'"usage"\s*:\s*\{')
 _NULL_USAGE = re.compile(rb'\s*,\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,\s*')
-_EVENT = re.compile(rb".*?(?:\r\n\r\n|\n\n|\r\r|\Z)", re.DOTALL)
-DATA_LINE = re.compile(rb"^data:[ ]?(.*?)\r?$", re.MULTILINE)
 _FINISHED = re.compile(rb'"finish_reason"\s*:\s*"')
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,256})"')
 _NULL = b"null"
@@ -39,70 +32,20 @@ class _Chunk(msgspec.Struct):
 _CHUNK = msgspec.json.Decoder(_Chunk)
 
 
-class Relay:
+class Relay(EventCutter):
     """One stream's passage. `feed` returns what may leave now; once `finished`, `terminal` returns what was held back.
 
     forced: we asked for usage on the client's behalf, so it must not show.
     """
 
-    __slots__ = (
-        "_held",
-        "_kept_bytes",
-        "_null_form",
-        "_pending",
-        "_rest",
-        "_tail",
-        "_trailing",
-        "finished",
-        "forced",
-        "kept",
-        "seen_bytes",
-        "served_model",
-        "usage_raw",
-    )
+    __slots__ = ("_null_form", "_tail", "forced", "usage_raw")
 
     def __init__(self, *, forced: bool) -> None:
+        super().__init__()
         self.forced = forced
-        self.finished = False
-        self.kept: list[bytes] = []
-        self._tail: deque[bytes] = deque(maxlen=TAIL_BLOCKS)
-        self.seen_bytes = 0
-        self.served_model: str | None = None
         self.usage_raw: bytes | None = None
-        self._kept_bytes = 0
-        self._rest = b""
-        self._pending = b""
-        self._trailing = b""
-        self._held = b""
+        self._tail: deque[bytes] = deque(maxlen=TAIL_BLOCKS)
         self._null_form: bytes | None = None
-
-    def feed(self, chunk: bytes) -> bytes:
-        """The bytes that may leave now, whole events only."""
-        self.seen_bytes += len(chunk)
-        if self.finished:
-            return chunk
-        data = self._rest + chunk if self._rest else chunk
-        border = last_border(data)
-        if border == len(data):
-            self._rest = b""
-        elif border:
-            data, self._rest = data[:border], data[border:]
-        elif len(data) > LONGEST_EVENT_BYTES:
-            self._rest = b""
-        else:
-            self._rest = data
-            return b""
-        out = self._pass(data)
-        if self.finished:
-            self._held, self._rest = self._held + self._rest, b""
-        return out
-
-    def end(self) -> bytes:
-        """What remains when the body ended without a border; the stream is finished then."""
-        rest, self._rest = self._rest, b""
-        out = self._pass(rest) if rest else b""
-        self.finished = True
-        return out
 
     def terminal(self, footprint: bytes | None) -> bytes:
         """What was held back: the usage event (with `footprint`, a JSON member, spliced in; gone if forced), then the end mark."""
@@ -128,9 +71,7 @@ class Relay:
 
     def _pass(self, block: bytes) -> bytes:
         self._tail.append(block)
-        if self._kept_bytes < KEEP_BYTES:
-            self.kept.append(block)
-            self._kept_bytes += len(block)
+        self._keep(block)
         if self.served_model is None and (match := _MODEL.search(block)):
             self.served_model = match.group(1).decode("utf-8", "replace")
         if self.forced:
@@ -141,7 +82,7 @@ class Relay:
     def _by_event(self, block: bytes, start: int) -> bytes:
         """Walks the events from `start` on; those before it have nothing of interest."""
         out = [block[:start]]
-        for match in _EVENT.finditer(block, start):
+        for match in EVENT.finditer(block, start):
             event = match.group()
             if not event:
                 continue
@@ -199,18 +140,6 @@ def _read(payload: bytes) -> _Chunk:
         return _Chunk()
 
 
-def last_border(data: bytes) -> int:
-    """Just past the last blank line, 0 if there is none."""
-    if data.endswith(b"\n\n"):
-        return len(data)
-    newline, carriage = data.rfind(b"\n\n"), data.rfind(b"\r\n\r\n")
-    border = max(newline + 2 if newline >= 0 else 0, carriage + 4 if carriage >= 0 else 0)
-    if not border and b"\n" not in data:
-        bare = data.rfind(b"\r\r")
-        border = bare + 2 if bare >= 0 else 0
-    return border
-
-
 def _interesting(block: bytes) -> int:
     """Where the first usage object or end mark stands, -1 if there is none. Plain searches: a regular expression costs ten times that."""
     usage = block.find(b'"usage"')
@@ -227,7 +156,7 @@ def _event_start(block: bytes, at: int) -> int:
 
 def _null_form(block: bytes) -> bytes | None:
     """How this provider spells a top-level `"usage":null`, empty if it writes none; None while no event has told."""
-    for match in _EVENT.finditer(block):
+    for match in EVENT.finditer(block):
         data = DATA_LINE.search(match.group())
         if data is None:
             continue

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from proxy.meter.energy import Reading
-from proxy.meter.sse import DATA_LINE, KEEP_BYTES, last_border
+from proxy.meter.events import DATA_LINE, EVENT, KEEP_BYTES, last_border
 from proxy.splice import append_member, decode_leniently, find_member
 
 LONGEST_HELD_BYTES = 256 * 1024
@@ -21,7 +21,6 @@ HEAD_BYTES = 2048
 WINDOW_BYTES = 32
 """Held back of a longer event while no usage shows: more than a key or a border that two chunks share."""
 
-_EVENT = re.compile(rb".*?(?:\r\n\r\n|\n\n|\r\r|\Z)", re.DOTALL)
 _BORDER = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _USAGE = re.compile(rb'"(?:tool_)?usage"\s*:\s*\{')
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,256})"')
@@ -157,7 +156,7 @@ class TerminalRelay:
         if not self._held and not any(mark in block for mark in self._marks):
             return block
         out = []
-        for match in _EVENT.finditer(block):
+        for match in EVENT.finditer(block):
             event = match.group()
             if self.finished:
                 self._after += event

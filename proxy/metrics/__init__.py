@@ -80,10 +80,10 @@ class Metrics:
         series = self._series.of_call(record.operation, attempts[-1].provider if attempts else UNSERVED, model, record.outcome)
         series.requests.total += 1
         series.requests.exemplar = {"call_id": record.call_id}
-        series.duration.observe(record.latency_s)
+        series.duration.observe(record.latency_s, record.call_id)
         if record.time_to_first_token_s is not None:
-            series.first_token.observe(record.time_to_first_token_s)
-        self._families.overhead.labels().observe(record.overhead_s)
+            series.first_token.observe(record.time_to_first_token_s, record.call_id)
+        self._families.overhead.labels().observe(record.overhead_s, record.call_id)
         if record.decision is None:
             self._policies(*_POLICY.get(record.policy) or (OTHER, OTHER)).total += 1
         else:

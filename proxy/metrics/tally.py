@@ -58,18 +58,21 @@ class CounterFamily(Collector):
 
 
 class Buckets:
-    """One child: how many observations fell up to each bound, and their sum. `observe` belongs to one thread."""
+    """One child: how many observations fell up to each bound, their sum, and the latest call of each. `observe` belongs to one thread."""
 
-    __slots__ = ("_bounds", "counts", "total")
+    __slots__ = ("_bounds", "counts", "latest", "total")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
+        self.latest: list[tuple[str, float] | None] = [None] * len(self.counts)
         self.total = 0.0
 
-    def observe(self, value: float) -> None:
-        """Counts one observation."""
-        self.counts[bisect_left(self._bounds, value)] += 1
+    def observe(self, value: float, call_id: str) -> None:
+        """Counts one observation, made on this call."""
+        place = bisect_left(self._bounds, value)
+        self.counts[place] += 1
+        self.latest[place] = (call_id, value)
         self.total += value
 
 
@@ -95,7 +98,8 @@ class HistogramFamily(Collector):
         """The family as it stands now."""
         family = HistogramMetricFamily(self._name, self._meaning, labels=self._labels)
         for values, child in list(self._children.items()):
-            counts, total = list(child.counts), child.total
+            counts, latest, total = list(child.counts), list(child.latest), child.total
             cumulative = [sum(counts[: number + 1]) for number in range(len(counts))]
-            family.add_metric(values, list(zip(self._edges, cumulative, strict=True)), sum_value=total)
+            pointers = [None if call is None else Exemplar({"call_id": call[0]}, call[1]) for call in latest]
+            family.add_metric(values, list(zip(self._edges, cumulative, pointers, strict=True)), sum_value=total)
         yield family

@@ -4,6 +4,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
 from config.series import MOST_SERIES
@@ -193,6 +194,32 @@ def test_exemplars_carry_the_call_id_in_openmetrics_only(metrics: Metrics) -> No
     assert plain_type.startswith("text/plain")
     assert f'# {{call_id="{CALL_ID}"}}'.encode() in rich
     assert rich_type.startswith("application/openmetrics-text")
+
+
+def test_each_bucket_of_a_histogram_points_at_its_latest_call(metrics: Metrics) -> None:
+    for call_id, latency_s in (("call-a", 1.5), ("call-b", 2.0), ("call-c", 40.0)):
+        metrics.observe(call(call_id=call_id, latency_s=latency_s))
+    rich, _ = metrics.render("application/openmetrics-text; version=1.0.0")
+    samples = (sample for family in openmetrics_families(rich.decode()) for sample in family.samples)
+    pointers = {
+        sample.labels["le"]: (sample.exemplar.labels, sample.exemplar.value)
+        for sample in samples
+        if sample.name == "grammage_request_duration_seconds_bucket" and sample.exemplar is not None
+    }
+    assert pointers == {"2.5": ({"call_id": "call-b"}, 2.0), "60.0": ({"call_id": "call-c"}, 40.0)}
+
+
+def test_junk_models_tags_and_paths_in_great_number_make_few_series(metrics: Metrics) -> None:
+    for number in range(50_000):
+        junk = f"junk-{number}-\n\"{{}}"
+        metrics.observe(call(alias=junk, tags=(("campaign", junk), ("brand", junk), (junk, junk))))
+        metrics.observe_passthrough(f"/v1/{junk}/{number}", 404)
+    body, _ = metrics.render("")
+    assert b"junk" not in body
+    assert sum(1 for line in body.splitlines() if not line.startswith(b"#")) < 400
+    folded = value(metrics, "grammage_input_tokens_total", campaign="other", brand="other", model="other")
+    assert folded == 50_000 * 100
+    assert values(metrics, "grammage_passthrough_requests_total") == {frozenset({("kind", "other"), ("status", "4xx")}): 50_000}
 
 
 @pytest.mark.parametrize(

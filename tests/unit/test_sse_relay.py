@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.meter.sse import LONGEST_EVENT_BYTES, Relay
+from proxy.meter.events import LONGEST_EVENT_BYTES
+from proxy.meter.sse import Relay
 from proxy.meter.usage import read_usage
 
 FOOTPRINT = b'"footprint":{"gco2e":0.5}'
