@@ -20,6 +20,7 @@ class Memory(Section):
 
     kind: Literal["memory"] = Field(description="A translation memory, or any table of texts that were made before.")
     file: str = Field(description="CSV (columns source, target, and any tag such as market), or TMX; relative to the configuration.")
+    tag: str = Field(default="market", description="In a TMX of several languages, the tag that names the one to answer in, as fr or fr-CA.")
     ignore_case: bool = Field(default=False, description="Source texts that differ in case only are the same.")
 
 
@@ -38,5 +39,11 @@ class Elsewhere(Section):
     url: str | None = Field(default=None, description="Where it is to be found.")
     text: str = Field(min_length=1, description="What it is, for who reads the answer.")
 
+
+TEXTS = frozenset({"chat", "completions", "responses", "messages"})
+"""Kinds of calls that a text answers."""
+
+PICTURES = frozenset({"images"})
+"""Kinds of calls that a picture answers."""
 
 Alternative = Annotated[Template | Memory | Picture | Elsewhere, Field(discriminator="kind")]

@@ -57,6 +57,9 @@ class Require(Section):
     )
     provider_in: Words | None = Field(default=None, description="Provider ids.")
     open_weights: bool | None = Field(default=None, description="Whether the catalogue says that the model's weights are open.")
+    purpose_declared: bool = Field(
+        default=False, description="Calls carry the tag `purpose`, or that of a campaign with a purpose in `campaigns:`; else they get 422."
+    )
 
 
 Measure = Literal["gco2e", "cost", "latency"]
@@ -141,7 +144,7 @@ class Instead(Section):
 class Iterations(Section):
     """How often one thing may be made over."""
 
-    at_most: int = Field(ge=1, description="Calls per value of the tag, over all time that the ledger knows.")
+    at_most: int = Field(ge=1, description="Answers per value of the tag under this policy, and per brand, for all time.")
     tag: str = Field(default="asset", min_length=1, description="The tag whose values are counted.")
     hard: bool = Field(default=False, description="true: 409 beyond it; false: answers warn.")
 

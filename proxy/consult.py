@@ -12,6 +12,7 @@ from proxy.call import Caller
 from proxy.endpoints.base import Ask, parse
 from proxy.errors import PolicyRefused
 from proxy.late.whose import STORED
+from proxy.policy import language
 from proxy.policy.alter import altered, limit_field
 from proxy.policy.candidates import Candidate, Candidates
 from proxy.policy.choose import judge
@@ -26,6 +27,9 @@ from proxy.upstream.litellm_calls import call_for
 from proxy.weigh import WEIGHING_TROUBLE, Scales
 
 _log = logging.getLogger("grammage.policy")
+MARKET = "market"
+"""The tag that tells where what is written will be read."""
+
 NOT_KEPT = b"false"
 """What a request says of `store` whose answer no provider is to keep."""
 
@@ -63,12 +67,14 @@ async def consult(
     if verdict.mode == "enforce" and verdict.action == "refused":
         rooms.observer.observe_refusal(verdict.policy)
         raise PolicyRefused(refusal(verdict))
-    return carried_out(ask, decision, verdict)
+    return carried_out(ask, decision, verdict, market=dict(tags).get(MARKET))
 
 
 def policies_from(settings: Settings, tables: Tables, candidates: Candidates, scales: Scales) -> Policies | None:
     """The policies in force; None where there are none, or all are off."""
     rules = Rules(settings.policies)
+    if any(policy.apply.concise and policy.mode == "enforce" for policy in settings.policies):
+        language.prepare()
     options = Options(candidates, settings, tables.catalogue.resolve)
     return Policies(rules=rules, shortlists=Shortlists(options, scales.known, _is_translated)) if rules else None
 
@@ -117,8 +123,8 @@ def prepare_all(scales: Scales, missing: list[tuple[Candidate, str]], weighed_as
             _log.warning("no policy can choose %s of %s: it cannot be weighed (%s)", model, candidate.provider, type(error).__name__)
 
 
-def carried_out(ask: Ask, decision: Decision, verdict: Verdict) -> Consulted:
-    """The plan and the bytes as the verdict has them; untouched where it only watches or passes."""
+def carried_out(ask: Ask, decision: Decision, verdict: Verdict, *, market: str | None = None) -> Consulted:
+    """The plan and the bytes as the verdict has them; untouched where it only watches or passes. market: the call's tag, if it has one."""
     reasons = (*decision.reasons, *verdict.rejected)
     if not verdict.acts:
         word = decision.policy if verdict.action == "passthrough" and verdict.mode == "enforce" else verdict.word
@@ -126,9 +132,9 @@ def carried_out(ask: Ask, decision: Decision, verdict: Verdict) -> Consulted:
     plan, done = verdict.plan, ""
     if verdict.apply is not None and ask.form is None:
         operation, first = ask.endpoint.operation, plan[0]
-        body, done = altered(ask.body, verdict.apply, operation, first, first.name_of(ask.alias))
+        body, done = altered(ask.body, verdict.apply, operation, first, first.name_of(ask.alias), market=market)
         if body is not ask.body:
-            ask = parse(ask.endpoint, body)
+            ask = parse(ask.endpoint, body, model=ask.alias if "{model}" in ask.endpoint.path else None)
             plan = tuple(each for each in plan if limit_field(operation, each) == limit_field(operation, first))
     made = replace(decision, attempts=plan, policy=verdict.word, altered=done, reasons=reasons, verdict=verdict)
     return Consulted(ask=ask, decision=made)

@@ -7,7 +7,7 @@ from config.policy_cases import CaseCall
 from config.settings import Settings
 from config.tables import Tables
 from proxy.call import Caller
-from proxy.consult import carried_out, facts_of, policies_from, prepare_all, refusal
+from proxy.consult import MARKET, carried_out, facts_of, policies_from, prepare_all, refusal
 from proxy.endpoints import ENDPOINTS
 from proxy.endpoints.base import Ask, Endpoint, parse
 from proxy.errors import BadRequest, PolicyRefused
@@ -61,7 +61,7 @@ class Trial:
         call = replace(call, usage=capped(call.usage, rule.policy.apply, call.choices))
         if verdict.mode == "enforce" and verdict.action == "refused":
             return Tried(call=call, verdict=verdict, decision=None, refused=f"{PolicyRefused.code}: {refusal(verdict)}")
-        return Tried(call=call, verdict=verdict, decision=carried_out(ask, decision, verdict).decision)
+        return Tried(call=call, verdict=verdict, decision=carried_out(ask, decision, verdict, market=dict(tags).get(MARKET)).decision)
 
     def _caller(self, name: str | None) -> Caller:
         if name is None:

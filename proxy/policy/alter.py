@@ -7,6 +7,7 @@ import msgspec
 
 from config.policies import Apply
 from proxy.policy.candidates import Candidate
+from proxy.policy.concise import concise
 from proxy.splice import find_member, prepend_member, repeats_member
 
 TAKES_COMPLETION_LIMIT = frozenset({"openai", "azure", "simulated"})
@@ -42,10 +43,12 @@ def limit_field(operation: str, candidate: Candidate) -> str | None:
     return fields[0] if len(fields) == 1 or candidate.provider in TAKES_COMPLETION_LIMIT else fields[-1]
 
 
-def altered(body: bytes, apply: Apply, operation: str, candidate: Candidate, model: str) -> tuple[bytes, str]:
+def altered(
+    body: bytes, apply: Apply, operation: str, candidate: Candidate, model: str, *, market: str | None = None
+) -> tuple[bytes, str]:
     """The body under the caps, and what was altered, separated by commas; the same body and nothing where it keeps within them.
 
-    model: its name at the provider. A body that is no JSON object, or names a capped field twice, is left alone.
+    model: its name at the provider. market: the call's tag, for the language of what is added. A body that is no JSON object, or names a capped field twice, is left alone.
     """
     done: list[str] = []
     for name, cap in _CAPS.items():
@@ -53,6 +56,9 @@ def altered(body: bytes, apply: Apply, operation: str, candidate: Candidate, mod
         if capped is not body:
             body = capped
             done.append(name)
+    if apply.concise and (shorter := concise(body, operation, market)) is not body:
+        body = shorter
+        done.append("concise")
     return body, ",".join(done)
 
 

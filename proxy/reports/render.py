@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from proxy.ledger.columns import SCOPED_QUANTITIES
-from proxy.reports.summary import Line, Spread, Summary
+from proxy.reports.line import Line, Spread
+from proxy.reports.summary import Summary
 
 Cell = str | int | float | None
 

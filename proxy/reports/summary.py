@@ -1,7 +1,7 @@
 """What the ledger sums up to, by group and as a whole, with range and basis. It must never shrink a shared doubt by counting calls."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeVar
@@ -9,44 +9,10 @@ from typing import Final, TypeVar
 from estimators.quantity import Total
 from proxy.ledger.columns import SCOPED_QUANTITIES
 from proxy.ledger.queries import DAY_MS, NOT_GENERATED, Facts, Opinions, Selection, Unweighed, read_sums
+from proxy.reports.line import Line, Spread
 
 WHOLE: Final = "total"
 Group = TypeVar("Group", Opinions, Unweighed)
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """A sum: its expected value and the 5th and 95th percentile of what is plausible."""
-
-    mean: float
-    p5: float
-    p95: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One group of a report. A line without any estimate has None for its figures, never 0.
-
-    weighed_attempts have an estimate; unweighed ones do not although something was generated; not_generated ones need none.
-    gco2e_share_by_tier and the other shares are ratios 0..1, None without a base.
-    """
-
-    key: str
-    calls: int
-    attempts: int
-    usage: Mapping[str, int]
-    weighed_attempts: int
-    unweighed: Mapping[str, int]
-    not_generated: int
-    facility_energy_wh: Spread | None
-    gco2e: Spread | None
-    operational_gco2e: Spread | None
-    embodied_gco2e: Spread | None
-    water_ml: Spread | None
-    gco2e_share_by_tier: Mapping[str, float]
-    simulated_share: float | None
-    counted_usage_share: float | None
-    estimated_usage_share: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

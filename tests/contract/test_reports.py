@@ -26,8 +26,9 @@ from proxy.ledger.columns import ESTIMATES, SCOPED_QUANTITIES
 from proxy.ledger.queries import Selection
 from proxy.ledger.rows import estimate_row
 from proxy.ledger.store import Store
+from proxy.reports.line import Line, Spread
 from proxy.reports.render import as_document, csv_document, json_document, notes
-from proxy.reports.summary import Line, Spread, Summary, summarise
+from proxy.reports.summary import Summary, summarise
 from tests.contract.ledger_rows import ON_A_FILE, change_ledger
 from tests.contract.ledgers import STARTED_MS, record
 from tests.sample_records import attempt, estimate

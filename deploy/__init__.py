@@ -1,0 +1,1 @@
+"""Holds what runs beside the proxy: rules for Prometheus, dashboards for Grafana. It must never be imported by the product."""
