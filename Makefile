@@ -11,7 +11,7 @@ CANDIDATES := python3 python3.13 python3.12 python3.11
 OLD_ENOUGH := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 CODE := config estimators proxy tests
 
-.PHONY: help setup run demo test check bench prove fmt golden
+.PHONY: help setup run demo test check bench prove fmt golden lock
 
 help:
 	@echo "make run      set up, start the proxy, send it a small campaign, keep serving"
@@ -23,6 +23,7 @@ help:
 	@echo "make prove    the long proofs"
 	@echo "make fmt      format the code"
 	@echo "make golden   rewrite the golden files; read the diff"
+	@echo "make lock     resolve the dependencies anew (needs uv)"
 
 setup: $(STAMP) $(CLIENTS_STAMP)
 
@@ -78,3 +79,8 @@ fmt: setup
 golden: setup
 	GRAMMAGE_GOLDEN=write "$(BIN)/python" -m pytest tests/golden $(ARGS)
 	-@git --no-pager diff --stat -- tests/golden
+
+LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url
+lock:
+	$(LOCK) --extra dev pyproject.toml -o requirements.lock
+	$(LOCK) --extra postgres --extra redis pyproject.toml deploy/docker/build.in -c requirements.lock -o deploy/docker/requirements.lock

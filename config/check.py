@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
+from config.check_alternatives import alternative_faults
 from config.check_intensity import intensity_faults
 from config.check_models import alias_faults
 from config.check_policies import policy_faults
@@ -223,4 +224,5 @@ _RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _meters,
     intensity_faults,
     policy_faults,
+    alternative_faults,
 )

@@ -10,6 +10,9 @@ from config.section import Section
 
 OperatingPrior = Literal["saturated", "at_scale", "typical", "low_traffic"]
 
+Ability = Literal["tools", "json_schema", "streaming", "vision"]
+"""What a call may need of a model."""
+
 
 class Meter(Section):
     """An energy meter of one's own server, asked beside the calls and shared out among them by tokens and time.
@@ -140,6 +143,7 @@ class Timeouts(Section):
 
 class Alias(Section):
     quality: float | None = Field(default=None, ge=0, le=1, description="The owner's own score for the use, 0..1.")
+    lacks: list[Ability] = Field(default=[], description="What its model cannot do; no policy sends a call there that needs it.")
     deployments: list[Deployment] = Field(min_length=1, description="Where the alias may be served, by order and weight.")
     retry: Retry = Field(default=Retry(), description="When a call is sent again.")
     breaker: Breaker = Field(default=Breaker(), description="When a failing deployment is passed over.")

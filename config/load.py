@@ -1,11 +1,12 @@
 """Reads the configuration file into Settings, or says everything that is wrong with it at once. It must never print a secret."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from config.check import find_faults
+from config.check_alternatives import beside
 from config.explain import explain
 from config.load_policies import KEY, PolicyText, policies_file, read_policies
 from config.problem import ConfigError, Finding, KeyPath, Problem, dotted
@@ -16,6 +17,7 @@ from config.yaml_tree import REPEATED, Document, read_yaml
 
 CONFIG_VARIABLE = "GRAMMAGE_CONFIG"
 UPSTREAM_VARIABLE = "GRAMMAGE_UPSTREAM"
+SettingsRule = Callable[[Settings], Iterator[Finding]]
 CHOSEN_NAMES = frozenset({"models", "tags", "alternatives", "campaigns"})
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "UPSTREAM_VARIABLE",
     "ConfigError",
     "Problem",
+    "SettingsRule",
     "config_path",
     "load_settings",
     "named_policies",
@@ -37,10 +40,10 @@ def config_path(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     return path if path is not None else Path(named) if named else None
 
 
-def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
+def load_settings(path: Path | None, environ: Mapping[str, str], rules: Sequence[SettingsRule] = ()) -> Settings:
     """The settings of `path`, else of GRAMMAGE_CONFIG, else the defaults; GRAMMAGE_UPSTREAM replaces `upstream`.
 
-    Raises ConfigError with every problem of the file, in the file's order.
+    rules: what else must hold, which config itself cannot tell. Raises ConfigError with every problem of the file, in the file's order.
     """
     file = config_path(path, environ)
     name = str(file) if file is not None else "defaults"
@@ -53,7 +56,9 @@ def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
         document.keys.pop(("upstream",), None)
         document.values.pop(("upstream",), None)
     policies = _policies(content, file, environ)
-    settings, complaints = _judge(content, filled.replaced | (policies.replaced if policies else set()))
+    if file is not None and "alternatives" in content:
+        content["alternatives"] = beside(content["alternatives"], file.parent)
+    settings, complaints = _judge(content, filled.replaced | (policies.replaced if policies else set()), rules)
     found = [*document.faults, *filled.faults, *(policies.faults if policies else ())]
     blamed = {finding.path for finding in found}
     found += [finding for finding in complaints if not any(finding.path[: len(path)] == path for path in blamed)]
@@ -91,12 +96,14 @@ def _policies(content: dict[str, object], file: Path | None, environ: Mapping[st
     return found
 
 
-def _judge(content: dict[str, object], replaced: Collection[KeyPath]) -> tuple[Settings | None, list[Finding]]:
+def _judge(
+    content: dict[str, object], replaced: Collection[KeyPath], rules: Sequence[SettingsRule]
+) -> tuple[Settings | None, list[Finding]]:
     try:
         settings = Settings.model_validate(content)
     except ValidationError as error:
         return None, list(dict.fromkeys(explain(details, Settings, replaced) for details in error.errors(include_url=False)))
-    return settings, list(find_faults(settings))
+    return settings, [*find_faults(settings), *(finding for rule in rules for finding in rule(settings))]
 
 
 def _place(finding: Finding, document: Document, name: str, policies: PolicyText | None) -> Problem:

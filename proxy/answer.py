@@ -5,18 +5,28 @@ import logging
 
 from starlette.types import Send
 
+from estimators.estimate import Estimate
 from proxy.asgi import send_error
 from proxy.errors import GrammageError
 from proxy.headers import returned, value_of
 from proxy.meter.inflate import inflate_whole
-from proxy.meter.reply import UNREADABLE, read_reply
+from proxy.meter.reply import UNREADABLE, ReplyHead, read_reply
 from proxy.meter.usage import read_usage
 from proxy.passage import Passage
 from proxy.respond import respond_whole
 from proxy.rooms import Rooms
-from proxy.settle import add_facts, meter_nothing_seen, meter_whole, note_object, of_call, record, take_reading, weigh
+from proxy.settle import add_facts, meter_nothing_seen, meter_whole, note_object, of_call, record, spent_before, take_reading, weigh
 from proxy.splice import append_member, replace_exact, without_payloads
-from proxy.tag import call_header, deployment_headers, figures_of, footprint_headers, footprint_member
+from proxy.tag import (
+    call_header,
+    deployment_headers,
+    escalated_header,
+    figures_of,
+    footprint_headers,
+    footprint_member,
+    reused_headers,
+    reused_member,
+)
 from proxy.upstream.base import Headers, UpstreamReply
 
 _log = logging.getLogger("grammage.answer")
@@ -57,16 +67,12 @@ async def _weighed(rooms: Rooms, passage: Passage, headers: Headers, body: bytes
     text = without_payloads(body) if len(body) > LONGEST_READ_BYTES else body
     endpoint = passage.ask.endpoint
     head = UNREADABLE if plain is None else read_reply(text, endpoint.dialect)
-    passage.served_model = head.served_model
-    passage.usage = (endpoint.usage_reader or read_usage)(head.usage_raw) if head.usage_raw is not None else None
-    if passage.usage is None:
-        await meter_whole(rooms, passage, text, head)
-    add_facts(passage, text)
-    note_object(passage, text)
-    if head.reading is not None:
-        take_reading(passage, head.reading)
     tags = [call_header(passage.call_id)]
-    estimate = await weigh(rooms, passage)
+    if passage.instead is not None:
+        return headers, tags + _reused(passage), _with_reused(rooms, passage, body, head, text)
+    estimate = await weigh_answer(rooms, passage, text, head)
+    if passage.escalated:
+        tags.append(escalated_header(passage.escalated))
     if estimate is None:
         return headers, tags, body
     estimate = of_call(passage, estimate)
@@ -79,6 +85,38 @@ async def _weighed(rooms: Rooms, passage: Passage, headers: Headers, body: bytes
         new = append_member(head.usage_raw, member)
         body = replace_exact(body, endpoint.usage_key, head.usage_raw, new, text=text if text is not body else b"")
     return headers, tags, body
+
+
+def _reused(passage: Passage) -> Headers:
+    """The headers of an answer that was made for another call."""
+    if passage.instead is None:
+        return []
+    return reused_headers(passage.instead, spent_before(passage), passage.decision.policy, passage.decision.altered)
+
+
+def _with_reused(rooms: Rooms, passage: Passage, body: bytes, head: ReplyHead, text: bytes) -> bytes:
+    """Its body, with the footprint of this call in it."""
+    tagging = rooms.settings.tagging
+    if passage.instead is None or not tagging.body or head.usage_raw is None:
+        return body
+    member = reused_member(passage.instead, spent_before(passage), passage.call_id, tuple(tagging.compat))
+    new = append_member(head.usage_raw, member)
+    return replace_exact(body, passage.ask.endpoint.usage_key, head.usage_raw, new, text=text if text is not body else b"")
+
+
+async def weigh_answer(rooms: Rooms, passage: Passage, text: bytes, head: ReplyHead) -> Estimate | None:
+    """Meters and weighs a whole answer. text: its body, long payloads left out; head: what it says of itself."""
+    passage.served_model = head.served_model
+    if passage.instead is not None:
+        return None  # its usage was counted when it was made
+    passage.usage = (passage.ask.endpoint.usage_reader or read_usage)(head.usage_raw) if head.usage_raw is not None else None
+    if passage.usage is None:
+        await meter_whole(rooms, passage, text, head)
+    add_facts(passage, text)
+    note_object(passage, text)
+    if head.reading is not None:
+        take_reading(passage, head.reading)
+    return await weigh(rooms, passage)
 
 
 async def leave_unanswered(rooms: Rooms, passage: Passage, trouble: GrammageError | asyncio.CancelledError, send: Send) -> None:

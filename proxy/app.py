@@ -247,6 +247,7 @@ class App:
             settings=rooms.settings,
             version=self._version,
             desk=Desk(self._store.keys(), self._clock.now_ms, [key.name for key in rooms.settings.keys]),
+            assets=self._store.assets(),
             keys_changed=self._keyring.refresh,
             keys_are_issued=lambda: bool(self._keyring.holders),
             now_ms=self._clock.now_ms,

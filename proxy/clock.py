@@ -23,6 +23,10 @@ class Clock:
         """Monotonic seconds, for durations only."""
         return time.perf_counter()
 
+    def thread_cpu(self) -> float:
+        """Seconds of processor time that the calling thread has used, for differences only."""
+        return time.thread_time()
+
 
 class _Randomness:
     """Random bytes for many ids, drawn from the system at once: a draw per call would give up the interpreter's lock each time."""

@@ -6,10 +6,12 @@ from collections import Counter
 from dataclasses import replace
 from typing import NamedTuple
 
+from config.policies import Apply
 from config.settings import Settings
 from config.tables import Tables
 from proxy.call import Caller
 from proxy.endpoints.base import Ask, parse
+from proxy.endpoints.responses import COMPACT
 from proxy.errors import PolicyRefused
 from proxy.late.whose import STORED
 from proxy.policy import language
@@ -17,6 +19,8 @@ from proxy.policy.alter import altered, limit_field
 from proxy.policy.candidates import Candidate, Candidates
 from proxy.policy.choose import judge
 from proxy.policy.decide import Decision
+from proxy.policy.escalation import Escalation
+from proxy.policy.ladder import Ladder
 from proxy.policy.option import HEARD, SHOWN, Options
 from proxy.policy.policies import Policies
 from proxy.policy.rule import CallFacts, Rule, Rules
@@ -67,7 +71,8 @@ async def consult(
     if verdict.mode == "enforce" and verdict.action == "refused":
         rooms.observer.observe_refusal(verdict.policy)
         raise PolicyRefused(refusal(verdict))
-    return carried_out(ask, decision, verdict, market=dict(tags).get(MARKET))
+    consulted = carried_out(ask, decision, verdict, market=dict(tags).get(MARKET))
+    return consulted if rule.policy.escalate is None else _ready_to_escalate(policies, rule, call, ask, consulted)
 
 
 def policies_from(settings: Settings, tables: Tables, candidates: Candidates, scales: Scales) -> Policies | None:
@@ -76,7 +81,8 @@ def policies_from(settings: Settings, tables: Tables, candidates: Candidates, sc
     if any(policy.apply.concise and policy.mode == "enforce" for policy in settings.policies):
         language.prepare()
     options = Options(candidates, settings, tables.catalogue.resolve)
-    return Policies(rules=rules, shortlists=Shortlists(options, scales.known, _is_translated)) if rules else None
+    shortlists, ladder = Shortlists(options, scales.known, _is_translated), Ladder(options, _is_translated)
+    return Policies(rules=rules, shortlists=shortlists, ladder=ladder) if rules else None
 
 
 def _is_translated(path: str) -> bool:
@@ -129,15 +135,40 @@ def carried_out(ask: Ask, decision: Decision, verdict: Verdict, *, market: str |
     if not verdict.acts:
         word = decision.policy if verdict.action == "passthrough" and verdict.mode == "enforce" else verdict.word
         return Consulted(ask=ask, decision=replace(decision, policy=word, reasons=reasons, verdict=verdict))
-    plan, done = verdict.plan, ""
-    if verdict.apply is not None and ask.form is None:
-        operation, first = ask.endpoint.operation, plan[0]
-        body, done = altered(ask.body, verdict.apply, operation, first, first.name_of(ask.alias), market=market)
-        if body is not ask.body:
-            ask = parse(ask.endpoint, body, model=ask.alias if "{model}" in ask.endpoint.path else None)
-            plan = tuple(each for each in plan if limit_field(operation, each) == limit_field(operation, first))
+    plan, first = verdict.plan, verdict.plan[0]
+    under, done = asked_under(ask, verdict.apply, first, market)
+    if under is not ask:
+        operation = ask.endpoint.operation
+        plan = tuple(each for each in plan if limit_field(operation, each) == limit_field(operation, first))
     made = replace(decision, attempts=plan, policy=verdict.word, altered=done, reasons=reasons, verdict=verdict)
-    return Consulted(ask=ask, decision=made)
+    return Consulted(ask=under, decision=made)
+
+
+def asked_under(ask: Ask, apply: Apply | None, first: Candidate, market: str | None) -> tuple[Ask, str]:
+    """The call under a policy's caps, written for `first`, and what was altered; the same call where nothing was."""
+    endpoint = ask.endpoint
+    if apply is None or ask.form is not None or endpoint.path == COMPACT.path:
+        return ask, ""
+    body, done = altered(ask.body, apply, endpoint.operation, first, first.name_of(ask.alias), market=market)
+    if body is ask.body:
+        return ask, done
+    return parse(endpoint, body, model=ask.alias if "{model}" in endpoint.path else None), done
+
+
+def _ready_to_escalate(policies: Policies, rule: Rule, call: CallFacts, ask: Ask, consulted: Consulted) -> Consulted:
+    """The call with what is to be done where its answer falls short; as it is where nobody larger may be asked.
+
+    ask: the call as it came.
+    """
+    verdict, said = consulted.decision.verdict, rule.policy.escalate
+    if verdict is None or said is None or not (verdict.acts or verdict.is_watching):
+        return consulted
+    plan = policies.ladder.above(rule, call)
+    if not plan:
+        return consulted
+    market = dict(call.tags).get(MARKET)
+    escalation = Escalation(said=said, plan=plan, ask=ask, apply=rule.policy.apply, market=market, acts=verdict.acts)
+    return Consulted(ask=consulted.ask, decision=replace(consulted.decision, escalation=escalation))
 
 
 def refusal(verdict: Verdict) -> str:

@@ -5,17 +5,22 @@ GrammageError
 ├── BadRequest            400  malformed_json, malformed_form, malformed_encoding, invalid_type, missing_model, missing_input,
 │                          too_many_rows, invalid_tag, invalid_header, invalid_key_terms
 ├── Unauthorized          401  invalid_api_key
+├── BudgetExceeded        402  carbon_budget_exceeded
 ├── Forbidden             403  not_allowed, admin_only, model_not_allowed
-├── NotFound              404  unknown_model, unknown_call, unknown_path, unknown_object, unknown_key
+├── NotFound              404  unknown_model, unknown_call, unknown_path, unknown_object, unknown_key, unknown_asset
 ├── MethodNotAllowed      405  method_not_allowed
+├── AlternativeOffered    409  alternative_offered
+├── IterationsExceeded    409  iterations_exceeded
 ├── TooLarge              413  body_too_large
 ├── UnsupportedMediaType  415  unsupported_content_encoding, unsupported_content_type
 ├── CarbonLimitExceeded   422  carbon_limit_exceeded
 ├── PolicyRefused         422  policy_refused
+├── PurposeMissing        422  purpose_missing
 ├── RateLimited           429  rate_limit_exceeded
 ├── HeadersTooLarge       431  headers_too_large
 ├── UpstreamUnreachable   502  upstream_unreachable, upstream_broke, upload_gone
 ├── LedgerDown            503  ledger_unavailable
+├── BudgetUnavailable     503  budget_unavailable
 ├── Ending                503  ending
 ├── DoorClosed            503  litellm_unavailable
 ├── UpstreamTimeout       504  upstream_timeout
@@ -112,6 +117,12 @@ class Unauthorized(GrammageError):
     code = "invalid_api_key"
 
 
+class BudgetExceeded(GrammageError):
+    status = 402
+    code = "carbon_budget_exceeded"
+    headers = ((b"x-should-retry", b"false"),)
+
+
 class Forbidden(GrammageError):
     status = 403
     code = "not_allowed"
@@ -125,6 +136,24 @@ class NotFound(GrammageError):
 class MethodNotAllowed(GrammageError):
     status = 405
     code = "method_not_allowed"
+
+
+class AlternativeOffered(GrammageError):
+    status = 409
+    code = "alternative_offered"
+
+    def __init__(self, message: str, *, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        super().__init__(message)
+        self.headers = headers
+
+
+class IterationsExceeded(GrammageError):
+    status = 409
+    code = "iterations_exceeded"
+
+    def __init__(self, message: str, *, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        super().__init__(message)
+        self.headers = headers
 
 
 class TooLarge(GrammageError):
@@ -145,6 +174,11 @@ class CarbonLimitExceeded(GrammageError):
 class PolicyRefused(GrammageError):
     status = 422
     code = "policy_refused"
+
+
+class PurposeMissing(GrammageError):
+    status = 422
+    code = "purpose_missing"
 
 
 class RateLimited(GrammageError):
@@ -169,6 +203,11 @@ class UpstreamUnreachable(GrammageError):
 class LedgerDown(GrammageError):
     status = 503
     code = "ledger_unavailable"
+
+
+class BudgetUnavailable(GrammageError):
+    status = 503
+    code = "budget_unavailable"
 
 
 class Ending(GrammageError):

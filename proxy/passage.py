@@ -1,22 +1,44 @@
 """What one call gathers on its way down the corridor, until it becomes a record. It must never hold what is not a fact of this call."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from estimators.estimate import Estimate
 from estimators.usage import Usage
-from proxy.call import AttemptRecord, Caller, CallRecord, Hour, Outcome
+from proxy.call import AttemptRecord, Caller, CallRecord, Hour, InsteadRecord, Outcome
 from proxy.endpoints.base import Ask
 from proxy.keys.limits import Ticket
 from proxy.large_form import LargeForm
 from proxy.policy.candidates import Candidate
 from proxy.policy.decide import Decision
 from proxy.policy.retry import Route
+from proxy.reuse.room import Lead
 from proxy.route import Address
 from proxy.upstream.base import Headers, WholeReply
 
 CLIENT_CLOSED_REQUEST = 499
 """Status kept for a call whose client left before the answer, as nginx does."""
+
+
+class Seen(Protocol):
+    """What has come of a stream that is held back."""
+
+    @property
+    def usage_raw(self) -> bytes | None:
+        """The usage so far, as it stands there."""
+
+    @property
+    def kept(self) -> Sequence[bytes]:
+        """The beginning of what came."""
+
+    @property
+    def seen_bytes(self) -> int:
+        """How much came."""
+
+    @property
+    def answer(self) -> bytes:
+        """What the event that ends it says."""
 
 
 class Failed(NamedTuple):
@@ -33,7 +55,10 @@ class Passage:
     What follows from an answer is the present attempt's; `failed` holds those before it. route: the way through the plan, None while the
     first attempt of the only candidate is under way. kept: the last answer of a failed attempt. idle: no attempt is under way.
     address: what the caller's path means, None where it is the endpoint's own. object_id: what the provider keeps the answer under.
-    upload: the body, where it is too large to be held.
+    upload: the body, where it is too large to be held. shortcoming: what the present attempt's answer falls short of, so that another was
+    asked, or would have been; escalated: the same, for the answer's header, once another was. held: a stream that has not left yet.
+    weighed_before: the present attempt's figures, where it was weighed when another one took its place for a while. instead: what answers
+    in place of a provider, None where a provider does; the call is idle then. lead: identical calls may wait for the present attempt.
     """
 
     call_id: str
@@ -79,6 +104,12 @@ class Passage:
     upload: LargeForm | None = None
     object_id: str | None = None
     hour: Hour | None = None
+    shortcoming: str | None = None
+    escalated: str = ""
+    held: Seen | None = None
+    weighed_before: tuple[Usage, Estimate] | None = None
+    instead: InsteadRecord | None = None
+    lead: Lead | None = None
 
     @property
     def model(self) -> str:
@@ -115,6 +146,7 @@ def attempt_of(passage: Passage, attempt_id: str, now: float) -> AttemptRecord:
         latency_s=now - passage.sent if passage.sent else 0.0,
         upstream_object_id=passage.object_id,
         hour=passage.hour,
+        shortcoming=passage.shortcoming,
     )
 
 
@@ -130,11 +162,12 @@ def open_attempt(passage: Passage, candidate: Candidate, now: float) -> None:
     """An attempt of `candidate` begins, of which nothing is known yet."""
     passage.waited_s += now - passage.sent
     passage.sent, passage.received, passage.first_byte = now, 0.0, None
-    passage.idle, passage.candidate = False, candidate
+    passage.idle, passage.candidate, passage.instead = False, candidate, None
     passage.status, passage.outcome = 0, "ok"
     passage.served_model, passage.upstream_request_id, passage.object_id = None, None, None
     passage.usage, passage.estimate, passage.unweighed_reason, passage.hour = None, None, None, None
     passage.meter_warnings, passage.response_bytes, passage.forced_usage = (), 0, False
+    passage.shortcoming, passage.held, passage.weighed_before = None, None, None
 
 
 def record_of(passage: Passage, attempt_id: str, now: float) -> CallRecord:
@@ -163,4 +196,5 @@ def record_of(passage: Passage, attempt_id: str, now: float) -> CallRecord:
         retry_count=passage.retry_count,
         idempotency_key_hash=passage.idempotency_key_hash,
         attempts=attempts if not passage.failed else (*(each.record for each in passage.failed), *attempts),
+        instead=passage.instead,
     )

@@ -18,6 +18,7 @@ from proxy.errors import FAULT, Ending, GrammageError, InternalError
 from proxy.foresee import foresee, is_asked
 from proxy.passage import CLIENT_CLOSED_REQUEST, Passage
 from proxy.relay import EventStream, is_event_stream
+from proxy.reusing import land
 from proxy.rooms import Rooms
 from proxy.send import send_on
 from proxy.settle import record, weigh_in_shadow
@@ -53,8 +54,12 @@ async def carry(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
 
 async def _end(rooms: Rooms, passage: Passage) -> None:
     """What is left to do for every admitted call."""
-    if not passage.recorded:
-        record(rooms, passage)
+    try:
+        if not passage.recorded:
+            record(rooms, passage)
+    finally:
+        if passage.lead is not None:
+            land(rooms, passage)
     weigh_in_shadow(rooms, passage)
     if passage.upload is not None:
         passage.upload.close()

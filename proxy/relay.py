@@ -19,8 +19,17 @@ from proxy.meter.terminal import TerminalRelay
 from proxy.passage import Passage
 from proxy.respond import respond_head
 from proxy.rooms import Rooms
-from proxy.settle import add_earlier, add_facts, meter_stream, note_object, of_call, prepared_for, record, take_reading, weigh
-from proxy.tag import call_header, deployment_headers, figures_of, footprint_headers, footprint_member
+from proxy.settle import add_earlier, add_facts, meter_stream, note_object, of_call, prepared_for, record, spent_before, take_reading, weigh
+from proxy.tag import (
+    call_header,
+    deployment_headers,
+    escalated_header,
+    figures_of,
+    footprint_headers,
+    footprint_member,
+    reused_headers,
+    reused_member,
+)
 from proxy.upstream.base import Headers, UpstreamReply
 
 _log = logging.getLogger("grammage.relay")
@@ -29,6 +38,7 @@ FIRST_BLOCKS = 4
 """Of what has passed of a stream that was cut: an id stands in its first event."""
 
 EVENT_STREAM = b"text/event-stream"
+AnyRelay = Relay | TerminalRelay | ForeignRelay
 
 
 def is_event_stream(reply: UpstreamReply, endpoint: Endpoint) -> bool:
@@ -46,14 +56,14 @@ class EventStream:
         self._rooms = rooms
         self._passage = passage
         self._send = send
-        self._relay: Relay | TerminalRelay | ForeignRelay | None = None
+        self._relay: AnyRelay | None = None
         self._chunks: AsyncIterator[bytes] | None = None
 
     async def relay(self, reply: UpstreamReply) -> None:
         """Head, then events until the end mark or the end of the body. Raises what the upstream door raises."""
         passage, rooms, send = self._passage, self._rooms, self._send
         passage.streamed = True
-        relay = self._relay = _relay_of(passage)
+        relay = self._relay = relay_of(passage)
         headers = await self._head(reply)
         await respond_head(send, reply.status, headers)
         passage.head_sent = True
@@ -76,8 +86,6 @@ class EventStream:
         passage, rooms, relay = self._passage, self._rooms, self._relay
         if relay is None:
             return
-        passage.served_model = relay.served_model
-        passage.response_bytes = relay.seen_bytes
         member = await self._weighed(relay)
         durable = record(rooms, passage)
         if durable is not None:
@@ -97,17 +105,15 @@ class EventStream:
                     await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def _weighed(self, relay: Relay | TerminalRelay | ForeignRelay) -> bytes | None:
+    async def _weighed(self, relay: AnyRelay) -> bytes | None:
         """The footprint as a member of the usage object, None when there is none to write."""
         passage, rooms = self._passage, self._rooms
+        if passage.instead is not None:
+            tagging = rooms.settings.tagging
+            before = spent_before(passage)
+            return reused_member(passage.instead, before, passage.call_id, tuple(tagging.compat)) if tagging.body else None
         try:
-            await meter_stream(passage, relay.usage_raw, relay.kept, relay.seen_bytes)
-            if isinstance(relay, TerminalRelay):
-                add_earlier(passage, relay.earlier)
-            add_facts(passage, relay.answer)
-            note_object(passage, relay.answer or b"".join(relay.kept[:FIRST_BLOCKS]))
-            take_reading(passage, relay.reading)
-            estimate = await weigh(rooms, passage)
+            estimate = await weigh_relayed(rooms, passage, relay)
         except Exception:  # noqa: BLE001  # the edge: what we add may fail, the client's answer may not
             _log.exception("call %s goes out unweighed", passage.call_id)
             passage.unweighed_reason = "internal_error"
@@ -126,18 +132,36 @@ class EventStream:
         if not rooms.settings.tagging.headers:
             return headers
         headers.append(call_header(passage.call_id))
+        if passage.instead is not None:
+            return headers + reused_headers(passage.instead, spent_before(passage), passage.decision.policy, passage.decision.altered)
         prepared = await prepared_for(rooms, passage)
         if prepared is not None:
             headers += _forecast_headers(of_call(passage, rooms.scales.forecast(prepared, passage.ask)))
+        if passage.escalated:
+            headers.append(escalated_header(passage.escalated))
         headers += deployment_headers(passage.candidate, passage.model, True, passage.decision.policy, passage.decision.altered)
         return headers
+
+
+async def weigh_relayed(rooms: Rooms, passage: Passage, relay: AnyRelay) -> Estimate | None:
+    """Meters and weighs a stream that has passed `relay`."""
+    passage.served_model, passage.response_bytes = relay.served_model, relay.seen_bytes
+    if passage.instead is not None:
+        return None  # its usage was counted when it was made
+    await meter_stream(passage, relay.usage_raw, relay.kept, relay.seen_bytes)
+    if isinstance(relay, TerminalRelay):
+        add_earlier(passage, relay.earlier)
+    add_facts(passage, relay.answer)
+    note_object(passage, relay.answer or b"".join(relay.kept[:FIRST_BLOCKS]))
+    take_reading(passage, relay.reading)
+    return await weigh(rooms, passage)
 
 
 def _forecast_headers(forecast: Estimate) -> Headers:
     return footprint_headers(forecast, figures_of(forecast), b"forecast")
 
 
-def _relay_of(passage: Passage) -> Relay | TerminalRelay | ForeignRelay:
+def relay_of(passage: Passage) -> AnyRelay:
     """What reads the stream: chat streams end by a mark, others by an event with the usage; other dialects in their own ways."""
     endpoint = passage.ask.endpoint
     if endpoint.dialect != "openai":

@@ -20,7 +20,9 @@ from proxy.meters.board import Board
 from proxy.objects.origins import Origins
 from proxy.policy.breaker import Breakers
 from proxy.policy.candidates import Candidate, Candidates
+from proxy.policy.latency import Latencies
 from proxy.policy.policies import Policies
+from proxy.reuse.room import Reuse
 from proxy.shadow import Shadows, ShadowScales
 from proxy.sweep import Sweeper
 from proxy.upstream.base import Upstream
@@ -91,6 +93,8 @@ class Rooms:
     meters: Board | None = None
     intensity: Keeper | None = None
     policies: Policies | None = None
+    latencies: Latencies | None = None
+    reuse: Reuse | None = None
     origins: Origins = field(default_factory=Origins)
     socket_doors: Mapping[Door, SocketDoor] = field(default_factory=dict)
     unmatched_foreign: Mapping[Dialect, Candidate] = field(default_factory=dict)

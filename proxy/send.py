@@ -11,6 +11,7 @@ from proxy.passage import Passage, attempt_of, close_attempt, open_attempt
 from proxy.policy.candidates import Candidate
 from proxy.policy.retry import COUNTED, OF_CODE, Failure, Route, failure_of, may_repeat, rest_of
 from proxy.policy.served_place import placed, telling_header
+from proxy.reusing import reusing
 from proxy.rooms import Rooms
 from proxy.settle import NOT_GENERATED, meter_nothing_seen, weigh
 from proxy.upstream.base import UpstreamReply, read_whole
@@ -55,6 +56,8 @@ def _set_out(rooms: Rooms, passage: Passage) -> None:
 async def _attempt(rooms: Rooms, passage: Passage, query: bytes) -> UpstreamReply:
     """The reply's head; a provider that refuses the usage we force is asked again without it."""
     door = rooms.door_of(passage.candidate, passage.ask.endpoint.dialect)
+    if rooms.reuse is not None:
+        door = reusing(rooms, passage, door)
     asked_of = (passage.candidate, passage.ask.alias)
     passage.forced_usage = forces_usage(passage) and asked_of not in rooms.refuse_forced_usage
     passage.sent = rooms.clock.perf()
@@ -90,7 +93,7 @@ async def _after_trouble(rooms: Rooms, passage: Passage, trouble: GrammageError)
     if failure != "unreached":
         await meter_nothing_seen(passage)
         await weigh(rooms, passage)
-    _close(rooms, passage)
+    end_attempt(rooms, passage)
     if following is not None:
         await _go_to(rooms, passage, *following)
         return None
@@ -114,7 +117,7 @@ async def _after_answer(rooms: Rooms, passage: Passage, failure: Failure, reply:
         passage.response_bytes = len(passage.kept.body)
     except GrammageError as error:
         _log.info("call %s: an answer with status %d could not be read: %s", passage.call_id, reply.status, error.code)
-    _close(rooms, passage)
+    end_attempt(rooms, passage)
     await _go_to(rooms, passage, *following)
     return None
 
@@ -148,7 +151,7 @@ def _tell(rooms: Rooms, route: Route, failure: Failure | None, rest_s: float | N
         _log.warning("alias %s: %s is passed over for a while, it failed %d times", candidate.pattern, candidate.provider, breaker.failures)
 
 
-def _close(rooms: Rooms, passage: Passage) -> None:
+def end_attempt(rooms: Rooms, passage: Passage) -> None:
     """The present attempt becomes a row of its own."""
     if passage.estimate is None and passage.unweighed_reason is None:
         passage.unweighed_reason = NOT_GENERATED

@@ -110,7 +110,11 @@ def note_object(passage: Passage, answer: bytes) -> None:
 
 
 async def meter_nothing_seen(passage: Passage) -> None:
-    """Usage when the client left before any answer: the prompt is counted, the answer is unknown."""
+    """Usage when the client left before any answer: the prompt is counted, the answer is unknown, but for what is held of it."""
+    if (held := passage.held) is not None and held.seen_bytes:
+        await meter_stream(passage, held.usage_raw, held.kept, held.seen_bytes)
+        add_facts(passage, held.answer)
+        return
     counted = await asyncio.to_thread(count_prompt, passage.ask, _counted_as(passage))
     passage.usage = replace(counted, source="estimated", partial=True)
     add_facts(passage, b"")
@@ -138,6 +142,9 @@ async def prepared_for(rooms: Rooms, passage: Passage) -> Prepared | None:
 
 async def weigh(rooms: Rooms, passage: Passage) -> Estimate | None:
     """The estimate of the passage's usage, kept on it; None, with a reason, when it cannot be weighed."""
+    if passage.weighed_before is not None:
+        passage.usage, passage.estimate = passage.weighed_before
+        return passage.estimate
     usage = passage.usage
     if usage is None:
         return None
@@ -175,6 +182,12 @@ def of_call(passage: Passage, estimate: Estimate) -> Estimate:
         return estimate
     before = [failed.record.estimate for failed in passage.failed if failed.record.estimate is not None]
     return together([*before, estimate])
+
+
+def spent_before(passage: Passage) -> Estimate | None:
+    """What the attempts before the present one weigh together; None where there was none that is weighed."""
+    before = [failed.record.estimate for failed in passage.failed if failed.record.estimate is not None]
+    return together(before) if before else None
 
 
 def _by_own_meter(meters: Board, passage: Passage, prepared: Prepared, usage: Usage) -> Usage:

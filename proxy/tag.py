@@ -4,12 +4,14 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from estimators.estimate import Estimate
+from proxy.call import InsteadRecord
 from proxy.policy.candidates import Candidate
 from proxy.upstream.base import Headers
 
 _FIGURES = ("gco2e", "gco2e-low", "gco2e-high", "energy-wh", "basis", "quality", "method")
-_SERVED = ("model", "region", "zone", "policy", "altered")
-OUR_HEADERS = tuple(f"x-grammage-{name}" for name in ("call-id", *_FIGURES, *_SERVED))
+_SERVED = ("model", "region", "zone", "policy", "altered", "escalated")
+_INSTEAD = ("reused",)
+OUR_HEADERS = tuple(f"x-grammage-{name}" for name in ("call-id", *_FIGURES, *_SERVED, *_INSTEAD))
 """Every header that an answer may carry of ours."""
 
 _NOT_HEADER_SAFE = dict.fromkeys((*range(32), 127), "?")
@@ -31,6 +33,11 @@ def call_header(call_id: str) -> tuple[bytes, bytes]:
     return (b"x-grammage-call-id", call_id.encode())
 
 
+def escalated_header(shortcoming: str) -> tuple[bytes, bytes]:
+    """Why a larger model was asked; `failed:` before it where that one did not answer, and the first answer stands."""
+    return (b"x-grammage-escalated", shortcoming.encode())
+
+
 class Figures(NamedTuple):
     """What is written of an estimate, as plain decimals: gCO2e expected, p5, p95, and facility energy in Wh."""
 
@@ -38,6 +45,10 @@ class Figures(NamedTuple):
     low: str
     high: str
     energy_wh: str
+
+
+NOTHING = Figures("0", "0", "0", "0")
+"""What an answer weighs for which nothing was generated: known, not unknown."""
 
 
 def figures_of(estimate: Estimate) -> Figures:
@@ -88,6 +99,34 @@ def footprint_member(estimate: Estimate, figures: Figures, call_id: str, compat:
     )
     if "opengatellm" in compat:
         kwh, kg = estimate.facility_energy_wh.mean / 1000, estimate.gco2e.mean / 1000
+        text += f',"impacts":{{"kWh":{plain(kwh)},"kgCO2eq":{plain(kg)}}}'
+    return text.encode()
+
+
+def reused_headers(instead: InsteadRecord, before: Estimate | None, policy: str, altered: str) -> Headers:
+    """What a call weighs whose answer was made for another one: what was tried `before`, if anything; nothing was generated for the rest."""
+    figures = NOTHING if before is None else figures_of(before)
+    rows = [
+        (b"x-grammage-gco2e", figures.gco2e.encode()),
+        (b"x-grammage-gco2e-low", figures.low.encode()),
+        (b"x-grammage-gco2e-high", figures.high.encode()),
+        (b"x-grammage-energy-wh", figures.energy_wh.encode()),
+        (b"x-grammage-basis", b"final"),
+        (b"x-grammage-reused", _safe(instead.source_call_id or "unknown")),
+        (b"x-grammage-policy", _safe(policy)),
+    ]
+    return [*rows, (b"x-grammage-altered", _safe(altered))] if altered else rows
+
+
+def reused_member(instead: InsteadRecord, before: Estimate | None, call_id: str, compat: tuple[str, ...] = ()) -> bytes:
+    """As `footprint_member`, for such an answer: the usage around it is that of the call which it was made for."""
+    figures = NOTHING if before is None else figures_of(before)
+    text = (
+        f'"footprint":{{"gco2e":{figures.gco2e},"gco2e_low":{figures.low},"gco2e_high":{figures.high},"energy_wh":{figures.energy_wh},'
+        f'"instead":"{instead.kind}","reused_from":"{instead.source_call_id or "unknown"}","call_id":"{call_id}"}}'
+    )
+    if "opengatellm" in compat:
+        kwh, kg = (0.0, 0.0) if before is None else (before.facility_energy_wh.mean / 1000, before.gco2e.mean / 1000)
         text += f',"impacts":{{"kWh":{plain(kwh)},"kgCO2eq":{plain(kg)}}}'
     return text.encode()
 

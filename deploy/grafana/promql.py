@@ -1,4 +1,4 @@
-"""Writes the PromQL that panels share: filters by variable, sums over the time shown, rates, quantiles. It must never name a unit or a text.
+"""Writes the PromQL that panels share: filters by variable, sums over the time shown, rates, quantiles. It must never hold a text.
 
 A tag that an installation does not declare is no label of its metrics: `=~"$campaign"` then matches as long as all is chosen.
 """
@@ -12,6 +12,8 @@ GRAMS = "grammage_emissions_co2e_grams_total"
 LOW = "grammage_emissions_co2e_low_grams_total"
 HIGH = "grammage_emissions_co2e_high_grams_total"
 JOULES = "grammage_energy_joules_total"
+NO_CAMPAIGN = 'campaign=~"unassigned|other"'
+OPERATIONAL = 'phase="operational"'
 PER_HOUR = 3600
 JOULES_PER_KWH = 3_600_000
 

@@ -12,16 +12,14 @@ WIDTH = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """One PromQL expression. name: a word of the phrases, or a legend such as `{{model}}`. exemplars: whether calls are pointed at."""
+    """One PromQL expression. name: a word of the phrases, or a legend such as `{{model}}: [limit]` with labels and words.
+
+    exemplars: whether calls are pointed at.
+    """
 
     expr: str
     name: str
     exemplars: bool = False
-
-    @property
-    def is_legend(self) -> bool:
-        """True when the name takes its words from labels."""
-        return "{{" in self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +28,7 @@ class Panel:
 
     queries: for a table, one a column, each with the label `by`. units: of a table's columns, in their order; else one.
     link: board that a click on `by` opens, narrowed to its value. limits: value from which on the colour is orange, then red.
+    most: end of the scale. words: the phrase that a text panel shows. yes_no: 1 and 0 are shown as words.
     """
 
     key: str
@@ -43,6 +42,7 @@ class Panel:
     limits: tuple[float, float] | None = None
     most: float | None = None
     words: str = ""
+    yes_no: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,6 @@
 """Sums over the ledger, made by the database: one row per group that shares its errors. It must never load a ledger call by call."""
 
 import math
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -10,27 +8,24 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
-    Engine,
     Select,
     String,
     and_,
     case,
     cast,
-    create_engine,
-    event,
     func,
     literal,
     or_,
     select,
 )
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from estimators.quantity import NOTHING, LogVariance, Quantity, ScopeKeys
 from proxy.call import PENDING, UNKNOWN_ORIGIN
 from proxy.errors import StartError
-from proxy.ledger.columns import CHOSEN, REVISIONS, SCOPED_QUANTITIES, SCOPES, USAGE_COUNTS
-from proxy.ledger.server import missing_driver, open_server, plainly
-from proxy.ledger.store import Store, sqlite_path
+from proxy.ledger.columns import CHOSEN, SCOPED_QUANTITIES, SCOPES, USAGE_COUNTS
+from proxy.ledger.reading import check_schema, open_engine
+from proxy.ledger.server import plainly
 from proxy.ledger.tables import attempts, calls, estimates, retags
 
 Dimension = Literal["model", "tag", "day", "provider", "zone", "operation"]
@@ -121,8 +116,8 @@ class Sums:
 
 def read_sums(url: str, selection: Selection) -> Sums:
     """The sums of a ledger. Raises StartError when there is no ledger at the URL, or it cannot be read."""
-    _check_schema(url)
-    engine = _open_engine(url)
+    check_schema(url)
+    engine = open_engine(url)
     try:
         with engine.begin() as connection:
             (whole,) = _facts(connection, selection, literal("all"))
@@ -137,45 +132,6 @@ def read_sums(url: str, selection: Selection) -> Sums:
         raise StartError(f"cannot read the ledger at {engine.url!r}: {plainly(error)}; `grammage db check` says more") from error
     finally:
         engine.dispose()
-
-
-def _check_schema(url: str) -> None:
-    path = sqlite_path(url)
-    if path is not None and not path.is_file():
-        raise StartError(f"there is no ledger at {path}; it is made when the proxy first starts, or name another with --ledger or --config")
-    with closing(Store(url)) as store:
-        revision = store.revision()
-    if revision != REVISIONS[-1]:
-        raise StartError(f"the ledger's schema is {revision or 'missing'}, this version reads {REVISIONS[-1]}; run: grammage db upgrade")
-
-
-def _open_engine(url: str) -> Engine:
-    path = sqlite_path(url)
-    if path is not None:
-        engine = create_engine(f"sqlite:///{path}")
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin)
-        return engine
-    try:
-        return open_server(url, isolation_level="REPEATABLE READ")
-    except ModuleNotFoundError as error:
-        raise StartError(missing_driver(error)) from error
-    except ArgumentError as error:
-        raise StartError(f"the ledger's URL cannot be used: {error}") from error
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    """Transactions are begun by us (one snapshot for all sums); square roots are lent to a SQLite built without them."""
-    connection.isolation_level = None
-    try:
-        connection.execute("SELECT sqrt(1.0), exp(0.0)")
-    except sqlite3.OperationalError:
-        connection.create_function("sqrt", 1, math.sqrt, deterministic=True)
-        connection.create_function("exp", 1, math.exp, deterministic=True)
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
 
 
 def _key(selection: Selection) -> ColumnElement[str]:

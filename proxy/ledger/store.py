@@ -8,6 +8,7 @@ import msgspec
 from estimators.estimate import QualityParts
 from proxy.call import CallRecord
 from proxy.errors import StartError
+from proxy.ledger.asset_store import AssetStore
 from proxy.ledger.base import Door, Durability, Fetched
 from proxy.ledger.columns import CALLS_COUNTED, MEDIA, MEDIA_KINDS, METERED, METERED_KINDS, SHADOW, USAGE_COUNTS
 from proxy.ledger.key_store import KeyStore
@@ -91,6 +92,10 @@ class Store:
     def keys(self) -> KeyStore:
         """The keys kept beside the calls."""
         return KeyStore(self._door)
+
+    def assets(self) -> AssetStore:
+        """What was said of assets, beside the calls for them."""
+        return AssetStore(self._door, is_sqlite=self.path is not None)
 
     def close(self) -> None:
         """Give back every connection; the write-ahead log is folded in."""

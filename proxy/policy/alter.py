@@ -43,12 +43,11 @@ def limit_field(operation: str, candidate: Candidate) -> str | None:
     return fields[0] if len(fields) == 1 or candidate.provider in TAKES_COMPLETION_LIMIT else fields[-1]
 
 
-def altered(
-    body: bytes, apply: Apply, operation: str, candidate: Candidate, model: str, *, market: str | None = None
-) -> tuple[bytes, str]:
+def altered(body: bytes, apply: Apply, operation: str, candidate: Candidate, model: str, *, market: str | None = None) -> tuple[bytes, str]:
     """The body under the caps, and what was altered, separated by commas; the same body and nothing where it keeps within them.
 
-    model: its name at the provider. market: the call's tag, for the language of what is added. A body that is no JSON object, or names a capped field twice, is left alone.
+    model: its name at the provider. market: the call's tag, for the language of what is added.
+    A body that is no JSON object, or names a capped field twice, is left alone.
     """
     done: list[str] = []
     for name, cap in _CAPS.items():

@@ -4,12 +4,15 @@ from dataclasses import dataclass, replace
 
 from config.model_card import ModelCard
 from config.place import Place
-from config.policies import Apply
-from estimators.quantity import probability_less
+from config.policies import Apply, Prefer
+from estimators.quantity import Quantity, probability_less, scale
 from estimators.usage import Usage
+from proxy.policy.bounds import preferred, required, within
 from proxy.policy.candidates import Candidate
+from proxy.policy.conditions import UNTOLD, Conditions
 from proxy.policy.contender import Contender
-from proxy.policy.decide import in_turn
+from proxy.policy.hours import Figures
+from proxy.policy.rank import COST_UNKNOWN, Ranked, Yardstick, rank
 from proxy.policy.rule import CallFacts, Rule, Rules
 from proxy.policy.shortlist import Shortlist, Shortlists
 from proxy.policy.verdict import Action, Verdict
@@ -20,45 +23,46 @@ NOT_DISTINGUISHABLE = "not_distinguishable"
 HELD_BACK = "holdback"
 
 
-def choose(rules: Rules, call: CallFacts, known: Shortlists) -> Verdict | None:
+def choose(rules: Rules, call: CallFacts, known: Shortlists, conditions: Conditions = UNTOLD) -> Verdict | None:
     """The word of the first policy that is for the call; None when none is. Raises BadRequest, LookupError as those that it asks do."""
     rule = rules.first(call)
-    return None if rule is None else judge(rule, call, known.of(rule, call))
+    return None if rule is None else judge(rule, call, known.of(rule, call), conditions)
 
 
-def judge(rule: Rule, call: CallFacts, shortlist: Shortlist) -> Verdict:
-    """The policy's word on the call."""
-    verdict = _without_holdback(rule, call, shortlist)
+def judge(rule: Rule, call: CallFacts, shortlist: Shortlist, conditions: Conditions = UNTOLD) -> Verdict:
+    """The policy's word on the call, under what holds now."""
+    verdict = _without_holdback(rule, call, shortlist, conditions)
     if rule.policy.mode == "enforce" and rule.holds_back(call.call_id):
         return replace(verdict, action="holdback", reason=HELD_BACK, plan=call.usual, apply=None)
     return verdict
 
 
-def _without_holdback(rule: Rule, call: CallFacts, shortlist: Shortlist) -> Verdict:
-    policy = rule.policy
+def _without_holdback(rule: Rule, call: CallFacts, shortlist: Shortlist, conditions: Conditions) -> Verdict:
+    policy, baseline = rule.policy, shortlist.baseline
+    prefer = policy.prefer
     usage = capped(call.usage, policy.apply, call.choices)
     rejected = list(shortlist.rejected)
-    base_j = shortlist.baseline.gpu_j(usage)
-    most_water_ml = None
-    if policy.require.water_ratio_at_most is not None:
-        most_water_ml = policy.require.water_ratio_at_most * base_j * shortlist.baseline.water_ml_per_j
-    own = [each for each in _fitting(_own(call, shortlist), call, usage, rejected) if _is_dry(each, usage, most_water_ml, rejected)]
-    if policy.prefer is None:
+    bounds = required(policy.require, baseline, usage)
+    own = within(_fitting(_own(call, shortlist), call, usage, rejected), bounds, rejected)
+    if prefer is None:
         return _in_usual_turn(rule, call, shortlist, own, rejected)
-    there = () if call.is_bound else shortlist.others
-    others = [each for each in _fitting(there, call, usage, rejected) if _is_dry(each, usage, most_water_ml, rejected)]
-    stays = shortlist.baseline in own
-    compared = [*(own if shortlist.ranks_own or call.is_bound else [shortlist.baseline] if stays else ()), *others]
-    if not compared:
-        return _left(rule, call, shortlist, NO_CANDIDATE, rejected)
-    ranked = _ranked(compared, usage, call.call_id)
-    best = ranked[0][1]
-    said = _Said(rule, call, shortlist, tuple(ranked), tuple(rejected))
-    if best is not shortlist.baseline and not _is_distinct(rule, best, shortlist.baseline, usage):
-        return said.stays(NOT_DISTINGUISHABLE) if stays else _left(rule, call, shortlist, NOT_DISTINGUISHABLE, rejected)
-    if best is shortlist.baseline and not shortlist.ranks_own:
+    others = within(_fitting(() if call.is_bound else shortlist.others, call, usage, rejected), bounds, rejected)
+    stays = baseline in own
+    compared = [*(own if shortlist.ranks_own or call.is_bound else [baseline] if stays else ()), *others]
+    compared = within(compared, preferred(prefer, baseline, usage, conditions), rejected)
+    anchor = conditions.anchors.get((rule.named, call.alias))
+    by = Yardstick(prefer=prefer, usage=usage, conditions=conditions, baseline=baseline, call_id=call.call_id, anchor=anchor)
+    ranked = rank(compared, by) if compared else Ranked(())
+    rejected += [f"{each.label}: {COST_UNKNOWN}" for each in ranked.unranked]
+    said = _Said(rule, call, shortlist, ranked, rejected, stays)
+    if not ranked.order:
+        return said.unmoved(COST_UNKNOWN if ranked.unranked else NO_CANDIDATE)
+    best = ranked.order[0][1]
+    if best is not baseline and not _is_distinct(prefer, best, baseline, usage, ranked.figures):
+        return said.unmoved(NOT_DISTINGUISHABLE)
+    if best is baseline and not shortlist.ranks_own:
         return said.kept(tuple(each for each in call.usual if each in {one.option.candidate for one in own}), best, NOT_LOWER)
-    return said.kept(tuple(each.option.candidate for _, each in ranked), best, "")
+    return said.kept(tuple(each.option.candidate for _, each in ranked.order), best, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +72,19 @@ class _Said:
     rule: Rule
     call: CallFacts
     shortlist: Shortlist
-    ranked: tuple[tuple[float, Contender], ...]
-    rejected: tuple[str, ...]
+    ranked: Ranked
+    rejected: list[str]
+    stays: bool = True
 
     def kept(self, plan: tuple[Candidate, ...], best: Contender, reason: str) -> Verdict:
         """`best` serves; those of `plan` are tried in turn, and where the policy allows it the usual ones after them."""
         action: Action = "kept" if best is self.shortlist.baseline else "routed"
         return self._verdict(action, reason, _with_fallbacks(self.rule, self.call, plan), best, self.rule.policy.apply)
 
-    def stays(self, reason: str) -> Verdict:
-        """Nothing changes."""
+    def unmoved(self, reason: str) -> Verdict:
+        """Nothing changes where the first deployment meets what is required; else nobody may serve under the policy."""
+        if not self.stays:
+            return _left(self.rule, self.call, self.shortlist, reason, self.rejected)
         return self._verdict("passthrough", reason, self.call.usual, self.shortlist.baseline, None)
 
     def _verdict(self, action: Action, reason: str, plan: tuple[Candidate, ...], choice: Contender, apply: Apply | None) -> Verdict:
@@ -85,13 +92,14 @@ class _Said:
             policy=self.rule.named,
             mode=self.rule.policy.mode,
             action=action,
-            reason=reason,
+            reason=",".join(filter(None, (reason, self.ranked.note))),
             plan=plan,
             baseline=self.shortlist.baseline,
             choice=choice,
-            ranked=self.ranked,
-            rejected=self.rejected,
+            ranked=self.ranked.order,
+            rejected=tuple(self.rejected),
             apply=apply,
+            figures=self.ranked.figures,
         )
 
 
@@ -100,7 +108,7 @@ def _in_usual_turn(rule: Rule, call: CallFacts, shortlist: Shortlist, own: list[
     if not own:
         return _left(rule, call, shortlist, NO_CANDIDATE, rejected)
     plan = tuple(each.option.candidate for each in own)
-    return _Said(rule, call, shortlist, (), tuple(rejected)).kept(plan, own[0], "")
+    return _Said(rule, call, shortlist, Ranked(()), rejected).kept(plan, own[0], "")
 
 
 def _left(rule: Rule, call: CallFacts, shortlist: Shortlist, reason: str, rejected: list[str]) -> Verdict:
@@ -137,38 +145,28 @@ def _fitting(contenders: "list[Contender] | tuple[Contender, ...]", call: CallFa
             rejected.append(f"{each.label}: vision")
         elif call.lets_hear:
             rejected.append(f"{each.label}: hearing_unknown")
+        elif call.needs & option.lacks:
+            rejected.append(f"{each.label}: {min(call.needs & option.lacks)}")
         else:
             fitting.append(each)
     return fitting
 
 
-def _is_dry(contender: Contender, usage: Usage, most_ml: float | None, rejected: list[str]) -> bool:
-    """True when its water is within the bound."""
-    if most_ml is None or contender.gpu_j(usage) * contender.water_ml_per_j <= most_ml:
+def _is_distinct(prefer: Prefer, best: Contender, baseline: Contender, usage: Usage, figures: Figures | None) -> bool:
+    """True where it is likely enough that the choice weighs less; by live figures where they ranked."""
+    if prefer.confidence_at_least is None:
         return True
-    rejected.append(f"{contender.label}: water_ratio_at_most")
-    return False
-
-
-def _ranked(compared: list[Contender], usage: Usage, call_id: str) -> list[tuple[float, Contender]]:
-    """By forecast, lowest first; equals share the calls out by weight."""
-    scored = [(each.gpu_j(usage) * each.gco2e_per_j, number, each) for number, each in enumerate(compared)]
-    scored.sort()
-    ranked = [(grams, each) for grams, _, each in scored]
-    lowest = ranked[0][0]
-    equal = {each.option.candidate: each for grams, each in ranked if grams == lowest}
-    if len(equal) > 1:
-        ranked[: len(equal)] = [(lowest, equal[each]) for each in in_turn(tuple(equal), call_id)]
-    return ranked
-
-
-def _is_distinct(rule: Rule, best: Contender, baseline: Contender, usage: Usage) -> bool:
-    prefer = rule.policy.prefer
-    if prefer is None or prefer.confidence_at_least is None:
-        return True
-    lighter, heavier = best.prepared.estimate(usage).gco2e, baseline.prepared.estimate(usage).gco2e
+    lighter, heavier = (_grams(each, usage, figures) for each in (best, baseline))
     shared = shared_scopes(best.option.known, baseline.option.known)
     return probability_less(lighter, heavier, shared=shared, same_call=True) >= prefer.confidence_at_least
+
+
+def _grams(each: Contender, usage: Usage, figures: Figures | None) -> Quantity:
+    grams = each.prepared.estimate(usage).gco2e
+    yearly = each.gco2e(usage)
+    if figures is None or yearly <= 0:
+        return grams
+    return scale(grams, each.hourly_gco2e(usage, figures[each.zone].gco2e_per_kwh) / yearly)
 
 
 def shared_scopes(one: tuple[Place, ModelCard], other: tuple[Place, ModelCard]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from config.providers import Dialect
 from proxy.call import Caller
 from proxy.errors import Forbidden, NotFound, Unauthorized
 from proxy.policy.candidates import Candidate, Candidates
+from proxy.policy.escalation import Escalation
 from proxy.policy.verdict import Verdict
 
 NO_POLICY = "none"
@@ -19,7 +20,7 @@ SHOWN_ALIASES = 12
 class Decision:
     """The plan for one call: who is tried in which order, the policy that acted, and why others were passed over.
 
-    verdict: what the policy said that was for the call, None where none was.
+    verdict: what the policy said that was for the call, None where none was. escalation: what is done where the answer falls short.
     """
 
     attempts: tuple[Candidate, ...]
@@ -27,6 +28,7 @@ class Decision:
     altered: str = ""
     reasons: tuple[str, ...] = ()
     verdict: Verdict | None = None
+    escalation: Escalation | None = None
 
 
 def decide(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from config.deployment import Ability
 from config.model_card import ModelCard, ModelMatch
 from config.place import Place
 from config.providers import Dialect
@@ -12,6 +13,7 @@ from proxy.policy.candidates import Candidate, Candidates
 KNOWN_MATCHES = frozenset({"exact", "alias", "dated"})
 """Matches by which the catalogue knows the very model, so that what it says of it can be held against it."""
 
+NOTHING_MORE: frozenset[Ability] = frozenset()
 _TYPES = (b'"type":"', b'"type": "')
 SHOWN = (
     *(b'"image_url"', b'"input_image"', b'"inline_data"', b'"inlineData"', b'"file_data"', b'"fileData"'),
@@ -25,7 +27,10 @@ HEARD = (b'"input_audio"', *(each + b'audio"' for each in _TYPES))
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Option:
-    """A deployment under an alias. model: its name at the provider; quality: the owner's number; is_known: the catalogue has this model."""
+    """A deployment under an alias. model: its name at the provider; quality: the owner's number; is_known: the catalogue has this model.
+
+    lacks: what the owner says that it cannot do.
+    """
 
     candidate: Candidate
     alias: str
@@ -33,6 +38,7 @@ class Option:
     quality: float | None
     card: ModelCard
     is_known: bool
+    lacks: frozenset[Ability] = frozenset()
 
     @property
     def known(self) -> tuple[Place, ModelCard]:
@@ -42,7 +48,7 @@ class Option:
     @property
     def sees(self) -> bool:
         """False when the model is known not to read pictures."""
-        return self.card.vision or not self.is_known
+        return (self.card.vision or not self.is_known) and "vision" not in self.lacks
 
     def holds(self, tokens: int) -> bool:
         """False when so many tokens are known not to fit the model."""
@@ -62,6 +68,7 @@ class Options:
     def __init__(self, candidates: Candidates, settings: Settings, resolve: Callable[[str], ModelMatch]) -> None:
         self._candidates = candidates
         self._quality: Mapping[str, float | None] = {name: alias.quality for name, alias in settings.models.items()}
+        self._lacks = {name: frozenset(alias.lacks) for name, alias in settings.models.items() if alias.lacks}
         self._resolve = resolve
         self._renamed: dict[tuple[Candidate, str], Candidate] = {}
 
@@ -87,5 +94,11 @@ class Options:
         match = self._resolve(candidate.weigh_as or model)
         quality = self._quality.get(alias, self._quality.get(candidate.pattern))
         return Option(
-            candidate=candidate, alias=alias, model=model, quality=quality, card=match.card, is_known=match.match in KNOWN_MATCHES
+            candidate=candidate,
+            alias=alias,
+            model=model,
+            quality=quality,
+            card=match.card,
+            is_known=match.match in KNOWN_MATCHES,
+            lacks=self._lacks.get(alias) or self._lacks.get(candidate.pattern, NOTHING_MORE),
         )

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 
+from proxy.policy.ladder import Ladder
 from proxy.policy.rule import Rules
 from proxy.policy.shortlist import Shortlists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
-    """The rules in their order, and who may serve under each."""
+    """The rules in their order, who may serve under each, and who is asked where an answer falls short."""
 
     rules: Rules
     shortlists: Shortlists
+    ladder: Ladder

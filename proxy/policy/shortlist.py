@@ -8,6 +8,7 @@ from estimators.prepared import Prepared
 from proxy.call import Caller
 from proxy.policy.candidates import Candidate
 from proxy.policy.contender import Contender
+from proxy.policy.latency import latency_key
 from proxy.policy.option import Option, Options
 from proxy.policy.requirement import Asker, barred, unmet
 from proxy.policy.rule import CallFacts, Rule
@@ -113,8 +114,10 @@ class Shortlists:
             option=option,
             prepared=prepared,
             gco2e_per_j=lines.gco2e.mean,
+            operational_gco2e_per_j=lines.operational_gco2e.mean,
             water_ml_per_j=lines.water_ml.mean,
             label=str(option),
+            latency_key=latency_key(option.candidate, option.model, call.weighed_as),
         )
 
 

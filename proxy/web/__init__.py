@@ -13,6 +13,7 @@ from starlette.routing import Route
 from proxy.errors import GrammageError, LedgerDown, NotFound
 from proxy.ledger.base import LedgerUnavailable
 from proxy.web.access import admin_is_local, check_reader, figures_are_open, may_read_call
+from proxy.web.assets import AssetsWeb
 from proxy.web.body import read_body
 from proxy.web.estimate import forecast
 from proxy.web.estimate_request import read_request
@@ -32,6 +33,7 @@ def create_web(rooms: WebRooms, *, trusted: bool = False) -> Starlette:
     """The application. trusted: it listens on `admin.listen`, where whoever can reach it may read all figures."""
     web = _Web(rooms, trusted)
     keys = KeysWeb(rooms, rooms.desk, trusted and admin_is_local(rooms.settings)).routes() if rooms.desk is not None else []
+    assets = AssetsWeb(rooms, rooms.assets, web.base_path).routes() if rooms.assets is not None else []
     return Starlette(
         routes=[
             Route("/metrics", web.metrics),
@@ -42,6 +44,7 @@ def create_web(rooms: WebRooms, *, trusted: bool = False) -> Starlette:
             Route("/v1/footprint/{call_id}", web.footprint),
             Route("/v1/impact", web.impact, methods=["POST"]),
             *keys,
+            *assets,
         ],
         exception_handlers={GrammageError: on_our_error, HTTPException: on_http_error, Exception: on_our_error},
     )
@@ -52,7 +55,7 @@ class _Web:
         self._rooms = rooms
         self._trusted = trusted
         self._free = figures_are_open(rooms.settings)
-        self._base_path = rooms.settings.server.base_path.rstrip("/")
+        self.base_path = rooms.settings.server.base_path.rstrip("/")
 
     async def metrics(self, request: Request) -> Response:
         """The exposition for Prometheus."""
@@ -71,7 +74,7 @@ class _Web:
 
     async def openapi(self, request: Request) -> Response:
         """This API's description."""
-        return json_reply(describe(self._base_path, self._rooms.version))
+        return json_reply(describe(self.base_path, self._rooms.version))
 
     async def estimate(self, request: Request) -> Response:
         """What a call would weigh."""
@@ -97,7 +100,7 @@ class _Web:
                 code="unknown_call",
                 param="call_id",
             )
-        return json_reply(footprint_record(found, f"{self._base_path}/v1/footprint/{call_id}"))
+        return json_reply(footprint_record(found, f"{self.base_path}/v1/footprint/{call_id}"))
 
     def _check_reader(self, request: Request, *, of_all: bool = False) -> None:
         if not self._trusted and not (self._free and not self._rooms.keys_are_issued()):

@@ -3,6 +3,8 @@
 from typing import Any, get_args
 
 from config.evidence import EvidenceKind
+from proxy.web.assets_openapi import PATHS as ASSET_PATHS
+from proxy.web.assets_openapi import SCHEMAS as ASSET_SCHEMAS
 from proxy.web.estimate_request import EstimateRequest
 from proxy.web.impact import METRICS, MOST_ROWS, ImpactRequest
 from proxy.web.impact_rows import ImpactRow
@@ -244,6 +246,7 @@ def describe(base_path: str, version: str) -> Schema:
                     "parameters": [{"name": "footprint", "in": "query", "schema": {"type": "string", "enum": ["true", "false"]}}],
                 }
             },
+            **ASSET_PATHS,
             **KEY_PATHS,
             "/metrics": {
                 "get": _plain("Counters for Prometheus", {"200": "Exposition.", "401": "No valid key.", "403": "Not an admin or viewer."})
@@ -262,6 +265,7 @@ def describe(base_path: str, version: str) -> Schema:
                 "ImpactRow": ImpactRow.model_json_schema(),
                 "Impact": IMPACT,
                 "Error": ERROR,
+                **ASSET_SCHEMAS,
                 **KEY_SCHEMAS,
             },
         },

@@ -20,8 +20,9 @@ FAILED = ".failed"
 NODE = "node"
 OWN = "own"
 CURL = "curl"
-PYTHONS = {"openai3": "requirements-openai3.txt", "openai2": "requirements-openai2.txt"}
-"""Environment -> what is pinned in it. `own` is the proxy's own one, `curl` that with curl, `node` comes from node/package-lock.json."""
+DEPLOY = "deploy"
+PYTHONS = {"openai3": "requirements-openai3.txt", "openai2": "requirements-openai2.txt", DEPLOY: "requirements-deploy.txt"}
+"""Environment -> what is pinned in it; `deploy` has the tools that judge the files of deploy/. `own` is the proxy's own one, `curl` that with curl, `node` comes from node/package-lock.json."""
 
 _DIVERTING = ("GRAMMAGE_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "AZURE_")
 _NODE_CHECK = re.compile(r'^(long)?check\("([^"]+)"(?:, (\[[^\]]*\]))?', re.MULTILINE | re.IGNORECASE)

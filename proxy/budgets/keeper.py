@@ -1,0 +1,232 @@
+"""Holds calls against the budgets that match them: reserves before, settles after. It must never lose a call's grams while it lives."""
+
+import asyncio
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from config.budgets import Budget
+from proxy.budgets.account import Accounts, Claim, Entered, Settlement, State
+from proxy.budgets.history import UNKNOWN_MG, Pin, open_account
+from proxy.budgets.rule import MG_PER_G, Account, Rule
+from proxy.call import PENDING, CallRecord
+from proxy.clock import Clock
+from proxy.ledger.base import LedgerUnavailable
+from proxy.ledger.budget_store import NOTHING_MADE, BudgetStore
+
+_log = logging.getLogger("grammage.budgets")
+REMEMBERED = 4096
+BLIND_S = 1.0
+"""How long counts that could not be reached are let be: no call waits for them in the meantime."""
+
+Tags = tuple[tuple[str, str], ...]
+Counts = Counter[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A budget as a call found it, the call included. spoken_mg: used and reserved."""
+
+    rule: Rule
+    account: Account
+    used_mg: int
+    spoken_mg: int
+    fits: bool
+
+    @property
+    def share(self) -> float:
+        """Of the limit, what is used or reserved."""
+        return self.spoken_mg / self.rule.limit_mg
+
+    @property
+    def state(self) -> str:
+        """ok, soft or exceeded."""
+        if not self.fits:
+            return "exceeded"
+        return "soft" if self.spoken_mg >= self.rule.soft_mg else "ok"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """What a call reserved. is_reserved: False where it may not go on, or where nothing was asked for. lost: budgets not reached."""
+
+    call_id: str
+    mg: int
+    accounts: tuple[tuple[Rule, Account], ...]
+    standings: tuple[Standing, ...] = ()
+    is_reserved: bool = False
+    lost: bool = False
+
+
+class Budgets:
+    """The budgets in force. `enter` before a call, `settle` or `release` after it. Belongs to one event loop."""
+
+    def __init__(self, budgets: Iterable[Budget], accounts: Accounts, store: BudgetStore, in_force: Pin, clock: Clock) -> None:
+        self.rules = tuple(Rule(each) for each in budgets)
+        self.actions: Counts = Counter()
+        self._accounts = accounts
+        self._store = store
+        self._in_force = in_force
+        self._clock = clock
+        self._matching: dict[tuple[Tags, str], tuple[Rule, ...]] = {}
+        self._crumbs_mg: dict[str, float] = {}
+        self._seeding = asyncio.Lock()
+        self._is_blind = False
+        self._blind_until = -math.inf
+
+    def matching(self, tags: Tags, caller_id: str) -> tuple[Rule, ...]:
+        """The budgets that count such a call."""
+        key = (tags, caller_id)
+        found = self._matching.get(key)
+        if found is None:
+            if len(self._matching) >= REMEMBERED:
+                self._matching.clear()
+            named = dict(tags)
+            found = self._matching[key] = tuple(rule for rule in self.rules if rule.matches(named, caller_id))
+        return found
+
+    async def open(self) -> None:
+        """Seeds the accounts of now; one that cannot be is seeded by the first call for it."""
+        now_ms = self._clock.now_ms()
+        try:
+            for rule in self.rules:
+                account = rule.account_at(now_ms)
+                if await self._accounts.look(now_ms, account.key) is None:
+                    await self._seed(rule, account)
+                    await self._accounts.look(now_ms, account.key)
+        except (OSError, LedgerUnavailable) as error:
+            self._lose(error)
+
+    async def enter(self, call_id: str, at_ms: int, rules: Sequence[Rule], mg: int) -> Holding:
+        """Reserves `mg` of every budget, or of none where one that refuses is at its end."""
+        pairs = tuple((rule, rule.account_at(at_ms)) for rule in rules)
+        claims = [_claim(rule, account, mg) for rule, account in pairs]
+        holding = Holding(call_id=call_id, mg=mg, accounts=pairs, lost=True)
+        if self._clock.perf() < self._blind_until:
+            return holding
+        try:
+            entered = await self._entered(call_id, pairs, claims)
+        except (OSError, LedgerUnavailable) as error:
+            self._lose(error)
+            return holding
+        self._see()
+        standings = tuple(_standing(pair, state, mg) for pair, state in zip(pairs, entered.states, strict=True))
+        return Holding(call_id=call_id, mg=mg, accounts=pairs, standings=standings, is_reserved=entered.is_reserved)
+
+    async def look(self, call_id: str, at_ms: int, rules: Sequence[Rule], mg: int) -> Holding:
+        """What `enter` would find; nothing is reserved."""
+        pairs = tuple((rule, rule.account_at(at_ms)) for rule in rules)
+        now_ms, standings = self._clock.now_ms(), []
+        try:
+            for rule, account in pairs:
+                state = await self._accounts.look(now_ms, account.key)
+                if state is None:
+                    await self._seed(rule, account)
+                    state = await self._accounts.look(now_ms, account.key) or State(0, 0)
+                fits = state.used_mg + state.reserved_mg + mg <= rule.limit_mg
+                standings.append(_standing((rule, account), State(state.used_mg, state.reserved_mg, fits), mg))
+        except (OSError, LedgerUnavailable) as error:
+            self._lose(error)
+            return Holding(call_id=call_id, mg=mg, accounts=pairs, lost=True)
+        return Holding(call_id=call_id, mg=mg, accounts=pairs, standings=tuple(standings))
+
+    def settle(self, entry: CallRecord, holding: Holding | None) -> None:
+        """Counts what a recorded call came to, in place of what it reserved; without a reservation, in the accounts of its start."""
+        accounts = holding.accounts if holding is not None else self._of(entry)
+        if not accounts:
+            return
+        known_mg, is_known, pending = _weight(entry)
+        if not is_known:
+            known_mg = max(known_mg, UNKNOWN_MG if holding is None else holding.mg)
+        whose = None if pending else entry.origin_call_id or entry.call_id
+        self._accounts.settle([self._settlement(account, whose, known_mg) for _, account in accounts])
+
+    def release(self, holding: Holding) -> None:
+        """Gives back what was reserved by a call that was never made."""
+        if holding.is_reserved or holding.lost:
+            self._accounts.settle([Settlement(account.key, holding.call_id, 0, account.drop_at_ms) for _, account in holding.accounts])
+
+    def standings(self) -> Iterator[tuple[Rule, State | None]]:
+        """Every budget with its account of now, as far as this process knows it; for metrics, on any thread."""
+        now_ms = self._clock.now_ms()
+        for rule in self.rules:
+            yield rule, self._accounts.last_seen(now_ms, rule.account_at(now_ms).key)
+
+    def note(self, rule: Rule, action: str) -> None:
+        """Counts what a budget made of a call."""
+        self.actions[rule.name, action] += 1
+
+    async def _entered(self, call_id: str, pairs: Sequence[tuple[Rule, Account]], claims: Sequence[Claim]) -> Entered:
+        """Reserves; accounts that nobody opened yet are seeded first. A server that forgets them at once is no server."""
+        for _ in range(3):
+            entered = await self._accounts.enter(self._clock.now_ms(), call_id, claims)
+            if not entered.unseeded:
+                return entered
+            for rule, account in pairs:
+                if account.key in entered.unseeded:
+                    await self._seed(rule, account)
+        raise ConnectionError("accounts do not stay open")
+
+    async def _seed(self, rule: Rule, account: Account) -> None:
+        """Opens an account with what the ledger knows of it; once, however many calls wait for it. Raises LedgerUnavailable, OSError."""
+        async with self._seeding:
+            if await self._accounts.look(self._clock.now_ms(), account.key) is not None:
+                return
+            history = await asyncio.to_thread(open_account, self._store, rule, account, self._in_force)
+            self._accounts.drop_old(self._clock.now_ms())
+            await self._accounts.seed(account.key, history.used_mg, account.drop_at_ms)
+
+    def _of(self, entry: CallRecord) -> tuple[tuple[Rule, Account], ...]:
+        return tuple((rule, rule.account_at(entry.started_ms)) for rule in self.matching(entry.tags, entry.caller_id))
+
+    def _settlement(self, account: Account, whose: str | None, mg: float) -> Settlement:
+        """Whole milligrams; what is below one is carried to the account's next call."""
+        if len(self._crumbs_mg) >= REMEMBERED:
+            self._crumbs_mg.clear()
+        carried = self._crumbs_mg.get(account.key, 0.0) + mg
+        whole = math.floor(carried)
+        self._crumbs_mg[account.key] = carried - whole
+        return Settlement(account.key, whose, whole, account.drop_at_ms)
+
+    def _lose(self, error: Exception) -> None:
+        if not self._is_blind:
+            what = type(error.__cause__ or error).__name__
+            _log.warning("budgets cannot be counted now (%s): their `on_lost` decides; what calls come to is kept and counted later", what)
+        self._is_blind = True
+        self._blind_until = self._clock.perf() + BLIND_S
+
+    def _see(self) -> None:
+        if self._is_blind:
+            _log.warning("budgets are counted again")
+        self._is_blind = False
+
+
+def _claim(rule: Rule, account: Account, mg: int) -> Claim:
+    return Claim(
+        key=account.key,
+        limit_mg=rule.limit_mg,
+        mg=mg,
+        blocks=rule.budget.on_exceed == "refuse",
+        lease_ms=rule.lease_ms,
+        drop_at_ms=account.drop_at_ms,
+    )
+
+
+def _standing(pair: tuple[Rule, Account], state: State, mg: int) -> Standing:
+    rule, account = pair
+    return Standing(rule=rule, account=account, used_mg=state.used_mg, spoken_mg=state.used_mg + state.reserved_mg + mg, fits=state.fits)
+
+
+def _weight(entry: CallRecord) -> tuple[float, bool, bool]:
+    """Milligrams of all attempts; whether all of them are known; whether its work goes on at the provider."""
+    known_mg, is_known, pending = 0.0, True, False
+    for attempt in entry.attempts:
+        if attempt.estimate is not None:
+            known_mg += attempt.estimate.gco2e.mean * MG_PER_G
+        elif attempt.unweighed_reason not in NOTHING_MADE:
+            is_known = False
+        elif attempt.unweighed_reason == PENDING:
+            pending = True
+    return known_mg, is_known, pending

@@ -1,0 +1,138 @@
+"""Accounts that several processes share in Redis, by one script that nothing comes between. It must never count a settlement twice.
+
+Claims are asked for, one round trip a call. Settlements wait in order and are sent behind the call's back; while Redis is gone they are
+kept here and sent when it is back.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Sequence
+from importlib.resources import files
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from proxy.budgets.account import Claim, Entered, Settlement, State
+from proxy.redis_door import RedisDoor, plainly
+
+if TYPE_CHECKING:
+    from redis.commands.core import AsyncScript
+
+_log = logging.getLogger("grammage.budgets")
+PREFIX = "{grammage:budgets}"
+"""Begins every key; the braces keep all accounts on one node of a cluster, for a script touches several."""
+
+PATIENCE_S = 0.25
+AT_ONCE = 32
+"""Claims of one process that are on their way at the same time; the others wait for their turn."""
+
+RETRY_S = 0.5
+MOST_WAITING = 20_000
+"""Settlements kept apart while Redis is gone; beyond, they are added up by account, and leases give the reservations back."""
+CLOSE_S = 2.0
+
+
+class RedisAccounts:
+    """The accounts of all processes on one Redis. writer: an id of this process that no other has. Belongs to one event loop."""
+
+    def __init__(self, url: str, *, writer: str, own_time: bool = False) -> None:
+        """own_time: leases run by the time that claims name, not by the server's; for tests."""
+        self._door = RedisDoor(url, patience_s=PATIENCE_S)
+        self._writer = writer
+        self._own_time = own_time
+        self._script: AsyncScript | None = None
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._seen: dict[str, State] = {}
+        self._waiting: deque[tuple[int, Settlement]] = deque()
+        self._numbers = count(1)
+        self._pump: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def enter(self, now_ms: int, call_id: str, claims: Sequence[Claim]) -> Entered:
+        """Reserves all claims of a call, or none."""
+        values: list[int | str] = []
+        for claim in claims:
+            values += (claim.limit_mg, claim.mg, int(claim.blocks), claim.lease_ms, claim.drop_at_ms)
+        code, told = await self._run("enter", now_ms, call_id, [claim.key for claim in claims], values)
+        if code < 0:
+            return Entered(False, unseeded=tuple(claims[at - 1].key for at in told))
+        states = tuple(State(used, reserved, fits == 1) for used, reserved, fits in told)
+        for claim, state in zip(claims, states, strict=True):
+            self._seen[claim.key] = State(state.used_mg, state.reserved_mg + (claim.mg if code else 0))
+        return Entered(code == 1, states)
+
+    def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Puts them in line."""
+        for each in settlements:
+            if len(self._waiting) >= MOST_WAITING:
+                self._add_up()
+            self._waiting.append((next(self._numbers), each))
+        if self._pump is None or self._pump.done():
+            self._pump = asyncio.get_running_loop().create_task(self._send_waiting())
+
+    async def seed(self, key: str, mg: int, drop_at_ms: int) -> None:
+        """What was used before the account was opened; the first word of any process stands."""
+        await self._run("seed", 0, "", [key], [mg, drop_at_ms])
+
+    async def look(self, now_ms: int, key: str) -> State | None:
+        """The account as it stands, None before it is seeded."""
+        told = await self._run("look", now_ms, "", [key], [])
+        if not told:
+            return None
+        self._seen[key] = State(told[0], told[1])
+        return self._seen[key]
+
+    def last_seen(self, now_ms: int, key: str) -> State | None:
+        """The account as this process saw it last."""
+        return self._seen.get(key)
+
+    def drop_old(self, now_ms: int) -> None:
+        """The server drops them by itself."""
+
+    async def close(self) -> None:
+        """Sends what waits, as far as that can be done soon."""
+        self._closing = True
+        if self._pump is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await self._pump
+        if self._waiting:
+            _log.warning("%d settlements of budgets did not reach Redis; the ledger has their calls", len(self._waiting))
+        await self._door.close()
+
+    async def _send_waiting(self) -> None:
+        while self._waiting:
+            number, first = self._waiting[0]
+            try:
+                values = [first.mg, first.drop_at_ms, self._writer, number]
+                await self._run("settle", 0, first.call_id or "", [first.key], values)
+            except OSError:
+                if self._closing:
+                    return
+                await asyncio.sleep(RETRY_S)
+                continue
+            if self._waiting and self._waiting[0][0] == number:
+                self._waiting.popleft()
+
+    def _add_up(self) -> None:
+        """One settlement for each account in place of all that wait; reservations end with their leases.
+
+        The first one may be on its way: it stays as it is.
+        """
+        first, *others = self._waiting
+        sums: dict[str, Settlement] = {}
+        for _, each in others:
+            before = sums.get(each.key)
+            sums[each.key] = Settlement(each.key, None, each.mg + (before.mg if before else 0), each.drop_at_ms)
+        self._waiting = deque([first, *((next(self._numbers), each) for each in sums.values())])
+
+    async def _run(self, what: str, now_ms: int, call_id: str, keys: Sequence[str], values: Sequence[int | str]) -> Any:
+        """The script's answer. Raises ConnectionError while Redis does not serve."""
+        named = [f"{PREFIX}:{key}:{part}" for key in keys for part in ("totals", "leases")]
+        client = await self._door.client()
+        if self._script is None:
+            self._script = client.register_script((files("proxy.budgets") / "data" / "accounts.lua").read_text("utf-8"))
+        async with self._turns:
+            with plainly():
+                return await self._script(keys=named, args=[what, now_ms if self._own_time else 0, call_id, *values])

@@ -1,0 +1,54 @@
+"""Opens a ledger to be read by SQLAlchemy. It must never write to it, nor make one."""
+
+import math
+import sqlite3
+from contextlib import closing
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import ArgumentError
+
+from proxy.errors import StartError
+from proxy.ledger.columns import REVISIONS
+from proxy.ledger.server import missing_driver, open_server
+from proxy.ledger.store import Store, sqlite_path
+
+
+def check_schema(url: str) -> None:
+    """Raises StartError when there is no ledger of this version at the URL."""
+    path = sqlite_path(url)
+    if path is not None and not path.is_file():
+        raise StartError(f"there is no ledger at {path}; it is made when the proxy first starts, or name another with --ledger or --config")
+    with closing(Store(url)) as store:
+        revision = store.revision()
+    if revision != REVISIONS[-1]:
+        raise StartError(f"the ledger's schema is {revision or 'missing'}, this version reads {REVISIONS[-1]}; run: grammage db upgrade")
+
+
+def open_engine(url: str) -> Engine:
+    """An engine whose transactions see one snapshot. Raises StartError when the URL cannot be used."""
+    path = sqlite_path(url)
+    if path is not None:
+        engine = create_engine(f"sqlite:///{path}")
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin)
+        return engine
+    try:
+        return open_server(url, isolation_level="REPEATABLE READ")
+    except ModuleNotFoundError as error:
+        raise StartError(missing_driver(error)) from error
+    except ArgumentError as error:
+        raise StartError(f"the ledger's URL cannot be used: {error}") from error
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    """Transactions are begun by us (one snapshot for all sums); square roots are lent to a SQLite built without them."""
+    connection.isolation_level = None
+    try:
+        connection.execute("SELECT sqrt(1.0), exp(0.0)")
+    except sqlite3.OperationalError:
+        connection.create_function("sqrt", 1, math.sqrt, deterministic=True)
+        connection.create_function("exp", 1, math.exp, deterministic=True)
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")

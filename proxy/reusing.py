@@ -1,0 +1,176 @@
+"""The door in front of a provider's: an identical request is answered by what is kept, or by a call under way. It must never fail a call."""
+
+from collections.abc import AsyncIterator
+
+from proxy.call import AttemptRecord
+from proxy.passage import Passage
+from proxy.reuse.flights import Flight
+from proxy.reuse.identity import MOST_REQUEST_BYTES, Asked, may_be_kept
+from proxy.reuse.kept import GivenAgain, Kept
+from proxy.reuse.room import Lead, Reuse
+from proxy.rooms import Rooms
+from proxy.upstream.base import Headers, Upstream, UpstreamReply, UpstreamRequest
+
+SUCCESS = range(200, 300)
+MOST_JOINED = 2
+"""How many calls a call waits for that come to nothing; then it goes on its own."""
+
+
+def reusing(rooms: Rooms, passage: Passage, door: Upstream) -> Upstream:
+    """`door`, behind what is kept where the call's policy has that."""
+    land(rooms, passage)
+    verdict = passage.decision.verdict
+    seconds = None if verdict is None else verdict.reuse_s
+    if rooms.reuse is None or verdict is None or seconds is None:
+        return door
+    if passage.ask.form is not None or passage.request_bytes > MOST_REQUEST_BYTES or not may_be_kept(passage.known):
+        rooms.reuse.count(verdict.policy, "not_reusable")
+        return door
+    any_temperature = verdict.apply is not None and verdict.apply.reuse_any_temperature
+    return ReuseDoor(rooms.reuse, passage, door, policy=verdict.policy, seconds=seconds, any_temperature=any_temperature)
+
+
+def land(rooms: Rooms, passage: Passage) -> None:
+    """The attempt that asked for others is over: what came of it is shared and kept, or they go on without."""
+    lead, passage.lead = passage.lead, None
+    if lead is None or rooms.reuse is None:
+        return
+    rooms.reuse.land(lead, _attempt_at(passage, lead.ordinal))
+
+
+def _attempt_at(passage: Passage, ordinal: int) -> AttemptRecord | None:
+    """An attempt of the call as it was recorded."""
+    if len(passage.failed) > ordinal:
+        return passage.failed[ordinal].record
+    attempts = () if passage.entry is None else passage.entry.attempts
+    return attempts[ordinal] if len(attempts) > ordinal else None
+
+
+class ReuseDoor:
+    """One attempt's door."""
+
+    def __init__(self, reuse: Reuse, passage: Passage, door: Upstream, *, policy: str, seconds: float, any_temperature: bool) -> None:
+        self._reuse = reuse
+        self._passage = passage
+        self._door = door
+        self._policy = policy
+        self._seconds = seconds
+        self._any_temperature = any_temperature
+
+    async def send(self, request: UpstreamRequest) -> UpstreamReply:
+        """What is kept, what an identical call under way gets, else the provider's reply. Raises what the provider's door raises."""
+        reuse, passage = self._reuse, self._passage
+        name = await reuse.name_of(self._asked(request))
+        if name is None:
+            reuse.count(self._policy, "not_reusable")
+            return await self._door.send(request)
+        if (given := await self._joined(name)) is not None:
+            return given
+        if reuse.flight(name) is not None:
+            reuse.count(self._policy, "miss")
+            return await self._door.send(request)
+        lead = Lead(
+            name,
+            reuse.begin(name, passage.call_id),
+            ordinal=len(passage.failed),
+            operation=passage.ask.endpoint.operation,
+            policy=self._policy,
+            seconds=self._seconds,
+        )
+        try:
+            return await self._led(lead, request)
+        except BaseException:
+            reuse.give_up(lead)
+            raise
+
+    def _asked(self, request: UpstreamRequest) -> Asked:
+        passage = self._passage
+        return Asked(
+            caller_id=passage.caller.id,
+            alias=passage.ask.alias,
+            operation=passage.ask.endpoint.operation,
+            candidate=passage.candidate,
+            request=request,
+            any_temperature=self._any_temperature,
+        )
+
+    async def _joined(self, name: str) -> UpstreamReply | None:
+        """The answer of an identical call under way; None when there is no such call, or it came to nothing."""
+        for _ in range(MOST_JOINED):
+            flight = self._reuse.flight(name)
+            if flight is None or flight.call_id == self._passage.call_id:
+                return None
+            kept = await self._waited(flight)
+            if kept is not None and self._reuse.is_fresh(kept, self._seconds):
+                return self._given(kept, "joined" if kept.source_call_id == flight.call_id else "reuse")
+        return None
+
+    async def _waited(self, flight: Flight) -> Kept | None:
+        """Nothing is asked of a provider while the call waits: if its client leaves now, nothing was generated for it."""
+        self._passage.idle = True
+        kept = await flight.answer()
+        self._passage.idle = False
+        return kept
+
+    async def _led(self, lead: Lead, request: UpstreamRequest) -> UpstreamReply:
+        reuse = self._reuse
+        kept = await reuse.find(lead.name, self._seconds)
+        if kept is not None:
+            reuse.share(lead, kept)
+            return self._given(kept, "reuse")
+        reuse.count(self._policy, "miss")
+        reply = await self._door.send(request)
+        if reply.status not in SUCCESS:
+            reuse.give_up(lead)
+            return reply
+        self._passage.lead = lead
+        lead.recording.begin(reply.status, reply.headers)
+        return RecordedReply(reply, lead, reuse)
+
+    def _given(self, kept: Kept, kind: str) -> GivenAgain:
+        """The answer, with the passage told that no provider is asked."""
+        given = GivenAgain(kept, kind)
+        self._reuse.count(self._policy, "hit" if kind == "reuse" else "joined")
+        self._passage.instead, self._passage.idle = given.instead, True
+        return given
+
+
+class RecordedReply:
+    """A provider's reply, of which what passes is noted."""
+
+    __slots__ = ("_lead", "_reply", "_reuse", "headers", "status")
+
+    def __init__(self, reply: UpstreamReply, lead: Lead, reuse: Reuse) -> None:
+        self._reply = reply
+        self._lead = lead
+        self._reuse = reuse
+        self.status: int = reply.status
+        self.headers: Headers = reply.headers
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives."""
+        self._lead.recording.is_stream = True
+        async for chunk in self._reply.chunks():
+            self._note(chunk)
+            yield chunk
+
+    async def read(self) -> bytes:
+        """The whole body."""
+        body = await self._reply.read()
+        self._note(body)
+        return body
+
+    @property
+    def ended(self) -> bool:
+        """As the provider's."""
+        return self._reply.ended
+
+    def close(self, *, broken: bool = False) -> None:
+        """As the provider's; who waits for a broken one goes on."""
+        if broken:
+            self._reuse.give_up(self._lead)
+        self._reply.close(broken=broken)
+
+    def _note(self, part: bytes) -> None:
+        if not self._lead.recording.is_over and not self._lead.recording.take(part):
+            self._reuse.give_up(self._lead)
