@@ -20,7 +20,7 @@ class Memory(Section):
 
     kind: Literal["memory"] = Field(description="A translation memory, or any table of texts that were made before.")
     file: str = Field(description="CSV (columns source, target, and any tag such as market), or TMX; relative to the configuration.")
-    tag: str = Field(default="market", description="In a TMX of several languages, the tag that names the one to answer in, as fr or fr-CA.")
+    tag: str = Field(default="market", description="In a TMX of several languages, the tag that names the one to answer in, as fr-CA.")
     ignore_case: bool = Field(default=False, description="Source texts that differ in case only are the same.")
 
 

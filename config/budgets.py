@@ -30,7 +30,7 @@ class Budget(Section):
         default=None, description="Aliases that may serve instead under route_smallest; null: the call's own alias."
     )
     on_lost: Literal["fail_open", "fail_closed"] = Field(
-        default="fail_open", description="What calls do while Redis, which counts for several processes, cannot be reached."
+        default="fail_open", description="What calls do while it cannot be counted: Redis, which counts for several processes, is gone."
     )
     lease_s: float = Field(
         default=900, ge=1, le=86_400, description="Seconds after which the reservation of a call that never ended is given back."

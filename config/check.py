@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from config.check_alternatives import alternative_faults
+from config.check_budgets import budget_faults
 from config.check_intensity import intensity_faults
 from config.check_models import alias_faults
 from config.check_policies import policy_faults
@@ -224,5 +225,6 @@ _RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _meters,
     intensity_faults,
     policy_faults,
+    budget_faults,
     alternative_faults,
 )

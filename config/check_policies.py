@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 
+from config.check_measures import measure_faults
 from config.explain import closest
+from config.pattern import compiled
 from config.policies import RESERVED_NAMES, Apply, Policy, Require
 from config.problem import Finding, KeyPath
 from config.settings import Settings
@@ -22,7 +24,9 @@ def policy_faults(settings: Settings) -> Iterator[Finding]:
             yield Finding(path=(*path, "name"), message=f"`{policy.name}` is a word of headers and metrics; choose another name")
         yield from _use(path, policy)
         yield from _tags(path, policy)
+        yield from _escalation(path, policy)
         yield from _aliases(path, policy, settings)
+        yield from measure_faults(path, policy, settings)
 
 
 def _use(path: KeyPath, policy: Policy) -> Iterator[Finding]:
@@ -44,14 +48,29 @@ def _tags(path: KeyPath, policy: Policy) -> Iterator[Finding]:
                 yield Finding(path=here, message=f"a tag's value has {VALUE_RULE}")
 
 
+def _escalation(path: KeyPath, policy: Policy) -> Iterator[Finding]:
+    said = policy.escalate
+    if said is None:
+        return
+    here: KeyPath = (*path, "escalate")
+    if not said.when and said.must_match is None:
+        yield Finding(path=here, message="looks at nothing; name a shortcoming in `when`, or an expression in `must_match`")
+    if said.must_match is not None:
+        try:
+            compiled(said.must_match)
+        except ValueError as error:
+            yield Finding(path=(*here, "must_match"), message=f"is no regular expression: {error}")
+
+
 def _aliases(path: KeyPath, policy: Policy, settings: Settings) -> Iterator[Finding]:
     """Aliases that nothing under `models` serves; without `models` every name is served."""
     if not settings.models:
         return
     named = [(("when", "alias"), word) for word in policy.when.alias or ()]
     named += [(("prefer", "among"), word) for word in (policy.prefer.among if policy.prefer else None) or ()]
+    named += [(("escalate", "to"), policy.escalate.to)] if policy.escalate else []
     for where, word in named:
-        if where[0] == "prefer" and word.endswith("*"):
+        if where[0] != "when" and word.endswith("*"):
             yield Finding(path=(*path, *where), message=f"`{word}` is a pattern; name the aliases one by one")
         elif not any(_serves(pattern, word) for pattern in settings.models):
             yield Finding(path=(*path, *where), message=f"`{word}` is no alias of `models:`{closest(word, settings.models.keys())}")

@@ -40,10 +40,13 @@ def config_path(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     return path if path is not None else Path(named) if named else None
 
 
-def load_settings(path: Path | None, environ: Mapping[str, str], rules: Sequence[SettingsRule] = ()) -> Settings:
+def load_settings(
+    path: Path | None, environ: Mapping[str, str], rules: Sequence[SettingsRule] = (), *, policies_in: Path | None = None
+) -> Settings:
     """The settings of `path`, else of GRAMMAGE_CONFIG, else the defaults; GRAMMAGE_UPSTREAM replaces `upstream`.
 
-    rules: what else must hold, which config itself cannot tell. Raises ConfigError with every problem of the file, in the file's order.
+    rules: what else must hold, which config itself cannot tell. policies_in: a file of policies that stand for those of `path`.
+    Raises ConfigError with every problem of the file, in the file's order.
     """
     file = config_path(path, environ)
     name = str(file) if file is not None else "defaults"
@@ -55,7 +58,7 @@ def load_settings(path: Path | None, environ: Mapping[str, str], rules: Sequence
         filled.replaced.add(("upstream",))
         document.keys.pop(("upstream",), None)
         document.values.pop(("upstream",), None)
-    policies = _policies(content, file, environ)
+    policies = _policies(content, file, environ, policies_in)
     if file is not None and "alternatives" in content:
         content["alternatives"] = beside(content["alternatives"], file.parent)
     settings, complaints = _judge(content, filled.replaced | (policies.replaced if policies else set()), rules)
@@ -82,15 +85,15 @@ def named_policies(path: Path | None, environ: Mapping[str, str]) -> Path | None
     return policies_file(filled.value.get(KEY), file) if isinstance(filled.value, dict) else None
 
 
-def _policies(content: dict[str, object], file: Path | None, environ: Mapping[str, str]) -> PolicyText | None:
+def _policies(content: dict[str, object], file: Path | None, environ: Mapping[str, str], instead: Path | None) -> PolicyText | None:
     """Puts the policies of the file that is named in its place; None where they stand in the configuration itself."""
-    named = policies_file(content.get(KEY), file)
+    named = policies_file(content.get(KEY), file) if instead is None else instead
     if named is None:
         return None
     found = read_policies(named, environ)
     content[KEY] = found.policies
     for name, value in found.beside.items():
-        if content.get(name):
+        if content.get(name) and instead is None:
             raise ConfigError([found.twice(name)])
         content[name] = value
     return found

@@ -36,7 +36,10 @@ class When(Section):
     input_tokens_at_most: int | None = Field(default=None, ge=1, description="Longest prompt, in tokens, as its length tells.")
     operation: Operations | None = Field(default=None, description="Kinds of calls, such as chat or images; null: all.")
     expr: str | None = Field(
-        default=None, min_length=1, description='A condition in CEL besides, such as `tags.market in ["fr", "be"] && input_tokens < 900`.'
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description='A condition in CEL besides, such as `tags.market in ["fr", "be"] && input_tokens < 900`; needs grammage[cel].',
     )
 
 
@@ -73,11 +76,13 @@ class Prefer(Section):
     weights: dict[Measure, Annotated[float, Field(gt=0)]] | None = Field(
         default=None,
         min_length=1,
-        description="Several at once, such as {gco2e: 0.7, cost: 0.3}, each relative to the first deployment.",
+        description="Several at once instead of `lowest`, such as {gco2e: 0.7, cost: 0.3}: ratios to the first deployment, weighted.",
     )
     among: Words | None = Field(default=None, description="Aliases whose deployments may serve instead; null: the call's own alias.")
     within_latency_ms: float | None = Field(
-        default=None, gt=0, description="Longest time to an answer that a deployment had lately (median); one not tried yet may serve."
+        default=None,
+        gt=0,
+        description="Longest time to a whole answer of the call's length, as it was lately (median); who was not tried lately may serve.",
     )
     within_cost_ratio: float | None = Field(
         default=None, gt=0, description="Highest cost, as a multiple of that of the alias's first deployment, by your `price` of both."
@@ -89,7 +94,8 @@ class Prefer(Section):
         description="Least probability that the choice weighs less than the alias's first deployment; below it the call stays.",
     )
     intensity: Literal["yearly", "hourly"] = Field(
-        default="yearly", description="hourly: rank by what live sources tell of the zones where all that are compared have one."
+        default="yearly",
+        description="hourly: rank by what live sources tell of the zones, where all that are compared have a figure; else as yearly.",
     )
     hysteresis: float = Field(
         default=0.1, ge=0, lt=1, description="Under hourly: share by which another zone must be lower before calls move there."

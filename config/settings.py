@@ -39,7 +39,7 @@ class Server(Section):
     cors: Cors = Field(default=Cors(), description="Browser access from other origins.")
     limits: Limits = Field(default=Limits(), description="Largest requests that are accepted.")
     drain_s: float = Field(default=120, ge=0, description="Seconds that open streams get to finish after SIGTERM.")
-    zone: str | None = Field(default=None, description="Grid zone of this machine, such as FR, for what it makes itself; null: world average.")
+    zone: str | None = Field(default=None, description="Grid zone of this machine, such as FR, for what it makes; null: world average.")
 
 
 class Admin(Section):

@@ -1,4 +1,4 @@
-"""Weighs what the proxy's own machine makes without a model: processor time, by power and share of a server. It must never weigh nothing."""
+"""Weighs what the proxy's own machine makes without a model, by its processor time. It must never weigh nothing."""
 
 from typing import cast
 

@@ -229,14 +229,14 @@ class Total:
 
     def __init__(self) -> None:
         self.calls = 0
-        self._groups: dict[ScopeKeys, _Group] = {}
+        self._groups: dict[ScopeKeys, Group] = {}
         self._variance: float | None = None
 
     def add(self, q: Quantity, keys: ScopeKeys) -> None:
         """Put one call's quantity under the keys it shares with others."""
         group = self._groups.get(keys)
         if group is None:
-            group = self._groups[keys] = _Group()
+            group = self._groups[keys] = Group()
         group.add(q)
         self.calls += 1
         self._variance = None
@@ -280,7 +280,7 @@ class Total:
         return math.log1p(math.fsum(terms))
 
 
-class _Group:
+class Group:
     """Calls with all keys in common: mean-weighted sums of their standard deviations and of the products of these."""
 
     __slots__ = ("_products", "_sds", "call_moment", "mean")
@@ -303,7 +303,7 @@ class _Group:
             for j in range(i + 1):
                 self._products[4 * i + j] += weighted * sds[j]
 
-    def excess_moment(self, other: "_Group", scopes: Sequence[int]) -> float:
+    def excess_moment(self, other: "Group", scopes: Sequence[int]) -> float:
         """Mean of exp(covariance) - 1 over all pairs of one call of each, where the errors of `scopes` are shared."""
         weight = self.mean * other.mean
         covariance = math.fsum(self._sds[i] * other._sds[i] for i in scopes) / weight

@@ -4,6 +4,7 @@ from functools import partial
 
 from starlette.types import Receive, Scope
 
+from proxy.afford import afford, give_back
 from proxy.asgi import Upload, read_body, refuse_large, refuse_large_headers
 from proxy.attribute import attribute
 from proxy.auth import refuse_page, with_query_key
@@ -76,8 +77,10 @@ async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
         upload=upload,
     )
     _note_origin(rooms, passage, ask)
+    if rooms.budgets is not None:
+        await afford(rooms, rooms.budgets, passage)
     if upload is not None:
-        await _prepare(passage, upload)
+        await _prepare(rooms, passage, upload)
     return passage
 
 
@@ -133,16 +136,21 @@ def _length(known: dict[bytes, bytes]) -> int | None:
 
 def _needs_the_model(rooms: Rooms, caller: Caller, known: dict[bytes, bytes]) -> bool:
     """True when who serves the call, or whether it may go at all, depends on its model."""
-    return caller.models is not None or rooms.policies is not None or rooms.candidates.only is None or DRY_RUN in known or LIMIT in known
+    bounded = rooms.policies is not None or rooms.budgets is not None
+    return caller.models is not None or bounded or rooms.candidates.only is None or DRY_RUN in known or LIMIT in known
 
 
-async def _prepare(passage: Passage, upload: LargeForm) -> None:
+async def _prepare(rooms: Rooms, passage: Passage, upload: LargeForm) -> None:
     """An upload that may have to be sent again waits in a file; one that passes tells its size when it has."""
     passage.request_bytes = upload.size
     upload.ended = partial(setattr, passage, "request_bytes")
     retry = passage.candidate.retry
     if len(passage.decision.attempts) > 1 or retry.on is not None or (retry.attempts or 1) > 1:
-        await upload.wait_in_file()
+        try:
+            await upload.wait_in_file()
+        except BaseException:
+            give_back(rooms, passage)
+            raise
 
 
 def _plain(encoding: bytes, body: bytes, limit_bytes: int) -> bytes:

@@ -3,25 +3,24 @@
 import asyncio
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from starlette.types import Message, Send
 
 from config.policies import Policy, Prefer, Require
 from proxy.budgets import told
 from proxy.budgets.history import UNKNOWN_MG
-from proxy.budgets.keeper import Budgets, Holding, Standing
+from proxy.budgets.keeper import Budgets, Holding, Standing, Tags
 from proxy.budgets.rule import MG_PER_G
-from proxy.call import Caller
 from proxy.consult import consult, policies_from
 from proxy.endpoints.base import Ask
 from proxy.headers import DRY_RUN
+from proxy.passage import Passage
 from proxy.policy.candidates import Candidate
 from proxy.policy.decide import Decision
 from proxy.policy.policies import Policies
 from proxy.rooms import Rooms
-from proxy.upstream.base import Headers
 from proxy.weigh import WEIGHING_TROUBLE
 
 _log = logging.getLogger("grammage.budgets")
@@ -30,69 +29,69 @@ MOST_COMPARED = 8
 """Of a plan's deployments, those whose forecasts are compared: fallbacks beyond are hardly ever reached."""
 
 
-class Afforded(NamedTuple):
-    """A call as budgets leave it; no holding: none counts it."""
+async def afford(rooms: Rooms, budgets: Budgets, passage: Passage) -> None:
+    """Has the call reserve what it should come to; sends it to a smaller model where a budget at its end says so.
 
-    ask: Ask
-    decision: Decision
-    holding: Holding | None
-
-
-async def afford(
-    rooms: Rooms,
-    budgets: Budgets,
-    ask: Ask,
-    decision: Decision,
-    *,
-    call_id: str,
-    started_ms: int,
-    caller: Caller,
-    tags: tuple[tuple[str, str], ...],
-    known: dict[bytes, bytes],
-) -> Afforded:
-    """The call with what it reserved; to a smaller model where a budget at its end says so. A dry run reserves nothing.
+    A dry run reserves nothing.
 
     Raises BudgetExceeded, and BudgetUnavailable for a budget that cannot be counted and fails closed.
     """
-    rules = budgets.matching(tags, caller.id)
+    rules = budgets.matching(passage.tags, passage.caller.id)
     if not rules:
-        return Afforded(ask, decision, None)
-    is_dry = DRY_RUN in known and known[DRY_RUN].lower() not in NO_DRY_RUN
-    mg = await forecast_mg(rooms, ask, decision)
-    holding = await (budgets.look if is_dry else budgets.enter)(call_id, started_ms, rules, mg)
+        return
+    is_dry = DRY_RUN in passage.known and passage.known[DRY_RUN].lower() not in NO_DRY_RUN
+    mg = await forecast_mg(rooms, passage.ask, passage.decision, passage.tags)
+    holding = await (budgets.look if is_dry else budgets.enter)(passage.call_id, passage.started_ms, rules, mg)
     worst = told.strictest(holding)
     if not is_dry:
         _refuse_or_note(budgets, holding, worst)
+    passage.holding = holding
     if worst is None or worst.rule.budget.on_exceed != "route_smallest":
-        return Afforded(ask, decision, holding)
+        return
     try:
-        asked = await _smallest(rooms, worst, ask, decision, call_id=call_id, caller=caller, tags=tags)
+        await _go_small(rooms, worst, passage)
     except BaseException:
-        budgets.release(holding)
+        give_back(rooms, passage)
         raise
-    return Afforded(*asked, holding)
 
 
-async def forecast_mg(rooms: Rooms, ask: Ask, decision: Decision) -> int:
-    """What the call is expected to come to, in whole milligrams, rounded up: by the heaviest deployment of its plan.
+def give_back(rooms: Rooms, passage: Passage) -> None:
+    """Releases what a call reserved that is never made."""
+    if passage.holding is not None and rooms.budgets is not None:
+        rooms.budgets.release(passage.holding)
+        passage.holding = None
 
-    An answer's length is that which the alias's answers usually have, within the caller's limit.
+
+async def forecast_mg(rooms: Rooms, ask: Ask, decision: Decision, tags: Tags) -> int:
+    """What the call is expected to come to, in whole milligrams, rounded up: by the heaviest deployment of its plan, and by
+    that of a larger model's beside it where one may be asked too.
+
+    An answer is as long as such answers usually are, within the caller's limit; without one, as nine of ten of them are at most.
     """
-    grams = []
-    for candidate in decision.attempts[:MOST_COMPARED]:
-        found = await _forecast_g(rooms, ask, candidate)
-        if found is not None:
-            grams.append(found)
-    return max(1, math.ceil(max(grams) * MG_PER_G)) if grams else UNKNOWN_MG
+    first_g = await _heaviest_g(rooms, ask, decision.attempts, tags)
+    if first_g is None:
+        return UNKNOWN_MG
+    escalation = decision.escalation
+    second_g = await _heaviest_g(rooms, escalation.ask, escalation.plan, tags) if escalation is not None and escalation.acts else None
+    return max(1, math.ceil((first_g + (second_g or 0.0)) * MG_PER_G))
 
 
-async def _forecast_g(rooms: Rooms, ask: Ask, candidate: Candidate) -> float | None:
+async def _heaviest_g(rooms: Rooms, ask: Ask, plan: Sequence[Candidate], tags: Tags) -> float | None:
+    """The highest forecast of a plan's deployments; None where none can be weighed."""
+    found = [await _forecast_g(rooms, ask, candidate, tags) for candidate in plan[:MOST_COMPARED]]
+    return max((grams for grams in found if grams is not None), default=None)
+
+
+async def _forecast_g(rooms: Rooms, ask: Ask, candidate: Candidate, tags: Tags) -> float | None:
     scales, named = rooms.scales, (candidate, candidate.name_of(ask.alias), ask.endpoint.weighed_as)
     try:
         prepared = scales.known(*named)
         if prepared is None:
             prepared = await asyncio.to_thread(scales.prepare, *named)
-        return scales.forecast(prepared, ask).gco2e.mean
+        if ask.max_output_tokens is not None or not ask.endpoint.writes:
+            return scales.forecast(prepared, ask, tags).gco2e.mean
+        usage = replace(scales.likely_usage(ask, tags), output_tokens=scales.high_output_tokens(ask, tags))
+        return prepared.estimate(usage).gco2e.mean
     except WEIGHING_TROUBLE as error:
         _log.warning("calls of %s cannot be forecast for budgets: %s", ask.alias[:64], type(error).__name__)
         return None
@@ -117,16 +116,17 @@ def _refuse_or_note(budgets: Budgets, holding: Holding, worst: Standing | None) 
         raise told.exceeded(worst, holding.mg)
 
 
-async def _smallest(
-    rooms: Rooms, worst: Standing, ask: Ask, decision: Decision, *, call_id: str, caller: Caller, tags: tuple[tuple[str, str], ...]
-) -> tuple[Ask, Decision]:
-    """The call sent to the lowest forecast, by a policy of the budget's own; what an enforced policy requires holds for it too."""
-    acting = decision.verdict.policy if decision.verdict is not None and decision.verdict.acts else None
-    policies = _policies_of(rooms, worst, acting)
-    made = await consult(replace(rooms, policies=policies), ask, decision, call_id=call_id, caller=caller, tags=tags, asked=None)
-    if decision.altered and not made.decision.altered:
-        return made.ask, replace(made.decision, altered=decision.altered)
-    return made.ask, made.decision
+async def _go_small(rooms: Rooms, worst: Standing, passage: Passage) -> None:
+    """Sends the call to the lowest forecast, by a policy of the budget's own; what an enforced policy requires holds for that one too."""
+    before = passage.decision
+    acting = before.verdict.policy if before.verdict is not None and before.verdict.acts else None
+    there = replace(rooms, policies=_policies_of(rooms, worst, acting))
+    plain = replace(before, verdict=None, escalation=None)
+    passage.ask, made = await consult(
+        there, passage.ask, plain, call_id=passage.call_id, caller=passage.caller, tags=passage.tags, asked=None
+    )
+    passage.decision = replace(made, altered=before.altered) if before.altered and not made.altered else made
+    passage.candidate = made.attempts[0]
 
 
 def _policies_of(rooms: Rooms, worst: Standing, acting: str | None) -> Policies | None:
@@ -143,8 +143,11 @@ def _policies_of(rooms: Rooms, worst: Standing, acting: str | None) -> Policies 
     return known[key]
 
 
-def telling(send: Send, headers: Headers) -> Send:
-    """`send`, with the budgets that are near or at their end among the answer's headers."""
+def telling(rooms: Rooms, holding: Holding, send: Send) -> Send:
+    """`send`, with the budgets that are near or at their end among the answer's headers; as it was where none is."""
+    headers = told.headers(holding) if rooms.settings.tagging.headers else []
+    if not headers:
+        return send
 
     async def out(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -13,8 +13,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from config.providers import Door
 from config.settings import Settings
 from config.tables import Tables
+from proxy.alternative.iterations import Counts
+from proxy.alternative.worth import worth_from
 from proxy.asgi import send_error
 from proxy.auth import Doorkeeper
+from proxy.budgets.furnish import Furnisher
 from proxy.call import Caller
 from proxy.clock import Clock
 from proxy.consult import policies_from
@@ -38,6 +41,10 @@ from proxy.objects.origins import Origins
 from proxy.passthrough import pass_through
 from proxy.pipeline import carry
 from proxy.policy.candidates import SIMULATED_PATTERN, Candidates, candidates_from, unmatched_candidate, unmatched_foreign
+from proxy.policy.latency import Latencies
+from proxy.policy.policies import Policies
+from proxy.reuse.opening import reuse_store
+from proxy.reuse.room import Reuse
 from proxy.rooms import Rooms
 from proxy.route import ADDRESS, Address, address_of
 from proxy.secret import hashing_secret
@@ -81,8 +88,12 @@ class App:
         self._waits_for_litellm = False
         self._keyring = Keyring(self._store.keys())
         self._limiter = Limiter(settings.redis)
+        self._reuse: Reuse | None = None
+        self._furnisher = Furnisher(settings.redis, self._store.budgets(), tables, clock)
         self._closing: set[asyncio.Task[None]] = set()
         self._origins = Origins()
+        self._latencies = Latencies()
+        self._policies: Policies | None = None
 
     async def start(self) -> None:
         """Opens the ledger, the client session and the doors. Raises StartError."""
@@ -104,7 +115,9 @@ class App:
         self._shadows.start()
         self._metrics.watch_ledger(self._writer)
         self._metrics.watch_shadows(self._shadows)
+        self._metrics.watch_reuse(lambda: None if self._reuse is None else self._reuse.size_bytes())
         self._metrics.watch_log(self._log_writer)
+        self._metrics.watch_budgets(lambda: self._rooms.budgets)
         self._metrics.watch_intensity(lambda: self._intensity)
         self._metrics.watch_breakers(lambda: self._rooms.breakers.passings(self._clock.perf()))
         self._litellm = LiteLLMUpstream()
@@ -123,6 +136,8 @@ class App:
         if self._settings.auth_mode == "keys" and not self._settings.keys and not self._keyring.holders:
             _log.warning("nobody may call yet: `auth: keys` is set and there is no key; `grammage keys create NAME` makes one")
         self._enter(self._settings)
+        if self._rooms.budgets is not None:
+            await self._rooms.budgets.open()
         self._waits_for_litellm = self._litellm.is_loading
 
     async def stop(self) -> None:
@@ -134,6 +149,9 @@ class App:
         await asyncio.gather(*self._closing)
         await self._keyring.close()
         await self._limiter.close()
+        await self._furnisher.close()
+        if self._reuse is not None:
+            await self._reuse.close()
         await self._litellm.close()
         await self._shadows.close()
         await self._writer.close()
@@ -192,10 +210,21 @@ class App:
         if intensity is not None:
             intensity.start()
 
-    def _close_in_background(self, room: Board | Keeper) -> None:
+    def _close_in_background(self, room: Board | Keeper | Reuse) -> None:
         closing = asyncio.get_running_loop().create_task(room.close())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
+
+    def _reused(self, settings: Settings, secret: bytes) -> Reuse | None:
+        """The room of answers that are kept; the same one over reloads, None while no policy has any use for it."""
+        if not any(policy.mode == "enforce" and policy.apply.reuse is not None for policy in settings.policies):
+            if self._reuse is not None:
+                self._close_in_background(self._reuse)
+            self._reuse = None
+        elif self._reuse is None:
+            store = reuse_store(self._settings.redis, self._clock)
+            self._reuse = Reuse(secret, store, now_ms=self._clock.now_ms, count=self._metrics.observe_reuse)
+        return self._reuse
 
     def _board(self, candidates: Candidates) -> Board | None:
         rows = (*candidates.exact.values(), *(row for _, row in candidates.patterns))
@@ -206,16 +235,22 @@ class App:
         candidates = candidates_from(settings, self._tables.places)
         rules = _weighing_rules(settings)
         scales = Scales(self._tables, rules)
+        secret = hashing_secret(settings, self._store.path)
+        policies = self._policies = policies_from(settings, self._tables, candidates, scales, self._policies)
         return Rooms(
             settings=settings,
             tables=self._tables,
             clock=self._clock,
-            doorkeeper=Doorkeeper(settings, hashing_secret(settings, self._store.path), self._keyring, self._clock.now_ms),
+            doorkeeper=Doorkeeper(settings, secret, self._keyring, self._clock.now_ms),
             candidates=candidates,
             unmatched=unmatched_candidate(settings, candidates, self._tables.places),
             unmatched_foreign=unmatched_foreign(settings, candidates, self._tables.places),
             scales=scales,
-            policies=policies_from(settings, self._tables, candidates, scales),
+            reuse=self._reused(settings, secret),
+            policies=policies,
+            latencies=self._latencies if policies is not None and policies.times else None,
+            budgets=self._furnisher.budgets(settings),
+            worth=worth_from(settings, self._tables, self._counts(settings)),
             doors=self._doors,
             socket_doors=self._socket_doors,
             recorder=self._writer,
@@ -230,6 +265,9 @@ class App:
             limiter=self._limiter,
             shadow_scales=shadow_scales(settings.weighing.shadow, self._tables, rules),
         )
+
+    def _counts(self, settings: Settings) -> Counts:
+        return Counts(self._store.iterations().made, self._clock.perf, shared=settings.redis is not None)
 
     async def admin(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Our own API for `admin.listen`, where whoever can reach it may read all figures; as the newest settings have it."""

@@ -14,14 +14,16 @@ from proxy.endpoints.base import Ask, parse
 from proxy.endpoints.responses import COMPACT
 from proxy.errors import PolicyRefused
 from proxy.late.whose import STORED
+from proxy.moment import conditions_for, note_choice
 from proxy.policy import language
 from proxy.policy.alter import altered, limit_field
 from proxy.policy.candidates import Candidate, Candidates
 from proxy.policy.choose import judge
 from proxy.policy.decide import Decision
 from proxy.policy.escalation import Escalation
+from proxy.policy.hours import Hours
 from proxy.policy.ladder import Ladder
-from proxy.policy.option import HEARD, SHOWN, Options
+from proxy.policy.option import HEARD, SHOWN, Options, needs_of
 from proxy.policy.policies import Policies
 from proxy.policy.rule import CallFacts, Rule, Rules
 from proxy.policy.shortlist import Shortlists
@@ -61,7 +63,7 @@ async def consult(
         return Consulted(ask=ask, decision=decision)
     try:
         await prepare(rooms.scales, policies.shortlists, rule, call)
-        verdict = judge(rule, call, policies.shortlists.of(rule, call))
+        verdict = judge(rule, call, policies.shortlists.of(rule, call), conditions_for(rooms, policies, rule))
     except WEIGHING_TROUBLE as error:
         _log.warning("policy %s cannot judge calls of %s: %s", rule.named, ask.alias[:64], type(error).__name__)
         if rule.policy.mode == "enforce" and rule.policy.otherwise == "refuse":
@@ -71,18 +73,39 @@ async def consult(
     if verdict.mode == "enforce" and verdict.action == "refused":
         rooms.observer.observe_refusal(verdict.policy)
         raise PolicyRefused(refusal(verdict))
+    if verdict.figures is not None:
+        note_choice(policies, ask.alias, verdict)
     consulted = carried_out(ask, decision, verdict, market=dict(tags).get(MARKET))
     return consulted if rule.policy.escalate is None else _ready_to_escalate(policies, rule, call, ask, consulted)
 
 
-def policies_from(settings: Settings, tables: Tables, candidates: Candidates, scales: Scales) -> Policies | None:
-    """The policies in force; None where there are none, or all are off."""
-    rules = Rules(settings.policies)
+def policies_from(
+    settings: Settings, tables: Tables, candidates: Candidates, scales: Scales, before: Policies | None = None
+) -> Policies | None:
+    """The policies in force; None where there are none, or all are off. before: those until now, whose zones calls are held to.
+
+    Raises StartError for a condition that is none.
+    """
+    rules = Rules(settings.policies, _tell)
     if any(policy.apply.concise and policy.mode == "enforce" for policy in settings.policies):
         language.prepare()
     options = Options(candidates, settings, tables.catalogue.resolve)
     shortlists, ladder = Shortlists(options, scales.known, _is_translated), Ladder(options, _is_translated)
-    return Policies(rules=rules, shortlists=shortlists, ladder=ladder) if rules else None
+    if not rules:
+        return None
+    earlier = None if before is None else before.hours
+    hours = Hours(_zones(candidates), earlier) if any(rule.needs_hours for rule in rules) else None
+    return Policies(rules=rules, shortlists=shortlists, ladder=ladder, hours=hours, times=any(rule.needs_pace for rule in rules))
+
+
+def _zones(candidates: Candidates) -> set[str]:
+    """Grid zones in which somebody is known to be deployed."""
+    rows = (*candidates.exact.values(), *(row for _, row in candidates.patterns))
+    return {each.place.zone for row in rows for each in row if not each.place.assumed}
+
+
+def _tell(policy: str, reason: str) -> None:
+    _log.warning("policy %s: its condition could not be told of a call, which it is not for then; said once: %s", policy, reason)
 
 
 def _is_translated(path: str) -> bool:
@@ -103,13 +126,15 @@ def facts_of(
         dialect=endpoint.dialect,
         caller=caller,
         tags=tags,
-        usage=scales.likely_usage(ask),
+        usage=scales.likely_usage(ask, tags),
         usual=decision.attempts,
         choices=ask.whole("n") or 1,
         is_bound=_is_bound(ask),
         shows=any(mark in ask.asked for mark in SHOWN),
         lets_hear=any(mark in ask.asked for mark in HEARD),
         asked=asked,
+        stream=ask.stream,
+        needs=needs_of(ask),
     )
 
 
@@ -135,24 +160,21 @@ def carried_out(ask: Ask, decision: Decision, verdict: Verdict, *, market: str |
     if not verdict.acts:
         word = decision.policy if verdict.action == "passthrough" and verdict.mode == "enforce" else verdict.word
         return Consulted(ask=ask, decision=replace(decision, policy=word, reasons=reasons, verdict=verdict))
-    plan, first = verdict.plan, verdict.plan[0]
-    under, done = asked_under(ask, verdict.apply, first, market)
-    if under is not ask:
-        operation = ask.endpoint.operation
-        plan = tuple(each for each in plan if limit_field(operation, each) == limit_field(operation, first))
-    made = replace(decision, attempts=plan, policy=verdict.word, altered=done, reasons=reasons, verdict=verdict)
-    return Consulted(ask=under, decision=made)
+    made = replace(decision, attempts=verdict.plan, policy=verdict.word, reasons=reasons, verdict=verdict)
+    return under_caps(ask, made, verdict.apply, market)
 
 
-def asked_under(ask: Ask, apply: Apply | None, first: Candidate, market: str | None) -> tuple[Ask, str]:
-    """The call under a policy's caps, written for `first`, and what was altered; the same call where nothing was."""
-    endpoint = ask.endpoint
+def under_caps(ask: Ask, decision: Decision, apply: Apply | None, market: str | None) -> Consulted:
+    """The call under a policy's caps, written for who is tried first, and those of the plan who read it as it is then."""
+    endpoint, first = ask.endpoint, decision.attempts[0]
     if apply is None or ask.form is not None or endpoint.path == COMPACT.path:
-        return ask, ""
+        return Consulted(ask=ask, decision=decision)
     body, done = altered(ask.body, apply, endpoint.operation, first, first.name_of(ask.alias), market=market)
     if body is ask.body:
-        return ask, done
-    return parse(endpoint, body, model=ask.alias if "{model}" in endpoint.path else None), done
+        return Consulted(ask=ask, decision=replace(decision, altered=done))
+    plan = tuple(each for each in decision.attempts if limit_field(endpoint.operation, each) == limit_field(endpoint.operation, first))
+    written = parse(endpoint, body, model=ask.alias if "{model}" in endpoint.path else None)
+    return Consulted(ask=written, decision=replace(decision, attempts=plan, altered=done))
 
 
 def _ready_to_escalate(policies: Policies, rule: Rule, call: CallFacts, ask: Ask, consulted: Consulted) -> Consulted:

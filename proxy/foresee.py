@@ -3,6 +3,7 @@
 import msgspec
 
 from estimators.estimate import Estimate
+from proxy.budgets.told import shown
 from proxy.errors import BadRequest, CarbonLimitExceeded
 from proxy.headers import DRY_RUN, LIMIT
 from proxy.passage import Passage
@@ -26,7 +27,7 @@ async def foresee(rooms: Rooms, passage: Passage) -> bytes | None:
     known = passage.known
     limit_gco2e = _limit(known.get(LIMIT))
     prepared = await prepared_for(rooms, passage)
-    forecast = None if prepared is None else rooms.scales.forecast(prepared, passage.ask)
+    forecast = None if prepared is None else rooms.scales.forecast(prepared, passage.ask, passage.tags)
     if limit_gco2e is not None and forecast is not None and forecast.gco2e.mean > limit_gco2e:
         raise CarbonLimitExceeded(
             f"the call is forecast at {plain(forecast.gco2e.mean)} gCO2e, above the limit of {plain(limit_gco2e)} in {LIMIT.decode()}; "
@@ -76,6 +77,7 @@ def _dry_run(passage: Passage, forecast: Estimate | None) -> bytes:
         "reasons": decision.reasons,
         "altered": decision.altered.split(",") if decision.altered else [],
         "verdict": None if decision.verdict is None else _said(decision.verdict, passage),
+        "budgets": shown(passage.holding),
         "plan": [_placed(each, passage) for each in decision.attempts],
     }
     return msgspec.json.encode({"object": "footprint.dry_run", "alias": passage.ask.alias, "decision": decided, "forecast": weights})

@@ -17,7 +17,7 @@ from proxy.alternative.shapes import Telling, shaped
 from proxy.alternative.template import MISSING
 from proxy.alternative.wanted import Wanted
 from proxy.alternative.worth import Asked, Offer, Worth
-from proxy.call import DecisionRecord, InsteadRecord
+from proxy.call import CallRecord, DecisionRecord, InsteadRecord
 from proxy.clock import Clock
 from proxy.errors import AlternativeOffered, BadRequest, IterationsExceeded, PurposeMissing
 from proxy.passage import Passage
@@ -39,7 +39,7 @@ PURPOSE_MISSING, EXCEEDED = "purpose_missing", "iterations_exceeded"
 async def forgo(rooms: Rooms, worth: Worth, passage: Passage, send: Send) -> Send | None:
     """The way out for the call's answer, None when the call was answered without a model.
 
-    Raises AlternativeOffered, IterationsExceeded, PurposeMissing as the policy has it, BadRequest for a word that is neither accept nor decline.
+    Raises AlternativeOffered, IterationsExceeded, PurposeMissing as the policy has it, BadRequest for any other word than accept or decline.
     """
     verdict = passage.decision.verdict
     asked = None if verdict is None else worth.by_policy.get(verdict.policy)
@@ -94,7 +94,9 @@ async def _instead(rooms: Rooms, passage: Passage, verdict: Verdict, offer: Offe
         _note(passage, "" if cannot is None else cannot.reason)
         return False
     started = rooms.clock.perf()
-    made, cpu_s = await asyncio.to_thread(_timed, rooms.clock, offer.way, wanted) if offer.way.slow else _timed(rooms.clock, offer.way, wanted)
+    made, cpu_s = (
+        await asyncio.to_thread(_timed, rooms.clock, offer.way, wanted) if offer.way.slow else _timed(rooms.clock, offer.way, wanted)
+    )
     if isinstance(made, Cannot):
         if made.reason == ELSEWHERE or (made.reason == MISSING and not offer.runs):
             _offer(rooms, verdict, offer, made.missing)
@@ -151,9 +153,7 @@ async def _answer(rooms: Rooms, passage: Passage, verdict: Verdict, offer: Offer
     passage.usage, passage.status = Usage(source="counted"), 200
     passage.streamed = passage.stream_complete = passage.ask.stream
     headers, footprint = _weighed(rooms, passage, cpu_s)
-    telling = Telling(
-        call_id=passage.call_id, created_s=rooms.clock.now_ms() // 1000, model=passage.model, footprint=footprint
-    )
+    telling = Telling(call_id=passage.call_id, created_s=rooms.clock.now_ms() // 1000, model=passage.model, footprint=footprint)
     as_url = Wanted(ask=passage.ask, known={}, tags={}).member("response_format") == "url"
     kind, body = shaped(passage.ask, made, telling, as_url=as_url)
     passage.response_bytes = len(body)
@@ -241,6 +241,11 @@ async def _counted(rooms: Rooms, worth: Worth, passage: Passage, asked: Asked, t
             )
         _note(passage, EXCEEDED)
     return _telling(send, told.encode()) if verdict.mode == "enforce" and rooms.settings.tagging.headers else send
+
+
+def has_new_answer(entry: CallRecord | None) -> bool:
+    """True when a model answered the call to its end: that is one more iteration, and what the ledger counts again after a restart."""
+    return entry is not None and entry.outcome == "ok" and entry.instead is None
 
 
 def _telling(send: Send, told: bytes) -> Send:

@@ -6,7 +6,9 @@ from typing import NamedTuple, Protocol
 
 from estimators.estimate import Estimate
 from estimators.usage import Usage
-from proxy.call import AttemptRecord, Caller, CallRecord, Hour, InsteadRecord, Outcome
+from proxy.alternative.iterations import Turn
+from proxy.budgets.keeper import Holding
+from proxy.call import AttemptRecord, Caller, CallRecord, DecisionRecord, Hour, InsteadRecord, Outcome
 from proxy.endpoints.base import Ask
 from proxy.keys.limits import Ticket
 from proxy.large_form import LargeForm
@@ -57,8 +59,9 @@ class Passage:
     address: what the caller's path means, None where it is the endpoint's own. object_id: what the provider keeps the answer under.
     upload: the body, where it is too large to be held. shortcoming: what the present attempt's answer falls short of, so that another was
     asked, or would have been; escalated: the same, for the answer's header, once another was. held: a stream that has not left yet.
-    weighed_before: the present attempt's figures, where it was weighed when another one took its place for a while. instead: what answers
+    holding: what it reserved of carbon budgets. weighed_before: the present attempt's figures, where it was weighed when another one took its place for a while. instead: what answers
     in place of a provider, None where a provider does; the call is idle then. lead: identical calls may wait for the present attempt.
+    decided: what a policy said, where that is not to be weighed by usage. turn: its place among the answers that its policy counts.
     """
 
     call_id: str
@@ -95,6 +98,7 @@ class Passage:
     unweighed_reason: str | None = None
     entry: CallRecord | None = None
     ticket: Ticket | None = None
+    holding: Holding | None = None
     route: Route | None = None
     failed: tuple[Failed, ...] = ()
     waited_s: float = 0.0
@@ -109,6 +113,8 @@ class Passage:
     held: Seen | None = None
     weighed_before: tuple[Usage, Estimate] | None = None
     instead: InsteadRecord | None = None
+    decided: DecisionRecord | None = None
+    turn: Turn | None = None
     lead: Lead | None = None
 
     @property

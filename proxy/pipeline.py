@@ -9,13 +9,16 @@ from starlette.types import Receive, Scope, Send
 from config.providers import Dialect
 from proxy import throttle
 from proxy.admit import admit
+from proxy.afford import give_back, telling
 from proxy.answer import SUCCESS, answer_whole, leave_unanswered
 from proxy.asgi import JSON_TYPE, ClientGone, send_error, send_whole
 from proxy.bytestream import ByteStream, is_binary
 from proxy.call import Outcome
 from proxy.endpoints.base import Endpoint
 from proxy.errors import FAULT, Ending, GrammageError, InternalError
+from proxy.escalate.climb import send_checked
 from proxy.foresee import foresee, is_asked
+from proxy.forgo import forgo, has_new_answer
 from proxy.passage import CLIENT_CLOSED_REQUEST, Passage
 from proxy.relay import EventStream, is_event_stream
 from proxy.reusing import land
@@ -36,9 +39,13 @@ async def carry(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
             passage.recorded = True  # a dry run is no call
             await send_whole(send, 200, [JSON_TYPE], foreseen)
             return
+        if passage.holding is not None:
+            send = telling(rooms, passage.holding, send)
         if passage.caller.limits is not None:
             send = await throttle.enter(rooms, passage, send)
-        await _serve(rooms, passage, scope, receive, send)
+        out = send if rooms.worth is None else await forgo(rooms, rooms.worth, passage, send)
+        if out is not None:
+            await _serve(rooms, passage, scope, receive, out)
     except GrammageError as error:
         await _refuse(passage, error, send, endpoint.dialect)
     except ClientGone:
@@ -60,11 +67,15 @@ async def _end(rooms: Rooms, passage: Passage) -> None:
     finally:
         if passage.lead is not None:
             land(rooms, passage)
+    if passage.holding is not None and passage.entry is None:
+        give_back(rooms, passage)
     weigh_in_shadow(rooms, passage)
     if passage.upload is not None:
         passage.upload.close()
     if passage.ticket is not None:
         await throttle.settle(rooms, passage)
+    if passage.turn is not None:
+        passage.turn.end(answered=has_new_answer(passage.entry))
 
 
 async def _refuse(passage: Passage | None, error: GrammageError, send: Send, dialect: Dialect) -> None:
@@ -102,9 +113,10 @@ async def _fetch(rooms: Rooms, passage: Passage, query: bytes, receive: Receive,
     watch = rooms.watch(receive, None if upload is None else upload.done)
     try:
         async with watch:
-            got.reply = await send_on(rooms, passage, query)
+            ask = send_on if passage.decision.escalation is None else send_checked
+            got.reply = await ask(rooms, passage, query)
             while (broken := await _take(rooms, passage, got, got.reply, send)) is not None:
-                got.reply = await send_on(rooms, passage, query, broken)
+                got.reply = await ask(rooms, passage, query, broken)
     except (GrammageError, asyncio.CancelledError) as error:
         ending = isinstance(error, asyncio.CancelledError) and not watch.fired
         got.trouble = Ending("the proxy is shutting down; try again.") if ending else (upload and upload.trouble) or error

@@ -1,4 +1,4 @@
-"""The door in front of a provider's: an identical request is answered by what is kept, or by a call under way. It must never fail a call."""
+"""The door in front of a provider's: an identical request is answered by what is kept, or by one under way. It must never fail a call."""
 
 from collections.abc import AsyncIterator
 

@@ -10,7 +10,9 @@ from starlette.types import Receive
 from config.providers import Dialect, Door
 from config.settings import Settings
 from config.tables import Tables
+from proxy.alternative.worth import Worth
 from proxy.auth import Doorkeeper
+from proxy.budgets.keeper import Budgets
 from proxy.call import CallRecord
 from proxy.clock import Clock
 from proxy.errors import NotFound
@@ -50,8 +52,11 @@ class Observer(Protocol):
     def observe_passthrough(self, path: str, status: int) -> None:
         """Counts a call that went through unmetered."""
 
-    def observe_refusal(self, policy: str) -> None:
-        """Counts a call that a policy let nobody serve."""
+    def observe_refusal(self, policy: str, action: str = "refused") -> None:
+        """Counts a call that a policy let nobody serve, or answered with an offer."""
+
+    def observe_iterations(self, policy: str) -> None:
+        """Counts a call for something that was made more often than its policy has it."""
 
 
 class CallLogger(Protocol):
@@ -93,6 +98,9 @@ class Rooms:
     meters: Board | None = None
     intensity: Keeper | None = None
     policies: Policies | None = None
+    budgets: Budgets | None = None
+    budget_policies: dict[tuple[str, str | None], Policies | None] = field(default_factory=dict)
+    worth: Worth | None = None
     latencies: Latencies | None = None
     reuse: Reuse | None = None
     origins: Origins = field(default_factory=Origins)

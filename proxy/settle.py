@@ -12,6 +12,7 @@ from estimators.prepared import Prepared
 from estimators.together import together
 from estimators.usage import Usage
 from proxy.beside import decision_record
+from proxy.budgets.keeper import Holding
 from proxy.call import CallRecord
 from proxy.clock import uuid7
 from proxy.meter.energy import Reading
@@ -27,12 +28,13 @@ from proxy.meter.families import is_known
 from proxy.meter.reply import ReplyHead
 from proxy.meter.usage import read_usage, with_earlier
 from proxy.meters.board import SILENT, Board
+from proxy.moment import note_latency
 from proxy.objects.origins import Origin
 from proxy.objects.split import split
 from proxy.passage import Passage, record_of
 from proxy.rooms import Rooms
 from proxy.shadow import Weighed
-from proxy.weigh import WEIGHING_TROUBLE
+from proxy.weigh import WEIGHING_TROUBLE, choices_of
 
 _log = logging.getLogger("grammage.settle")
 NOT_GENERATED = "not_generated"
@@ -172,7 +174,7 @@ async def weigh(rooms: Rooms, passage: Passage) -> Estimate | None:
         _unweighed(passage, error)
         return None
     if not usage.partial and usage.output_tokens and passage.ask.endpoint.writes:
-        rooms.scales.learn(passage.ask.alias, usage.output_tokens)
+        rooms.scales.learn(passage.ask.alias, usage.output_tokens / choices_of(passage.ask), passage.tags)
     return passage.estimate
 
 
@@ -219,16 +221,22 @@ def record(rooms: Rooms, passage: Passage) -> "asyncio.Future[None] | None":
         passage.unweighed_reason = NOT_GENERATED
     entry = record_of(passage, uuid7(rooms.clock.now_ms()), rooms.clock.perf())
     passage.recorded = True
-    if passage.decision.verdict is not None:
+    if passage.decided is not None:
+        entry = msgspec.structs.replace(entry, decision=passage.decided)
+    elif passage.decision.verdict is not None:
         entry = msgspec.structs.replace(entry, decision=decision_record(rooms, passage, passage.decision.verdict))
     if passage.object_id is not None:
         entry = _begin(rooms, passage, passage.object_id, entry)
+    if rooms.latencies is not None:
+        note_latency(rooms.latencies, passage)
     passage.entry = entry
-    return _hand_in(rooms, entry)
+    return _hand_in(rooms, entry, passage.holding)
 
 
-def _hand_in(rooms: Rooms, entry: CallRecord) -> "asyncio.Future[None] | None":
+def _hand_in(rooms: Rooms, entry: CallRecord, holding: Holding | None = None) -> "asyncio.Future[None] | None":
     future = rooms.recorder.append(entry)
+    if rooms.budgets is not None:
+        rooms.budgets.settle(entry, holding)
     rooms.observer.observe(entry)
     rooms.call_log.write(entry)
     return future
@@ -262,7 +270,7 @@ def _begin(rooms: Rooms, passage: Passage, object_id: str, entry: CallRecord) ->
 def weigh_in_shadow(rooms: Rooms, passage: Passage) -> None:
     """Hands a recorded call to the methods that run beside the chosen one; for when its answer has left."""
     entry = passage.entry
-    if not rooms.shadow_scales or entry is None:
+    if not rooms.shadow_scales or entry is None or entry.instead is not None:
         return
     tried = [*(failed.candidate for failed in passage.failed), passage.candidate]
     for attempt in entry.attempts:

@@ -9,7 +9,7 @@ from proxy.policy.candidates import Candidate
 from proxy.upstream.base import Headers
 
 _FIGURES = ("gco2e", "gco2e-low", "gco2e-high", "energy-wh", "basis", "quality", "method")
-_SERVED = ("model", "region", "zone", "policy", "altered", "escalated")
+_SERVED = ("model", "region", "zone", "policy", "altered", "escalated", "alternative", "iterations", "budget")
 _INSTEAD = ("reused",)
 OUR_HEADERS = tuple(f"x-grammage-{name}" for name in ("call-id", *_FIGURES, *_SERVED, *_INSTEAD))
 """Every header that an answer may carry of ours."""
@@ -104,7 +104,7 @@ def footprint_member(estimate: Estimate, figures: Figures, call_id: str, compat:
 
 
 def reused_headers(instead: InsteadRecord, before: Estimate | None, policy: str, altered: str) -> Headers:
-    """What a call weighs whose answer was made for another one: what was tried `before`, if anything; nothing was generated for the rest."""
+    """What a call weighs whose answer was made for another one: what was tried `before`, if anything, and nothing else."""
     figures = NOTHING if before is None else figures_of(before)
     rows = [
         (b"x-grammage-gco2e", figures.gco2e.encode()),

@@ -11,6 +11,7 @@ from estimators.usage import Usage
 from proxy.endpoints.base import Ask
 from proxy.meter.fallback import guess_input_tokens
 from proxy.policy.candidates import Candidate
+from proxy.policy.lengths import Lengths, Tags
 
 REMEMBERED = 4096
 BATCHED = "by batch"
@@ -50,6 +51,7 @@ class Scales:
         self._rules = rules
         self._prepared: dict[tuple[Candidate, str, str], Prepared] = {}
         self._usual: dict[str, float] = {}
+        self._lengths = Lengths()
         self._first_guess = tables.factors["forecast.usual_output_tokens"].value
 
     def known(self, candidate: Candidate, model: str, operation: str) -> Prepared | None:
@@ -84,35 +86,43 @@ class Scales:
         """The catalogue's facts of `model` served by `candidate`."""
         return self._tables.catalogue.resolve(candidate.weigh_as or model).card
 
-    def forecast(self, prepared: Prepared, ask: Ask) -> Estimate:
+    def forecast(self, prepared: Prepared, ask: Ask, tags: Tags = ()) -> Estimate:
         """What the call should weigh, before its answer: prompt by length, answer by its limit and the alias's usual length."""
-        return prepared.estimate(self.likely_usage(ask), possible_output_tokens=_limit(ask) if ask.endpoint.writes else None)
+        return prepared.estimate(self.likely_usage(ask, tags), possible_output_tokens=_limit(ask) if ask.endpoint.writes else None)
 
-    def likely_usage(self, ask: Ask) -> Usage:
-        """What the call should use, before its answer."""
-        usage = Usage(input_tokens=guess_input_tokens(ask), output_tokens=self.likely_output_tokens(ask), source="estimated")
+    def likely_usage(self, ask: Ask, tags: Tags = ()) -> Usage:
+        """What the call should use, before its answer. tags: calls that carry the same tell how long it will be."""
+        usage = Usage(input_tokens=guess_input_tokens(ask), output_tokens=self.likely_output_tokens(ask, tags), source="estimated")
         return usage if ask.endpoint.usage_of is None else ask.endpoint.usage_of(ask, b"", usage)
 
-    def likely_output_tokens(self, ask: Ask) -> int:
-        """The usual output of the alias, within the caller's limit; nothing for endpoints that write no text."""
+    def likely_output_tokens(self, ask: Ask, tags: Tags = ()) -> int:
+        """The usual output of such calls, within the caller's limit; nothing for endpoints that write no text."""
+        return self._output_tokens(ask, self._lengths.median(ask.alias, tags))
+
+    def high_output_tokens(self, ask: Ask, tags: Tags = ()) -> int:
+        """What nine of ten such calls stay within, as far as that is known; at least the usual output."""
+        return max(self._output_tokens(ask, self._lengths.high(ask.alias, tags)), self.likely_output_tokens(ask, tags))
+
+    def _output_tokens(self, ask: Ask, seen: float | None) -> int:
         if not ask.endpoint.writes:
             return 0
-        usual = self._usual.get(ask.alias, self._first_guess) * _choices(ask)
+        usual = (self._usual.get(ask.alias, self._first_guess) if seen is None else seen) * choices_of(ask)
         limit = _limit(ask)
-        return int(min(usual, limit * _choices(ask), MOST_OUTPUT_TOKENS) if limit else min(usual, MOST_OUTPUT_TOKENS))
+        return int(min(usual, limit * choices_of(ask), MOST_OUTPUT_TOKENS) if limit else min(usual, MOST_OUTPUT_TOKENS))
 
     def most_output_tokens(self, ask: Ask) -> int:
         """What the provider may have gone on to write when the client left."""
         usual = self._usual.get(ask.alias, self._first_guess)
-        most = (_limit(ask) or max(usual, self._first_guess)) * _choices(ask)
+        most = (_limit(ask) or max(usual, self._first_guess)) * choices_of(ask)
         return int(min(most, MOST_OUTPUT_TOKENS)) if ask.endpoint.writes else 0
 
     def usual_output_tokens(self, alias: str) -> int:
         """What answers of `alias` usually have."""
         return int(self._usual.get(alias, self._first_guess))
 
-    def learn(self, alias: str, output_tokens: int) -> None:
-        """Lets one finished answer move the alias's usual length."""
+    def learn(self, alias: str, output_tokens: float, tags: Tags = ()) -> None:
+        """Lets one finished answer move the usual length of one choice: that of the alias, and that of its calls with the same tags."""
+        self._lengths.take(alias, tags, output_tokens)
         usual = self._usual.get(alias)
         if usual is None:
             if len(self._usual) >= REMEMBERED_ALIASES:
@@ -127,5 +137,6 @@ def _limit(ask: Ask) -> int | None:
     return None if limit is None else min(limit, LONGEST_ANSWER_TOKENS)
 
 
-def _choices(ask: Ask) -> int:
+def choices_of(ask: Ask) -> int:
+    """How many answers the call asks for."""
     return min(ask.whole("n") or 1, MOST_CHOICES)

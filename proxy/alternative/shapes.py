@@ -67,9 +67,7 @@ def _chat(made: Text, telling: Telling) -> Json:
 def _chat_events(ask: Ask, made: Text, telling: Telling) -> bytes:
     head = _chat_head(telling, "chat.completion.chunk")
     deltas: list[tuple[Json, str | None]] = [({"role": "assistant", "content": ""}, None), ({"content": made.text}, None), ({}, "stop")]
-    chunks = [
-        {**head, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]} for delta, finish in deltas
-    ]
+    chunks = [{**head, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]} for delta, finish in deltas]
     return _chunks(ask, chunks, head, telling)
 
 

@@ -63,9 +63,15 @@ class Holding:
 class Budgets:
     """The budgets in force. `enter` before a call, `settle` or `release` after it. Belongs to one event loop."""
 
-    def __init__(self, budgets: Iterable[Budget], accounts: Accounts, store: BudgetStore, in_force: Pin, clock: Clock) -> None:
-        self.rules = tuple(Rule(each) for each in budgets)
-        self.actions: Counts = Counter()
+    def __init__(
+        self, budgets: Iterable[Budget], accounts: Accounts, store: BudgetStore, in_force: Pin, clock: Clock, counts: Counts | None = None
+    ) -> None:
+        """counts: calls by budget and by what it made of them so far."""
+        self._rules = tuple(Rule(each) for each in budgets)
+        self._counts: Counts = Counter() if counts is None else counts
+        for rule in self._rules:
+            for action in (rule.budget.on_exceed, rule.budget.on_lost):
+                self._counts[rule.name, action] += 0
         self._accounts = accounts
         self._store = store
         self._in_force = in_force
@@ -84,14 +90,14 @@ class Budgets:
             if len(self._matching) >= REMEMBERED:
                 self._matching.clear()
             named = dict(tags)
-            found = self._matching[key] = tuple(rule for rule in self.rules if rule.matches(named, caller_id))
+            found = self._matching[key] = tuple(rule for rule in self._rules if rule.matches(named, caller_id))
         return found
 
     async def open(self) -> None:
         """Seeds the accounts of now; one that cannot be is seeded by the first call for it."""
         now_ms = self._clock.now_ms()
         try:
-            for rule in self.rules:
+            for rule in self._rules:
                 account = rule.account_at(now_ms)
                 if await self._accounts.look(now_ms, account.key) is None:
                     await self._seed(rule, account)
@@ -148,15 +154,37 @@ class Budgets:
         if holding.is_reserved or holding.lost:
             self._accounts.settle([Settlement(account.key, holding.call_id, 0, account.drop_at_ms) for _, account in holding.accounts])
 
-    def standings(self) -> Iterator[tuple[Rule, State | None]]:
-        """Every budget with its account of now, as far as this process knows it; for metrics, on any thread."""
+    def period_ends(self) -> Iterator[tuple[str, float]]:
+        """Name of each budget, and when its period of now ends, in seconds since 1970 UTC; without an end: infinity."""
         now_ms = self._clock.now_ms()
-        for rule in self.rules:
-            yield rule, self._accounts.last_seen(now_ms, rule.account_at(now_ms).key)
+        for rule in self._rules:
+            end_ms = rule.account_at(now_ms).span.end_ms
+            yield rule.name, math.inf if end_ms is None else end_ms / 1000
+
+    def figures(self) -> Iterator[tuple[str, float, float | None, float | None]]:
+        """Name, limit, used and reserved gCO2e of each budget, as far as this process knows its account of now; on any thread."""
+        now_ms = self._clock.now_ms()
+        for rule in self._rules:
+            state = self._accounts.last_seen(now_ms, rule.account_at(now_ms).key)
+            limit_g = rule.limit_mg / MG_PER_G
+            yield (
+                (rule.name, limit_g, None, None)
+                if state is None
+                else (
+                    rule.name,
+                    limit_g,
+                    state.used_mg / MG_PER_G,
+                    state.reserved_mg / MG_PER_G,
+                )
+            )
+
+    def counts(self) -> Counts:
+        """Calls by budget and by what it made of them."""
+        return self._counts.copy()
 
     def note(self, rule: Rule, action: str) -> None:
         """Counts what a budget made of a call."""
-        self.actions[rule.name, action] += 1
+        self._counts[rule.name, action] += 1
 
     async def _entered(self, call_id: str, pairs: Sequence[tuple[Rule, Account]], claims: Sequence[Claim]) -> Entered:
         """Reserves; accounts that nobody opened yet are seeded first. A server that forgets them at once is no server."""

@@ -90,6 +90,11 @@ class RedisAccounts:
     def drop_old(self, now_ms: int) -> None:
         """The server drops them by itself."""
 
+    async def settled(self) -> None:
+        """Returns when nothing waits any more, however long that takes."""
+        while self._pump is not None and not self._pump.done():
+            await asyncio.wait([self._pump])
+
     async def close(self) -> None:
         """Sends what waits, as far as that can be done soon."""
         self._closing = True
@@ -105,7 +110,7 @@ class RedisAccounts:
         while self._waiting:
             number, first = self._waiting[0]
             try:
-                values = [first.mg, first.drop_at_ms, self._writer, number]
+                values: list[int | str] = [first.mg, first.drop_at_ms, self._writer, number]
                 await self._run("settle", 0, first.call_id or "", [first.key], values)
             except OSError:
                 if self._closing:

@@ -10,7 +10,15 @@ from proxy.tag import plain
 from proxy.upstream.base import Headers
 
 HEADER = b"x-grammage-budget"
-LENGTHS = {"hour": "an hour", "day": "a day", "week": "a week", "month": "a month", "quarter": "a quarter", "year": "a year", "all": "for ever"}
+LENGTHS = {
+    "hour": "an hour",
+    "day": "a day",
+    "week": "a week",
+    "month": "a month",
+    "quarter": "a quarter",
+    "year": "a year",
+    "all": "for ever",
+}
 STRICTEST = ("refuse", "route_smallest", "warn")
 """What a budget at its end makes of calls, the strictest first."""
 

@@ -20,6 +20,7 @@ from proxy.cli.output import Cell, Format, message, show_rows
 from proxy.cli.place_hints import place_hints
 from proxy.cli.policy_hints import policy_hints
 from proxy.policy.candidates import stated_hardware
+from proxy.policy.expression import expression_faults
 from proxy.shadow import shadow_refusals
 
 COLUMNS = ("alias", "provider", "model", "region", "zone", "place_assumed", "size_basis", "tier", "warnings")
@@ -37,7 +38,7 @@ def check_config(
     path = config_path(file, os.environ)
     name = str(path) if path else "built-in defaults"
     try:
-        settings = load_settings(path, os.environ)
+        settings = load_settings(path, os.environ, [expression_faults])
     except ConfigError as error:
         _refuse(error, form)
         raise typer.Exit(1) from None

@@ -14,6 +14,7 @@ from config.settings import Settings
 from proxy.cli.output import Format, show_rows
 from proxy.cli.probe import ask, port_fault, write_fault
 from proxy.errors import StartError
+from proxy.policy.expression import expression_faults
 
 OURS = ("config", "estimators", "proxy")
 OLDEST = (3, 11)
@@ -100,7 +101,7 @@ def configuration(file: Path | None) -> Finding:
     path = config_path(file, os.environ)
     name = str(path) if path else "built-in defaults"
     try:
-        refusals = start_refusals(load_settings(path, os.environ))
+        refusals = start_refusals(load_settings(path, os.environ, [expression_faults]))
     except ConfigError as error:
         return Finding("configuration", str(error), "correct these lines; `grammage check-config` shows them again")
     if refusals:

@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, Entry] = {
     "regions": Entry("proxy.cli.regions:regions", "List the cloud regions and their grids."),
     "intensity": Entry("proxy.cli.intensity:intensity", "Ask the live sources of grid intensity once."),
     "factors": Entry("proxy.cli.factors:factors", "List, compare and check the numbers behind an estimate."),
+    "budgets": Entry("proxy.cli.budgets:budgets", "Show what carbon budgets allow and what is used of them."),
     "keys": Entry("proxy.cli.keys:keys", "Issue, list, rotate and revoke the proxy's own keys."),
     "policy": Entry("proxy.cli.policy:policy", "Test policies by cases, and explain what they make of a call."),
     "db": Entry("proxy.cli.db:db", "Look after the ledger's database."),

@@ -11,7 +11,11 @@ from config.load import load_settings
 from config.policies import OperationName
 from config.policy_cases import Case, CaseCall, load_cases
 from proxy.cli.output import Cell, Format, message, show_rows
+from proxy.cli.policy_evaluate import evaluate
+from proxy.cli.policy_diff import diff
+from proxy.cli.policy_replay import replay
 from proxy.errors import GrammageError
+from proxy.policy.expression import expression_faults
 
 if TYPE_CHECKING:
     from proxy.cli.policy_try import Trial, Tried
@@ -23,12 +27,15 @@ OK, WRONG = "ok", "wrong"
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration; default: GRAMMAGE_CONFIG.")]
 
-policy = typer.Typer(help="What policies make of described calls.", no_args_is_help=True, add_completion=False)
+policy = typer.Typer(help="What policies make of calls.", no_args_is_help=True, add_completion=False)
+policy.command()(replay)
+policy.command()(diff)
+policy.command()(evaluate)
 
 
 @policy.callback()
 def _group() -> None:
-    """What policies make of described calls; nothing is sent."""
+    """What policies make of described calls, and of those of the ledger; nothing is sent."""
 
 
 @policy.command("test")
@@ -100,7 +107,7 @@ def _trial(config: Path | None) -> "Trial":
     from config.tables import load_tables  # slow to import; the help needs none of it
     from proxy.cli.policy_try import Trial
 
-    return Trial(load_settings(config, os.environ), load_tables())
+    return Trial(load_settings(config, os.environ, [expression_faults]), load_tables())
 
 
 def _tags(pairs: "list[str] | tuple[()]") -> dict[str, str]:

@@ -21,6 +21,7 @@ class By(StrEnum):
     PROVIDER = "provider"
     ZONE = "zone"
     OPERATION = "operation"
+    CAMPAIGN = "campaign"
 
 
 def report(
@@ -37,7 +38,7 @@ def report(
 ) -> None:
     """Sum the ledger by model, tag or day: energy, gCO2e with its range, water, tiers, and what could not be weighed."""
     from proxy.ledger.queries import UNASSIGNED, Selection  # slow (SQLAlchemy); not for the help
-    from proxy.reports.render import TABLE_COLUMNS, basis, csv_document, json_document, table_rows  # as above
+    from proxy.reports.render import PURPOSE, TABLE_COLUMNS, basis, csv_document, json_document, table_rows  # as above
     from proxy.reports.summary import summarise  # as above
 
     if (by is By.TAG) != (tag_name is not None):
@@ -45,19 +46,23 @@ def report(
     since_ms, until_ms = _instant_ms(since, "--since"), _instant_ms(until, "--until", whole_day=True)
     if since_ms is not None and until_ms is not None and since_ms >= until_ms:
         raise typer.BadParameter(f"--since {since!r} is not before --until {until!r}: no call can lie between them")
-    selection = Selection(by=by.value, tag_name=tag_name, since_ms=since_ms, until_ms=until_ms, method=method)
+    grouped = "tag" if by is By.CAMPAIGN else by.value
+    tag_name = by.value if by is By.CAMPAIGN else tag_name
+    selection = Selection(by=grouped, tag_name=tag_name, since_ms=since_ms, until_ms=until_ms, method=method)
     summary = summarise(ledger_url(ledger, config), selection)
+    purposes = declared_purposes(config) if by is By.CAMPAIGN else None
     if form is Format.JSON:
-        print(json_document(summary))
+        print(json_document(summary, purposes))
     elif form is Format.CSV:
-        sys.stdout.write(csv_document(summary))
+        sys.stdout.write(csv_document(summary, purposes))
     else:
         for line in basis(summary):
             print(line)
-        show_rows(table_rows(summary), TABLE_COLUMNS, Format.TABLE)
+        columns = TABLE_COLUMNS if purposes is None else (TABLE_COLUMNS[0], PURPOSE, *TABLE_COLUMNS[1:])
+        show_rows(table_rows(summary, purposes), columns, Format.TABLE)
     if not summary.whole.calls:
         message("the ledger holds no call of this period")
-    elif by is By.TAG and [line.key for line in summary.lines] == [UNASSIGNED]:
+    elif grouped == "tag" and [line.key for line in summary.lines] == [UNASSIGNED]:
         message(f"no call of this period has the tag {tag_name!r}")
 
 

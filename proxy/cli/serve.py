@@ -53,8 +53,9 @@ def settings_from(
     from config.check import start_refusals
     from config.listen import parse_listen
     from config.load import load_settings
+    from proxy.policy.expression import expression_faults
 
-    settings = load_settings(file, os.environ)
+    settings = load_settings(file, os.environ, [expression_faults])
     was_host, was_port = parse_listen(settings.server.listen)
     new_host = host or was_host
     listen = f"{f'[{new_host}]' if ':' in new_host else new_host}:{was_port if port is None else port}"

@@ -119,11 +119,16 @@ def file_facts(file: Glimpse) -> dict[str, int | float]:
 
 def with_model(form: Form, body: bytes, model: str) -> bytes:
     """`body` with another model in it; every other byte stays. A form that names none gets a part of its own for it, the first."""
-    value, whole = model.encode(), memoryview(body)
-    part = form.field("model")
+    return with_field(form, body, "model", model)
+
+
+def with_field(form: Form, body: bytes, name: str, text: str) -> bytes:
+    """`body` with another text in a field; every other byte stays. A form without it gets a part of its own for it, the first."""
+    value, whole = text.encode(), memoryview(body)
+    part = form.field(name)
     if part is None:
         begin = 0 if body.startswith(b"--" + form.boundary) else body.find(b"\r\n--" + form.boundary) + 2
-        new = b'--%b\r\nContent-Disposition: form-data; name="model"\r\n\r\n%b\r\n' % (form.boundary, value)
+        new = b'--%b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n' % (form.boundary, name.encode(), value)
         return b"".join((whole[:begin], new, whole[begin:]))
     head = _LENGTH.sub(lambda found: found[1] + b"%d" % len(value), body[part.head : part.start])
     return b"".join((whole[: part.head], head, value, whole[part.end :]))

@@ -73,6 +73,8 @@ async def _book(rooms: Rooms, work: Work, origin: Origin | None, shown: Shown) -
         entry = await _record(rooms, call_id, work, origin, shown, keeper)
         rooms.observer.observe(entry)
         rooms.call_log.write(entry)
+        if rooms.budgets is not None:
+            rooms.budgets.settle(entry, None)
         return rooms.recorder.append(entry)
     except BaseException:
         rooms.origins.forget_booked(call_id)

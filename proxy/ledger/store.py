@@ -10,7 +10,9 @@ from proxy.call import CallRecord
 from proxy.errors import StartError
 from proxy.ledger.asset_store import AssetStore
 from proxy.ledger.base import Door, Durability, Fetched
+from proxy.ledger.budget_store import BudgetStore
 from proxy.ledger.columns import CALLS_COUNTED, MEDIA, MEDIA_KINDS, METERED, METERED_KINDS, SHADOW, USAGE_COUNTS
+from proxy.ledger.iteration_store import IterationStore
 from proxy.ledger.key_store import KeyStore
 from proxy.ledger.sqlite import SqliteDoor
 
@@ -50,8 +52,9 @@ class Store:
         return self._door.remember(key, value)
 
     def find(self, call_id: str) -> dict[str, object] | None:
-        """The call with `attempts`, each with its `usage` (or None), `estimates` (oldest first), `shadow` and `hour`; None: unknown.
+        """The call with `attempts`, each with `usage` (or None), `estimates` (oldest first), `shadow`, `hour`, `shortcoming`; None: unknown.
 
+        `instead`: what answered it in place of a provider, or None; `source`: the call whose answer it was, without what stands beside it.
         `decision`: what a policy said of it, or None. `late`: the calls that booked its work once that had ended, in the same shape.
         """
         calls = self._door.fetch("calls", "call_id", [call_id])
@@ -59,7 +62,9 @@ class Store:
             return None
         late = sorted(self._door.fetch("calls", "origin_call_id", [call_id]), key=_start)
         decisions = self._door.fetch("decisions", "call_id", [call_id])
+        instead = self._door.fetch("instead", "call_id", [call_id])
         whole = self._whole(_plain(calls[0])) | {"decision": decisions[0] if decisions else None}
+        whole["instead"] = instead[0] | {"source": self._source(instead[0]["source_call_id"])} if instead else None
         return whole | {"late": [self._whole(_plain(call)) for call in late]}
 
     def find_objects(self, object_ids: Sequence[str]) -> list[Fetched]:
@@ -73,6 +78,11 @@ class Store:
         """Whether the call is in the ledger."""
         return bool(self._door.fetch("calls", "call_id", [call_id]))
 
+    def _source(self, call_id: object) -> Fetched | None:
+        """The call whose answer another one was given."""
+        calls = self._door.fetch("calls", "call_id", [str(call_id)]) if call_id is not None else []
+        return self._whole(_plain(calls[0])) if calls else None
+
     def _whole(self, call: Fetched) -> Fetched:
         """The call's row with what belongs to it."""
         call_id = str(call["call_id"])
@@ -80,14 +90,20 @@ class Store:
         attempts.sort(key=_ordinal)
         attempt_ids = [str(attempt["attempt_id"]) for attempt in attempts]
         hours = {row.pop("attempt_id"): row for row in self._door.fetch("hourly_intensities", "attempt_id", attempt_ids)}
+        fallen = {row["attempt_id"]: row["shortcoming"] for row in self._door.fetch("shortcomings", "attempt_id", attempt_ids)}
         opinions = self._door.fetch("estimates", "attempt_id", attempt_ids)
         opinions.sort(key=_age)
         retags = sorted(self._door.fetch("retags", "call_id", [call_id]), key=_retag_age)
         tags = call["tags"]
         assert isinstance(tags, dict)  # _plain decoded it
         call["tags"] = tags | {str(row["name"]): row["value"] for row in retags}
-        call["attempts"] = [_attempt(row, opinions) | {"hour": hours.get(row["attempt_id"])} for row in attempts]
+        beside = [{"hour": hours.get(row["attempt_id"]), "shortcoming": fallen.get(row["attempt_id"])} for row in attempts]
+        call["attempts"] = [_attempt(row, opinions) | known for row, known in zip(attempts, beside, strict=True)]
         return call
+
+    def budgets(self) -> BudgetStore:
+        """What budgets ask of the calls, and what their periods are pinned to."""
+        return BudgetStore(self._door)
 
     def keys(self) -> KeyStore:
         """The keys kept beside the calls."""
@@ -96,6 +112,10 @@ class Store:
     def assets(self) -> AssetStore:
         """What was said of assets, beside the calls for them."""
         return AssetStore(self._door, is_sqlite=self.path is not None)
+
+    def iterations(self) -> IterationStore:
+        """What was made under policies."""
+        return IterationStore(self._door)
 
     def close(self) -> None:
         """Give back every connection; the write-ahead log is folded in."""

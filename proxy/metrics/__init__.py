@@ -13,15 +13,18 @@ from config.tables import Tables
 from estimators.estimate import Estimate
 from estimators.usage import Media
 from proxy.call import AttemptRecord, CallRecord, DecisionRecord
+from proxy.metrics.budgets import BudgetCollector, BudgetSource
 from proxy.metrics.families import (
     DropCount,
     FailureCounts,
     Families,
+    KeptBytes,
     LedgerCollector,
     LedgerGauges,
     LogCollector,
     PassingCollector,
     Passings,
+    ReuseCollector,
     ShadowCollector,
 )
 from proxy.metrics.intensity import Intensities
@@ -63,8 +66,11 @@ class Metrics:
         self._baseline = Codes(self._families.baseline, overflow, most=MOST_DECISIONS)
         self._routed = Codes(self._families.routed, overflow, most=MOST_DECISIONS)
         self._quality = Codes(self._families.quality, overflow)
+        self._iterations = Codes(self._families.iterations, overflow, most=MOST_DECISIONS)
         self._retried = Codes(self._families.retried, overflow)
+        self._reuse = Codes(self._families.reuse, overflow, most=MOST_DECISIONS)
         self._passthrough = Codes(self._families.passthrough, overflow)
+        self._escalations = Codes(self._families.escalations, overflow, most=MOST_DECISIONS)
         self._families.build.labels(version, platform.python_version()).set(1)
         self.describe_factors(tables)
         self.config_reloaded(ok=True)
@@ -88,13 +94,23 @@ class Metrics:
             self._policies(*_POLICY.get(record.policy) or (OTHER, OTHER)).total += 1
         else:
             self._observe_decision(record.decision)
+            self._observe_escalation(record.decision, attempts)
         for failed in attempts[:-1]:
-            self._retried(failed.provider, str(failed.status)).inc()
+            if failed.shortcoming is None:
+                self._retried(failed.provider, str(failed.status)).inc()
         self._observe_attempts(model, record)
 
-    def observe_refusal(self, policy: str) -> None:
-        """Counts a call that a policy let nobody serve; it is no call of the ledger."""
-        self._policies(policy, "refused").total += 1
+    def observe_refusal(self, policy: str, action: str = "refused") -> None:
+        """Counts a call that a policy let nobody serve, or answered with an offer; it is no call of the ledger."""
+        self._policies(policy, action).total += 1
+
+    def observe_iterations(self, policy: str) -> None:
+        """Counts a call for something that was made more often than its policy has it."""
+        self._iterations(policy).total += 1
+
+    def observe_reuse(self, policy: str, result: str) -> None:
+        """Counts what came of a call under a policy that reuses answers."""
+        self._reuse(policy, result).total += 1
 
     def _observe_decision(self, decision: DecisionRecord) -> None:
         """Counts what a policy made of a call, and the grams of both sides where it chose."""
@@ -103,9 +119,14 @@ class Metrics:
         baseline, choice = decision.baseline_gco2e, decision.choice_gco2e
         if baseline is None or choice is None or decision.action not in COMPARED:
             return
-        name = f"shadow:{decision.policy}" if shadow else decision.policy
+        name = _named(decision)
         self._baseline(name).inc(baseline.mean)
         self._routed(name).inc(choice.mean)
+
+    def _observe_escalation(self, decision: DecisionRecord, attempts: tuple[AttemptRecord, ...]) -> None:
+        for attempt in attempts:
+            if attempt.shortcoming is not None:
+                self._escalations(_named(decision), attempt.shortcoming).inc()
 
     def observe_passthrough(self, path: str, status: int) -> None:
         """Counts a call that is passed on without being weighed, such as files and polling, by the first word of its path under /v1."""
@@ -131,6 +152,14 @@ class Metrics:
     def watch_breakers(self, passings: Passings) -> None:
         """Exposes which deployments are passed over."""
         self._families.registry.register(PassingCollector(passings))
+
+    def watch_reuse(self, kept_bytes: KeptBytes) -> None:
+        """Exposes how much is kept for reuse in memory."""
+        self._families.registry.register(ReuseCollector(kept_bytes))
+
+    def watch_budgets(self, budgets: BudgetSource) -> None:
+        """Exposes what the budgets in force allow, and what is used of them."""
+        self._families.registry.register(BudgetCollector(budgets))
 
     def watch_intensity(self, live: Callable[[], Intensities | None]) -> None:
         """Exposes what the live sources in force tell of the grids."""
@@ -203,9 +232,24 @@ class Metrics:
             return
         for action in ("routed", "kept", "passthrough", "refused", *(("holdback",) if policy.holdback else ())):
             self._policies(policy.name, action if policy.mode == "enforce" else f"shadow_{action}")
+        if policy.apply.reuse is not None and policy.mode == "enforce":
+            for result in ("hit", "joined", "miss", "stored", "not_reusable"):
+                self._reuse(policy.name, result)
         name = policy.name if policy.mode == "enforce" else f"shadow:{policy.name}"
+        if policy.alternative is not None:
+            for action in ("alternative", "offered") if policy.mode == "enforce" else ("shadow_alternative",):
+                self._policies(policy.name, action)
+        if policy.iterations is not None:
+            self._iterations(name)
         self._baseline(name)
         self._routed(name)
+        if policy.escalate is not None:
+            for reason in (*policy.escalate.when, *(("must_match",) if policy.escalate.must_match else ())):
+                self._escalations(name, reason)
+
+
+def _named(decision: DecisionRecord) -> str:
+    return f"shadow:{decision.policy}" if decision.mode == "shadow" else decision.policy
 
 
 def _configured(settings: Settings, tables: Tables) -> Iterator[tuple[str, str, str]]:

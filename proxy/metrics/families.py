@@ -72,9 +72,22 @@ class Families:
             "baseline_emissions_co2e_grams_total", f"What the alias's first deployment would have come to, {MODELLED}", ("policy",)
         )
         self.routed = self._counter("routed_emissions_co2e_grams_total", f"What the policy's choice comes to, {MODELLED}", ("policy",))
+        self.iterations = self._counter(
+            "iterations_exceeded_total", "Calls beyond `iterations.at_most` of a policy; `shadow:` where it only watches.", ("policy",)
+        )
         self.quality = self._counter("quality_total", "Weighed attempts by quality tier.", ("tier",))
         self.retried = self._counter(
             "failed_attempts_total", "Attempts that another one of the same call followed.", ("provider", "status")
+        )
+        self.reuse = self._counter(
+            "reuse_total",
+            "Calls under a policy that reuses answers: hit, joined (an identical one under way), miss, not_reusable; stored: answers kept.",
+            ("policy", "result"),
+        )
+        self.escalations = self._counter(
+            "escalations_total",
+            "Answers that fell short, so that a larger model was asked; `shadow:` where it would have been.",
+            ("policy", "reason"),
         )
         self.passthrough = self._counter("passthrough_requests_total", "Calls passed on unweighed.", ("kind", "status"))
 
@@ -149,6 +162,26 @@ class ShadowCollector(Collector):
         for method, failures in dict(self._shadows.failures).items():
             family.add_metric((method,), failures)
         yield family
+
+
+class KeptBytes(Protocol):
+    """How much is kept of answers in this process's memory."""
+
+    def __call__(self) -> int | None:
+        """Bytes; None where nothing is kept here."""
+
+
+class ReuseCollector(Collector):
+    """Reads the store of answers when asked."""
+
+    def __init__(self, kept_bytes: KeptBytes) -> None:
+        self._kept_bytes = kept_bytes
+
+    def collect(self) -> Iterable[Metric]:
+        """The bytes kept now, where there is such a store."""
+        size = self._kept_bytes()
+        if size is not None:
+            yield GaugeMetricFamily("grammage_reuse_store_bytes", "Answers kept in memory for reuse, in bytes.", value=size)
 
 
 class PassingCollector(Collector):

@@ -24,6 +24,10 @@ LIMITS: Mapping[str, tuple[str, ...]] = {
 COUNTED = frozenset({"chat", "completions", "images"})
 """Operations that take `n`."""
 
+GENERATES = frozenset({"generate_content", "stream_generate_content"})
+CONFIGS = ("generationConfig", "generation_config")
+"""Operations in Gemini's dialect, and where its requests bound their answers."""
+
 DRAWS = "images"
 GRADES: tuple[tuple[str, ...], ...] = (("low", "medium", "high"), ("standard", "hd"))
 """Words for how fine a picture is, each row one family's, coarsest first."""
@@ -63,6 +67,8 @@ def altered(body: bytes, apply: Apply, operation: str, candidate: Candidate, mod
 
 def _max_tokens(body: bytes, apply: Apply, operation: str, candidate: Candidate, model: str) -> bytes:
     most, name = apply.max_output_tokens, limit_field(operation, candidate)
+    if most is not None and operation in GENERATES:
+        return _configured(body, ("maxOutputTokens", "max_output_tokens"), most, adds=True)
     if most is None or name is None:
         return body
     stated = [field for field in LIMITS[operation] if _value(body, field) is not None]
@@ -72,7 +78,34 @@ def _max_tokens(body: bytes, apply: Apply, operation: str, candidate: Candidate,
 
 
 def _n(body: bytes, apply: Apply, operation: str, candidate: Candidate, model: str) -> bytes:
+    if apply.n_at_most is not None and operation in GENERATES:
+        return _configured(body, ("candidateCount", "candidate_count"), apply.n_at_most, adds=False)
     return body if apply.n_at_most is None or operation not in COUNTED else _lowered(body, "n", apply.n_at_most)
+
+
+def _configured(body: bytes, names: tuple[str, str], most: int, *, adds: bool) -> bytes:
+    """Gemini's body with a number in its generationConfig lowered, however it is spelt; with `adds`, stated where it was not.
+
+    A body that has the config twice is left alone: which one counts is the provider's to say.
+    """
+    there = [key for key in CONFIGS if find_member(body, key) is not None]
+    if len(there) > 1 or any(repeats_member(body, key) for key in there):
+        return body
+    stated = b'{"%b":%d}' % (names[0].encode(), most)
+    if not there:
+        is_object = body.lstrip().startswith(b"{") and bool(body.strip(b" \t\r\n{}"))
+        return prepend_member(body, b'"generationConfig":' + stated) if adds and is_object else body
+    member = find_member(body, there[0])
+    config = b"" if member is None else body[member.value : member.end]
+    if member is None or not config.startswith(b"{"):
+        return body
+    capped = config
+    known = [name for name in names if _value(config, name) is not None]
+    for name in known:
+        capped = _lowered(capped, name, most)
+    if not known and adds:
+        capped = _written(config, names[0], most) if config.strip(b" \t\r\n{}") else stated
+    return body if capped == config else body[: member.value] + capped + body[member.end :]
 
 
 def _size(body: bytes, apply: Apply, operation: str, candidate: Candidate, model: str) -> bytes:

@@ -8,6 +8,7 @@ from config.model_card import ModelCard, ModelMatch
 from config.place import Place
 from config.providers import Dialect
 from config.settings import Settings
+from proxy.endpoints.base import Ask
 from proxy.policy.candidates import Candidate, Candidates
 
 KNOWN_MATCHES = frozenset({"exact", "alias", "dated"})
@@ -23,6 +24,22 @@ SHOWN = (
 
 HEARD = (b'"input_audio"', *(each + b'audio"' for each in _TYPES))
 """What stands in a request that lets the model hear something."""
+
+
+SCHEMA = (b'"json_schema"', b'"responseSchema"', b'"response_schema"', b'"responseJsonSchema"')
+"""What stands in a request whose answer is to follow a schema."""
+
+NO_TOOLS = (b"", b"null", b"[]")
+
+
+def needs_of(ask: Ask) -> frozenset[Ability]:
+    """What the call needs of a model that the owner may say it lacks; pictures are looked for elsewhere."""
+    streams, tools = ask.stream, bytes(ask.head.tools) not in NO_TOOLS
+    schema = any(mark in ask.asked for mark in SCHEMA)
+    if not (streams or tools or schema):
+        return NOTHING_MORE
+    told: tuple[tuple[Ability, bool], ...] = (("streaming", streams), ("tools", tools), ("json_schema", schema))
+    return frozenset(name for name, is_needed in told if is_needed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -45,7 +45,7 @@ class Yardstick:
 
 
 def rank(compared: Sequence[Contender], by: Yardstick) -> Ranked:
-    """The contenders, best first; equals share the calls out by weight. Nobody where what the first one costs is not known and asked for."""
+    """The contenders, best first; equals share the calls out by weight. Nobody where the first one's cost is asked for and not known."""
     prefer, usage = by.prefer, by.usage
     if prefer.lowest == "gco2e" and prefer.weights is None and prefer.intensity == "yearly":
         return Ranked(_sorted([(each.gpu_j(usage) * each.gco2e_per_j, each) for each in compared], by.call_id))
@@ -86,7 +86,7 @@ def _measured(name: Measure, everybody: Sequence[Contender], figures: Figures | 
 
 
 def _latencies(everybody: Sequence[Contender], by: Yardstick) -> list[float]:
-    """Seconds each. One not tried lately counts as fast as the fastest of its alias, else of all, so that it gets its share and is timed."""
+    """Seconds each. Who was not tried lately counts as fast as the fastest of its alias, else of all: so it gets its share and is timed."""
     pace = by.conditions.pace
     found = [each.latency_s(by.usage, pace) for each in everybody]
     fastest = min((took_s for took_s in found if took_s is not None), default=0.0)

@@ -69,7 +69,18 @@ class CallFacts:
 class Rule:
     """One policy, its lists as sets. needs_pace, needs_hours: what holds at the moment bears on it: latencies, live intensities."""
 
-    __slots__ = ("_aliases", "_most_input", "_operations", "_patterns", "_tags", "expression", "named", "needs_hours", "needs_pace", "policy")
+    __slots__ = (
+        "_aliases",
+        "_most_input",
+        "_operations",
+        "_patterns",
+        "_tags",
+        "expression",
+        "named",
+        "needs_hours",
+        "needs_pace",
+        "policy",
+    )
 
     def __init__(self, policy: Policy, tell: Tell = _nobody_listens) -> None:
         """tell: hears of a condition that cannot be told. Raises StartError for a condition that is none."""

@@ -18,8 +18,8 @@ class Verdict:
     """A policy's word on one call. plan: who is tried in turn where the policy acts, fallbacks included.
 
     reason: why it is not more; empty when there is none. baseline: the alias's first deployment. choice: who should serve, None: nobody.
-    ranked: who was compared, with the forecast in gCO2e by yearly factors, best first; equals in turn. rejected: a reason for each of the rest.
-    figures: live intensity by zone where it ranked, None where yearly factors did.
+    ranked: who was compared, with the forecast in gCO2e by yearly factors, best first; equals in turn.
+    rejected: a reason for each of the rest. figures: live intensity by zone where it ranked, None where yearly factors did.
     """
 
     policy: str

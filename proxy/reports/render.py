@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -12,6 +12,8 @@ from proxy.reports.line import Line, Spread
 from proxy.reports.summary import Summary
 
 Cell = str | int | float | None
+Purposes = Mapping[str, str]
+PURPOSE: Final = "purpose"
 
 _RUNS_IN_A_SPREADSHEET: Final = ("=", "+", "-", "@", "\t", "\r")
 TABLE_COLUMNS: Final = (
@@ -31,12 +33,12 @@ TABLE_COLUMNS: Final = (
 )
 
 
-def json_document(summary: Summary) -> str:
-    """The whole summary, figures in full."""
-    return json.dumps(as_document(summary), indent=2, ensure_ascii=False)
+def json_document(summary: Summary, purposes: Purposes | None = None) -> str:
+    """The whole summary, figures in full. purposes: what its groups, which are campaigns then, are for."""
+    return json.dumps(as_document(summary, purposes), indent=2, ensure_ascii=False)
 
 
-def as_document(summary: Summary) -> dict[str, object]:
+def as_document(summary: Summary, purposes: Purposes | None = None) -> dict[str, object]:
     """The summary as plain values: basis first, then the total, then each group."""
     selection = summary.selection
     return {
@@ -52,14 +54,14 @@ def as_document(summary: Summary) -> dict[str, object]:
         "factor_sets": list(summary.factor_sets),
         "notes": notes(summary),
         "total": _document_line(summary.whole),
-        "groups": [_document_line(line) for line in summary.lines],
+        "groups": [_document_line(line) | _purpose(line, purposes) for line in summary.lines],
     }
 
 
-def csv_document(summary: Summary) -> str:
+def csv_document(summary: Summary, purposes: Purposes | None = None) -> str:
     """One row per group and a last one for the total, figures in full; every row carries the basis."""
-    rows = [_csv_row(summary, line, "group") for line in summary.lines]
-    rows.append(_csv_row(summary, summary.whole, "total"))
+    rows = [_csv_row(summary, line, "group") | _purpose(line, purposes) for line in summary.lines]
+    rows.append(_csv_row(summary, summary.whole, "total") | _purpose(summary.whole, purposes))
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\r\n")
     writer.writeheader()
@@ -67,9 +69,9 @@ def csv_document(summary: Summary) -> str:
     return text.getvalue()
 
 
-def table_rows(summary: Summary) -> list[dict[str, Cell]]:
+def table_rows(summary: Summary, purposes: Purposes | None = None) -> list[dict[str, Cell]]:
     """Rows for people, the total last; the printer rounds."""
-    return [_table_row(line) for line in (*summary.lines, summary.whole)]
+    return [_table_row(line) | _purpose(line, purposes) for line in (*summary.lines, summary.whole)]
 
 
 def basis(summary: Summary) -> list[str]:
@@ -110,6 +112,11 @@ def _notes(whole: Line) -> Iterator[str]:
         yield f"usage was estimated by rule of thumb for {_percent(whole.estimated_usage_share)} of the metered attempts"
     if whole.counted_usage_share:
         yield f"usage was counted by the proxy's tokenizer for {_percent(whole.counted_usage_share)} of the metered attempts"
+
+
+def _purpose(line: Line, purposes: Purposes | None) -> dict[str, Cell]:
+    """What the group is for, None where nobody declared it; nothing where groups have no purpose."""
+    return {} if purposes is None else {PURPOSE: purposes.get(line.key)}
 
 
 def _document_line(line: Line) -> dict[str, object]:

@@ -66,7 +66,15 @@ class Namer:
         if any(mark in form for mark in REFERS):
             return None
         place = candidate.place
-        told = (asked.alias, asked.operation, candidate.pattern, candidate.provider, candidate.name_of(asked.alias), place.region or "", place.zone)
+        told = (
+            asked.alias,
+            asked.operation,
+            candidate.pattern,
+            candidate.provider,
+            candidate.name_of(asked.alias),
+            place.region or "",
+            place.zone,
+        )
         digest = blake2b(digest_size=32, key=self._key)
         for part in (VERSION, *(text.encode("utf-8", "surrogatepass") for text in told), _address(request.url), *_headers(request.headers)):
             digest.update(b"%d:" % len(part) + part)

@@ -23,11 +23,12 @@ END_MARKS: Mapping[str, re.Pattern[bytes]] = {
 }
 """By what a stream says that it came to a good end."""
 
+ENDED_LAST = frozenset({"chat", "completions"})
 _ERROR = re.compile(rb"\"error\"\s*:\s*[{\"]")
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An answer with the call that it was made for. kept_ms: when it was, in ms since 1970 UTC. model: as the provider named it, if it did."""
+    """An answer with the call that it was made for. kept_ms: when it was, in ms since 1970 UTC."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
@@ -59,4 +60,5 @@ def told_again(headers: Headers) -> tuple[tuple[bytes, bytes], ...]:
 def is_whole_stream(operation: str, body: bytes) -> bool:
     """True when the stream says that it came to a good end, and of no error on the way."""
     mark = END_MARKS.get(operation)
-    return mark is not None and mark.search(body[-_TAIL_BYTES:] if operation in ("chat", "completions") else body) is not None and not _ERROR.search(body)
+    at = -_TAIL_BYTES if operation in ENDED_LAST else 0
+    return mark is not None and mark.search(body[at:]) is not None and _ERROR.search(body) is None

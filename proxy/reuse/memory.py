@@ -1,4 +1,4 @@
-"""The one door of cachetools: answers kept in this process's memory, the least recently used ones leave first. It must never outgrow its bound."""
+"""The one door of cachetools: answers kept in this process's memory, the least used leave first. It must never outgrow its bound."""
 
 from collections.abc import Callable
 

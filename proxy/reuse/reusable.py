@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Fields = Mapping[str, Any]
-NOTHING = (None, False, "", [], {})
+NOTHING: tuple[Any, ...] = (None, False, "", [], {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,8 @@ class Kind:
 _OF_CALLER = frozenset({"user", "safety_identifier", "metadata", "prompt_cache_key", "prompt_cache_retention"})
 _TEMPERATURE = (("temperature",),)
 _GEMINI = Kind(
-    chance=(("generationConfig", "temperature"), ("generation_config", "temperature")), refused=frozenset({"cachedContent", "cached_content"})
+    chance=(("generationConfig", "temperature"), ("generation_config", "temperature")),
+    refused=frozenset({"cachedContent", "cached_content"}),
 )
 
 KINDS: Mapping[str, Kind] = {
@@ -36,7 +37,9 @@ KINDS: Mapping[str, Kind] = {
         refused=frozenset({"previous_response_id", "background", "conversation", "prompt", "plugins", "context_management"}),
         unkept=True,
     ),
-    "messages": Kind(chance=_TEMPERATURE, neutral=frozenset({"metadata"}), refused=frozenset({"container", "mcp_servers", "context_management"})),
+    "messages": Kind(
+        chance=_TEMPERATURE, neutral=frozenset({"metadata"}), refused=frozenset({"container", "mcp_servers", "context_management"})
+    ),
     "generate_content": _GEMINI,
     "stream_generate_content": _GEMINI,
     "embeddings": Kind(neutral=_OF_CALLER),

@@ -35,7 +35,7 @@ class InRedis:
             with plainly():
                 raw = await (await self._door.client()).get(PREFIX + name)
             self._see()
-            return None if raw is None else _read(raw)
+            return _read(raw) if isinstance(raw, bytes) else None
         except OSError as error:
             self._blind(error)
         except msgspec.MsgspecError:
@@ -73,7 +73,7 @@ class InRedis:
 
     def _blind(self, error: OSError) -> None:
         if not self._is_blind:
-            _log.warning("no answer is reused: Redis cannot be reached (%s); calls go to their providers", type(error.__cause__ or error).__name__)
+            _log.warning("no answer is reused: Redis cannot be reached (%s)", type(error.__cause__ or error).__name__)
         self._is_blind, self._blind_until = True, self._perf() + BLIND_S
 
     def _see(self) -> None:

@@ -1,4 +1,4 @@
-"""The whole answer that a stream amounts to, as its dialect would have given it at once. It must never need the stream's end to be whole."""
+"""The whole answer that a stream amounts to, as its dialect would have given it at once. It must never need a whole stream."""
 
 import json
 import re

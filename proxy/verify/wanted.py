@@ -94,7 +94,7 @@ def _plain(schema: dict[str, Any], depth: int = 0) -> Schema:
     """Gemini's own schema as JSON Schema: types in lower case, `nullable` as a type; what it does not share is left out."""
     if depth > DEEPEST:
         return {}
-    kept = {name: schema[name] for name in ("required", "enum", "minItems", "maxItems", "minimum", "maximum") if name in schema}
+    kept: Schema = {name: schema[name] for name in ("required", "enum", "minItems", "maxItems", "minimum", "maximum") if name in schema}
     kind = schema.get("type")
     if isinstance(kind, str) and kind != "TYPE_UNSPECIFIED":
         kept["type"] = [kind.lower(), "null"] if schema.get("nullable") is True else kind.lower()

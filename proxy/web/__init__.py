@@ -55,6 +55,7 @@ class _Web:
         self._rooms = rooms
         self._trusted = trusted
         self._free = figures_are_open(rooms.settings)
+        self._purposes = {name: campaign.purpose for name, campaign in rooms.settings.campaigns.items() if campaign.purpose}
         self.base_path = rooms.settings.server.base_path.rstrip("/")
 
     async def metrics(self, request: Request) -> Response:
@@ -100,7 +101,7 @@ class _Web:
                 code="unknown_call",
                 param="call_id",
             )
-        return json_reply(footprint_record(found, f"{self.base_path}/v1/footprint/{call_id}"))
+        return json_reply(footprint_record(found, f"{self.base_path}/v1/footprint/{call_id}", self._purposes))
 
     def _check_reader(self, request: Request, *, of_all: bool = False) -> None:
         if not self._trusted and not (self._free and not self._rooms.keys_are_issued()):

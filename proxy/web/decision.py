@@ -12,6 +12,7 @@ from proxy.web.reply import figure
 
 Row = Mapping[str, Any]
 STATEMENT = "modelled difference in attributed emissions against the baseline, at the call's own usage"
+FORECAST_STATEMENT = "modelled difference in attributed emissions against the baseline as forecast: no model ran, so it has no usage"
 
 
 def shown_decision(row: Row | None) -> dict[str, Any] | None:
@@ -58,7 +59,7 @@ def _difference(row: Row) -> dict[str, Any] | None:
     else:
         shared = row["shared"].split(",") if row["shared"] else ()
         mean, low, high, _ = difference(choice, baseline, shared=shared, same_call=True)
-    return {"what": STATEMENT, "gco2e": _signed(mean), "gco2e_low": _signed(low), "gco2e_high": _signed(high)}
+    return {"what": FORECAST_STATEMENT if row["action"] == "alternative" else STATEMENT, "gco2e": _signed(mean), "gco2e_low": _signed(low), "gco2e_high": _signed(high)}
 
 
 def _signed(number: float) -> msgspec.Raw:

@@ -120,6 +120,14 @@ HOURLY: Schema = {
     "description": "What a live source told of the grid while the attempt ran; in no figure. Null without one that is young enough.",
 }
 
+SHORTCOMING: Schema = {
+    "type": ["string", "null"],
+    "description": (
+        "What its answer falls short of, so that a larger model was asked, or would have been: invalid_json, refused, truncated, empty, "
+        "must_match."
+    ),
+}
+
 ATTEMPT = _object(
     {
         "attempt_id": TEXT,
@@ -134,6 +142,7 @@ ATTEMPT = _object(
         "status": COUNT,
         "outcome": TEXT,
         "unweighed_reason": MAYBE_TEXT,
+        "shortcoming": SHORTCOMING,
         "usage": _maybe(USAGE),
         "hourly_intensity": _maybe(HOURLY),
         "estimates": {"type": "array", "items": OPINION, "description": "Oldest first; restating adds one, the newest counts."},
@@ -148,13 +157,25 @@ DECISION = _object(
     {
         "policy": TEXT,
         "mode": {"enum": ["shadow", "enforce"]},
-        "action": {"enum": ["routed", "kept", "passthrough", "refused", "holdback"]},
+        "action": {"enum": ["routed", "kept", "passthrough", "refused", "holdback", "alternative"]},
         "reason": MAYBE_TEXT,
         "baseline": _SIDE,
         "choice": _maybe(_SIDE),
         "difference": _maybe(_object({"what": TEXT, **_GRAMS})),
     }
 )
+
+INSTEAD: Schema = {
+    **_object(
+        {
+            "kind": TEXT,
+            "ref": MAYBE_TEXT,
+            "source_call_id": MAYBE_TEXT,
+            "source": _maybe(_object({"created": {"type": "string", "format": "date-time"}, **_figures(MAYBE_NUMBER)})),
+        }
+    ),
+    "description": "What answered in place of a provider; `source` is the call whose answer it was, whose figures count there alone.",
+}
 
 RECORD = _object(
     {
@@ -177,8 +198,10 @@ RECORD = _object(
         "policy": TEXT,
         "altered": TEXTS,
         "decision": _maybe(DECISION),
+        "instead": _maybe(INSTEAD),
         "usage": _maybe(USAGE),
         "tags": {"type": "object", "additionalProperties": TEXT},
+        "purpose": {**MAYBE_TEXT, "description": "What the call is for: its own tag, else what its campaign declares."},
         "warnings": TEXTS,
         "shadow": {"type": "array", "items": SHADOW, "description": "What methods beside the one that counts say of the whole call."},
         "attempts": {"type": "array", "items": ATTEMPT},

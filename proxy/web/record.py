@@ -13,7 +13,9 @@ from proxy.web.decision import shown_decision
 from proxy.web.reply import figure
 
 Row = Mapping[str, Any]
+NO_PURPOSES: Mapping[str, str] = {}
 SUMMED = ("facility_energy_wh", "operational_gco2e", "embodied_gco2e", "gco2e", "water_ml")
+LINES = ("gco2e", "gco2e_low", "gco2e_high", "energy_wh", "operational_gco2e", "embodied_gco2e", "water_ml")
 MEDIA_SHAPE = frozenset({"width", "height", "quality", "steps", "fps"})
 """Facts of media that do not add up."""
 ATTEMPT_FACTS = (
@@ -43,9 +45,10 @@ OPINION_FACTS = (
 )
 
 
-def footprint_record(found: Row, link: str) -> dict[str, Any]:
+def footprint_record(found: Row, link: str, purposes: Mapping[str, str] = NO_PURPOSES) -> dict[str, Any]:
     """The record: sums over attempts by their newest opinion, then each attempt. Figures are null when nothing was weighed.
 
+    purposes: what campaigns are for, by their name; a call's own tag goes before them.
     It is pending while its work goes on at the provider; once that was booked, its attempts and figures stand here too, under `late` the
     calls that booked it.
     """
@@ -64,7 +67,7 @@ def footprint_record(found: Row, link: str) -> dict[str, Any]:
         "outcome": found["outcome"],
         "stream": found["stream"],
         "stream_complete": found["stream_complete"],
-        **figures(opinions),
+        **(nothing_generated() if is_reused(found.get("instead")) and not attempts else figures(opinions)),
         "quality": max((opinion["quality"] for opinion in opinions), default=None),
         "method": f"{last['method']}@{last['method_version']}" if last else None,
         "factor_set": last["factor_set"] if last else None,
@@ -73,8 +76,10 @@ def footprint_record(found: Row, link: str) -> dict[str, Any]:
         "policy": found["policy"],
         "altered": found["altered"].split(",") if found["altered"] else [],
         "decision": shown_decision(found.get("decision")),
+        "instead": shown_instead(found.get("instead")),
         "usage": _usage([attempt["usage"] for attempt in attempts if attempt["usage"]]),
         "tags": found["tags"],
+        "purpose": found["tags"].get("purpose") or purposes.get(found["tags"].get("campaign", "")),
         "warnings": sorted({code for opinion in opinions for code in opinion["warnings"]}),
         "origin_call_id": found.get("origin_call_id"),
         "late": [{"call_id": booked["call_id"], "ended": _timestamp(booked["started_ms"])} for booked in late],
@@ -88,8 +93,28 @@ def figures(opinions: Sequence[Row]) -> dict[str, Any]:
     """The shown lines of the summed opinions: grams and Wh are expected values, low and high the p5 and p95 of the sum."""
     sums = {line: reduce(add, [_quantity(opinion, line) for opinion in opinions]) for line in SUMMED} if opinions else None
     if sums is None:
-        return dict.fromkeys(("gco2e", "gco2e_low", "gco2e_high", "energy_wh", "operational_gco2e", "embodied_gco2e", "water_ml"))
+        return dict.fromkeys(LINES)
     return shown(sums["gco2e"], sums["facility_energy_wh"], sums["operational_gco2e"], sums["embodied_gco2e"], sums["water_ml"])
+
+
+def nothing_generated() -> dict[str, Any]:
+    """The shown lines of a call for which nothing was generated: that is known."""
+    return dict.fromkeys(LINES, 0)
+
+
+def shown_instead(row: Row | None) -> dict[str, Any] | None:
+    """What answered in place of a provider. source: the figures of the call whose answer it was; they count there, and only there."""
+    if row is None:
+        return None
+    source: Row | None = row["source"]
+    opinions = [attempt["estimates"][-1] for attempt in source["attempts"] if attempt["estimates"]] if source else []
+    told = None if source is None else {"created": _timestamp(source["started_ms"]), **figures(opinions)}
+    return {"kind": row["kind"], "ref": row["ref"], "source_call_id": row["source_call_id"], "source": told}
+
+
+def is_reused(row: Row | None) -> bool:
+    """True for a call that got the answer of another one."""
+    return row is not None and row["source_call_id"] is not None
 
 
 def shown(gco2e: Quantity, energy_wh: Quantity, operational: Quantity, embodied: Quantity, water_ml: Quantity) -> dict[str, Any]:
@@ -108,6 +133,7 @@ def shown(gco2e: Quantity, energy_wh: Quantity, operational: Quantity, embodied:
 def _attempt(row: Row) -> dict[str, Any]:
     return {
         **{name: row[name] for name in ATTEMPT_FACTS},
+        "shortcoming": row.get("shortcoming"),
         "usage": None if row["usage"] is None else _shown_usage(row["usage"]),
         "hourly_intensity": row["hour"],
         "estimates": [_shown_opinion(opinion) for opinion in row["estimates"]],

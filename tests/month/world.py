@@ -69,7 +69,7 @@ RARE_LOSS = 2.2
 WORDINESS = (1.0, 1.04, 1.10)
 """Length of a model's answers, to the large one's."""
 
-ASSETS_PER_CALL = 1 / 25
+CALLS_PER_ASSET, FEWEST_ASSETS = 25, 200
 ASSET_SD, CALL_SD, MODEL_SD = 0.03, 0.04, 0.05
 """How scores spread: by asset, by call, and by model within a call."""
 
@@ -120,7 +120,7 @@ def month_of(calls: int, seed: int) -> Month:
     """A month of so many calls."""
     rng = np.random.default_rng(seed)
     shares = np.array([each.share for each in KINDS])
-    asset_kind = rng.choice(len(KINDS), max(int(calls * ASSETS_PER_CALL), 20), p=shares / shares.sum())
+    asset_kind = rng.choice(len(KINDS), max(calls // CALLS_PER_ASSET, min(calls, FEWEST_ASSETS)), p=shares / shares.sum())
     asset = rng.integers(0, len(asset_kind), calls)
     kind = asset_kind[asset]
     market = rng.choice(len(MARKETS), len(asset_kind), p=(0.24, 0.30, 0.16, 0.10, 0.12, 0.08))[asset]
