@@ -17,6 +17,7 @@ from proxy.late.whose import STORED
 from proxy.moment import conditions_for, note_choice
 from proxy.policy import language
 from proxy.policy.alter import altered, limit_field
+from proxy.policy.alter_form import altered_form
 from proxy.policy.candidates import Candidate, Candidates
 from proxy.policy.choose import judge
 from proxy.policy.decide import Decision
@@ -167,8 +168,11 @@ def carried_out(ask: Ask, decision: Decision, verdict: Verdict, *, market: str |
 def under_caps(ask: Ask, decision: Decision, apply: Apply | None, market: str | None) -> Consulted:
     """The call under a policy's caps, written for who is tried first, and those of the plan who read it as it is then."""
     endpoint, first = ask.endpoint, decision.attempts[0]
-    if apply is None or ask.form is not None or endpoint.path == COMPACT.path:
+    if apply is None or endpoint.path == COMPACT.path:
         return Consulted(ask=ask, decision=decision)
+    if ask.form is not None:
+        form, done = altered_form(ask, apply, first, first.name_of(ask.alias))
+        return Consulted(ask=form, decision=replace(decision, altered=done))
     body, done = altered(ask.body, apply, endpoint.operation, first, first.name_of(ask.alias), market=market)
     if body is ask.body:
         return Consulted(ask=ask, decision=replace(decision, altered=done))

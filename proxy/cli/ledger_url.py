@@ -1,4 +1,4 @@
-"""Which ledger a command reads: that of `--ledger`, else the configuration's. It must never open it."""
+"""What a command reads beside its own options: which ledger, and what campaigns are for. It must never open a ledger."""
 
 import os
 from pathlib import Path
@@ -16,3 +16,9 @@ def ledger_url(ledger: str | None, config: Path | None) -> str:
             f"--ledger {ledger!r} is not a URL; a file is written sqlite:///{ledger or 'grammage.db'}, a server postgresql://user@host/name"
         )
     return ledger
+
+
+def declared_purposes(config: Path | None) -> dict[str, str]:
+    """What campaigns are for, by name, as the configuration declares it. Raises ConfigError."""
+    campaigns = load_settings(config, os.environ).campaigns
+    return {name: campaign.purpose for name, campaign in campaigns.items() if campaign.purpose}

@@ -11,8 +11,8 @@ from config.load import load_settings
 from config.policies import OperationName
 from config.policy_cases import Case, CaseCall, load_cases
 from proxy.cli.output import Cell, Format, message, show_rows
-from proxy.cli.policy_evaluate import evaluate
 from proxy.cli.policy_diff import diff
+from proxy.cli.policy_evaluate import evaluate
 from proxy.cli.policy_replay import replay
 from proxy.errors import GrammageError
 from proxy.policy.expression import expression_faults

@@ -34,7 +34,10 @@ def diff(
     ledger: LedgerUrl = None,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
 ) -> None:
-    """Show what differs between two files of policies: in their text, or with --since or --ledger, which recorded calls they decide otherwise."""
+    """Show what differs between two files of policies.
+
+    Alone: their text, policy by policy. With --since, --until or --ledger: which recorded calls they decide otherwise, and what that weighs.
+    """
     before, after = settings_with(old, config), settings_with(new, config)
     if cases is not None:
         _on_cases(before, after, cases, form)
@@ -71,7 +74,7 @@ def _on_ledger(before: "Settings", after: "Settings", url: str, period: tuple[in
     if form is Format.TABLE:
         print(f"{STATEMENT}; g and ml, low and high are the 5th and 95th percentile")
     show_rows(rows, MOVES, form)
-    message(f"{moves.moved} of {moves.calls} calls are decided otherwise.")
+    message(f"{moves.moved} of {moves.calls} calls are decided otherwise; policies in mode shadow are taken as if they acted.")
 
 
 def _on_cases(before: "Settings", after: "Settings", file: Path, form: Format) -> None:

@@ -20,6 +20,7 @@ UNASSIGNED = "unassigned"
 STATEMENT = "modelled difference in attributed emissions against the alias's first deployment, at the calls' own usage"
 NOTES = (
     "Baseline, would be and difference are of the calls that a policy is for; `was` is of all.",
+    "Policies in mode shadow are taken as if they acted.",
     "A call that would be refused is in no sum but `was`: nothing tells what its caller would have done instead.",
     "An answer longer than its cap is taken to end there; what a line that asks for short answers would do is not modelled.",
     "Whether a call had tools, asked for JSON or referred to what a provider keeps is known as far as the ledger tells.",

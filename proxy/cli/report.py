@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from proxy.cli.ledger_url import ledger_url
+from proxy.cli.ledger_url import declared_purposes, ledger_url
 from proxy.cli.output import Format, message, show_rows
 from proxy.keys.moment import instant_ms
 

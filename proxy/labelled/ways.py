@@ -86,9 +86,7 @@ def mixed(small: Way, large: Way, quality: float) -> tuple[float, float]:
 
 def oracle(tried: Sequence[Mapping[str, Served]], best: str, tolerance: float) -> list[Served]:
     """For each call the fewest grams among those whose score is at least that of `best`, less the tolerance."""
-    return [
-        min((each for each in row.values() if each.score >= row[best].score - tolerance), key=lambda each: each.gco2e) for row in tried
-    ]
+    return [min((each for each in row.values() if each.score >= row[best].score - tolerance), key=lambda each: each.gco2e) for row in tried]
 
 
 def _mean_and_sd(values: Sequence[float]) -> tuple[float, float]:

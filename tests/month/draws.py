@@ -71,9 +71,7 @@ def _class_sds(known: Known, weights: Weights) -> Floats:
 
 def _errors(rng: np.random.Generator, weights: Weights) -> Floats:
     """One standard normal for each scope of each choice; the same one where the scope is shared."""
-    keys = [
-        ("all", each.place.provider, each.name_of(each.pattern), each.place.zone) for each in weights.choices
-    ]
+    keys = [("all", each.place.provider, each.name_of(each.pattern), each.place.zone) for each in weights.choices]
     drawn: dict[tuple[int, str], float] = {}
     found = np.empty((len(keys), len(SCOPES)))
     for number, row in enumerate(keys):

@@ -55,8 +55,7 @@ class Engine:
         self.scales = Scales(tables, WeighingRules(operating_prior=weighing.operating_prior, profile=weighing.profile))
         self.policies: Policies | None = policies_from(settings, tables, self.candidates, self.scales)
         self.places = {
-            (model, region): number
-            for number, (model, region) in enumerate((model, region) for model in MODELS for region in REGIONS)
+            (model, region): number for number, (model, region) in enumerate((model, region) for model in MODELS for region in REGIONS)
         }
         self._chat = chat_endpoint()
 

@@ -42,9 +42,7 @@ class Weights:
 
 def choices_of(candidates: Candidates) -> tuple[Candidate, ...]:
     """All deployments, model by model, region by region."""
-    return tuple(
-        next(each for each in candidates.of(model) if each.place.region == region) for model in MODELS for region in REGIONS
-    )
+    return tuple(next(each for each in candidates.of(model) if each.place.region == region) for model in MODELS for region in REGIONS)
 
 
 def shapes() -> dict[str, Floats]:
