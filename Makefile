@@ -11,7 +11,7 @@ CANDIDATES := python3 python3.13 python3.12 python3.11
 OLD_ENOUGH := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 CODE := config estimators proxy tests
 
-.PHONY: help setup run demo test check bench prove fmt golden lock
+.PHONY: help setup run demo test check bench month prove fmt golden lock
 
 help:
 	@echo "make run      set up, start the proxy, send it a small campaign, keep serving"
@@ -20,7 +20,8 @@ help:
 	@echo "make test     the tests (about 5 minutes at most)"
 	@echo "make check    lint, types, import contracts"
 	@echo "make bench    measure the proxy's weight against nginx"
-	@echo "make prove    the long proofs"
+	@echo "make month    a simulated month of 200,000 calls through the policies"
+	@echo "make prove    the long proofs, the month among them"
 	@echo "make fmt      format the code"
 	@echo "make golden   rewrite the golden files; read the diff"
 	@echo "make lock     resolve the dependencies anew (needs uv)"
@@ -71,6 +72,9 @@ check: setup
 
 bench: setup
 	"$(BIN)/python" -m tests.bench $(ARGS)
+
+month: setup
+	"$(BIN)/python" -m tests.month $(ARGS)
 
 fmt: setup
 	"$(BIN)/ruff" check --fix-only --quiet $(CODE)

@@ -33,6 +33,9 @@ def _use(path: KeyPath, policy: Policy) -> Iterator[Finding]:
     acts = (policy.prefer, policy.escalate, policy.alternative, policy.iterations)
     if acts == (None,) * len(acts) and policy.require == Require() and policy.apply == Apply():
         yield Finding(path=path, message="does nothing yet; add `require:`, `prefer:`, `apply:`, `escalate:` or `alternative:`")
+    if policy.apply.reuse_any_temperature and policy.apply.reuse is None:
+        message = "does nothing without `reuse`, which says for how long an answer is kept; add it, such as reuse: 24h"
+        yield Finding(path=(*path, "apply", "reuse_any_temperature"), message=message)
     if policy.locked and policy.holdback:
         message = "leaves calls out that `locked` lets nobody leave out; take one of them away"
         yield Finding(path=(*path, "holdback"), message=message)

@@ -1,7 +1,7 @@
 """The grammar of cases that policies are tested by. It must never judge one."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -11,6 +11,9 @@ from config.problem import ConfigError, Finding, Problem, dotted
 from config.section import Section
 from config.text_file import read_text, top_mapping
 from config.yaml_tree import Document, read_yaml
+
+MOST_GCO2E_PER_KWH = 2000.0
+"""No grid has more."""
 
 
 class CaseCall(Section):
@@ -23,6 +26,12 @@ class CaseCall(Section):
     output_tokens: int | None = Field(default=None, ge=0, description="Length of its answer; null: the usual one, within its own limit.")
     body: dict[str, Any] = Field(default={}, description="Further fields of the request, such as max_tokens, n, size.")
     key: str | None = Field(default=None, description="Name of the key of `keys:` that it comes with; null: any that may call.")
+    live: dict[str, Annotated[float, Field(gt=0, le=MOST_GCO2E_PER_KWH)]] = Field(
+        default={}, description="What live sources tell of grid zones, in gCO2e/kWh, such as {FR: 21}; empty: nothing."
+    )
+    answer: dict[str, Any] | None = Field(
+        default=None, description="What who is asked first answers, whole, as its API has it: whether a larger model is asked then."
+    )
     policy: str | None = Field(default=None, description="The caller's x-grammage-policy header: off, or a policy's name.")
     id: str = Field(default="case", min_length=1, description="Its call id, which draws for `holdback`.")
 
@@ -38,7 +47,11 @@ class Expected(Section):
     provider: str | None = Field(default=None, description="Who is asked first.")
     model: str | None = Field(default=None, description="For which of its models.")
     region: str | None = Field(default=None, description="Where.")
+    escalated: Literal["none", "invalid_json", "refused", "truncated", "empty", "must_match"] | None = Field(
+        default=None, description="What `answer` falls short of, so that a larger model is asked; in shadow, would be."
+    )
     altered: list[str] | None = Field(default=None, description="What is altered in the request, such as [max_tokens].")
+    reuses: bool | None = Field(default=None, description="Whether an answer to an identical call may serve it, under `apply.reuse`.")
 
 
 class Case(Section):

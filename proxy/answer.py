@@ -15,7 +15,18 @@ from proxy.meter.usage import read_usage
 from proxy.passage import Passage
 from proxy.respond import respond_whole
 from proxy.rooms import Rooms
-from proxy.settle import add_facts, meter_nothing_seen, meter_whole, note_object, of_call, record, spent_before, take_reading, weigh
+from proxy.settle import (
+    add_facts,
+    meter_nothing_seen,
+    meter_whole,
+    note_object,
+    of_call,
+    record,
+    spent_before,
+    take_reading,
+    weigh,
+    weighed_before,
+)
 from proxy.splice import append_member, replace_exact, without_payloads
 from proxy.tag import (
     call_header,
@@ -116,7 +127,7 @@ async def weigh_answer(rooms: Rooms, passage: Passage, text: bytes, head: ReplyH
     note_object(passage, text)
     if head.reading is not None:
         take_reading(passage, head.reading)
-    return await weigh(rooms, passage)
+    return weighed_before(passage) or await weigh(rooms, passage)
 
 
 async def leave_unanswered(rooms: Rooms, passage: Passage, trouble: GrammageError | asyncio.CancelledError, send: Send) -> None:

@@ -77,7 +77,7 @@ async def consult(
     if verdict.figures is not None:
         note_choice(policies, ask.alias, verdict)
     consulted = carried_out(ask, decision, verdict, market=dict(tags).get(MARKET))
-    return consulted if rule.policy.escalate is None else _ready_to_escalate(policies, rule, call, ask, consulted)
+    return consulted if rule.policy.escalate is None else ready_to_escalate(policies, rule, call, ask, consulted)
 
 
 def policies_from(
@@ -181,7 +181,7 @@ def under_caps(ask: Ask, decision: Decision, apply: Apply | None, market: str | 
     return Consulted(ask=written, decision=replace(decision, attempts=plan, altered=done))
 
 
-def _ready_to_escalate(policies: Policies, rule: Rule, call: CallFacts, ask: Ask, consulted: Consulted) -> Consulted:
+def ready_to_escalate(policies: Policies, rule: Rule, call: CallFacts, ask: Ask, consulted: Consulted) -> Consulted:
     """The call with what is to be done where its answer falls short; as it is where nobody larger may be asked.
 
     ask: the call as it came.

@@ -33,7 +33,7 @@ async def foresee(rooms: Rooms, passage: Passage) -> bytes | None:
             f"the call is forecast at {plain(forecast.gco2e.mean)} gCO2e, above the limit of {plain(limit_gco2e)} in {LIMIT.decode()}; "
             "ask for less, name a smaller model, or raise the limit."
         )
-    return _dry_run(passage, forecast) if _is_on(known.get(DRY_RUN)) else None
+    return _dry_run(passage, forecast, _alternative(rooms, passage)) if _is_on(known.get(DRY_RUN)) else None
 
 
 def _limit(value: bytes | None) -> float | None:
@@ -58,7 +58,16 @@ def _is_on(value: bytes | None) -> bool:
     raise BadRequest(f"{DRY_RUN.decode()} must be true or false, got {shown!r}.", code="invalid_header", param=DRY_RUN.decode())
 
 
-def _dry_run(passage: Passage, forecast: Estimate | None) -> bytes:
+def _alternative(rooms: Rooms, passage: Passage) -> dict[str, str] | None:
+    """The way without a model that the policy knows, whether it is offered or runs; None where it knows none."""
+    verdict = passage.decision.verdict
+    asked = rooms.worth.by_policy.get(verdict.policy) if rooms.worth is not None and verdict is not None else None
+    if asked is None or asked.offer is None:
+        return None
+    return {"kind": asked.offer.kind, "ref": asked.offer.ref, "mode": "run" if asked.offer.runs else "offer"}
+
+
+def _dry_run(passage: Passage, forecast: Estimate | None, alternative: dict[str, str] | None) -> bytes:
     candidate, decision = passage.candidate, passage.decision
     weights = None
     if forecast is not None:
@@ -77,6 +86,7 @@ def _dry_run(passage: Passage, forecast: Estimate | None) -> bytes:
         "reasons": decision.reasons,
         "altered": decision.altered.split(",") if decision.altered else [],
         "verdict": None if decision.verdict is None else _said(decision.verdict, passage),
+        "alternative": alternative,
         "budgets": shown(passage.holding),
         "plan": [_placed(each, passage) for each in decision.attempts],
     }

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 import msgspec
 from starlette.types import Message, Send
@@ -24,11 +25,12 @@ from proxy.passage import Passage
 from proxy.policy.verdict import Verdict
 from proxy.respond import respond_whole
 from proxy.rooms import Rooms
-from proxy.settle import record
+from proxy.settle import READ_AT_ONCE_BYTES, record
 from proxy.tag import call_header, deployment_headers, figures_of, footprint_headers, footprint_member
 from proxy.weigh import WEIGHING_TROUBLE
 
 _log = logging.getLogger("grammage.alternative")
+T = TypeVar("T")
 HEADER = b"x-grammage-alternative"
 ITERATIONS = b"x-grammage-iterations"
 ACCEPT, DECLINE = b"accept", b"decline"
@@ -39,7 +41,7 @@ PURPOSE_MISSING, EXCEEDED = "purpose_missing", "iterations_exceeded"
 async def forgo(rooms: Rooms, worth: Worth, passage: Passage, send: Send) -> Send | None:
     """The way out for the call's answer, None when the call was answered without a model.
 
-    Raises AlternativeOffered, IterationsExceeded, PurposeMissing as the policy has it, BadRequest for any other word than accept or decline.
+    Raises AlternativeOffered, IterationsExceeded, PurposeMissing as the policy has it, BadRequest for any other word.
     """
     verdict = passage.decision.verdict
     asked = None if verdict is None else worth.by_policy.get(verdict.policy)
@@ -94,9 +96,7 @@ async def _instead(rooms: Rooms, passage: Passage, verdict: Verdict, offer: Offe
         _note(passage, "" if cannot is None else cannot.reason)
         return False
     started = rooms.clock.perf()
-    made, cpu_s = (
-        await asyncio.to_thread(_timed, rooms.clock, offer.way, wanted) if offer.way.slow else _timed(rooms.clock, offer.way, wanted)
-    )
+    made, cpu_s = await _off_loop(offer, wanted, _timed, rooms.clock, offer.way, wanted)
     if isinstance(made, Cannot):
         if made.reason == ELSEWHERE or (made.reason == MISSING and not offer.runs):
             _offer(rooms, verdict, offer, made.missing)
@@ -108,7 +108,15 @@ async def _instead(rooms: Rooms, passage: Passage, verdict: Verdict, offer: Offe
 
 
 async def _lacking(offer: Offer, wanted: Wanted) -> Cannot | None:
-    return await asyncio.to_thread(offer.way.lacks, wanted) if offer.way.slow else offer.way.lacks(wanted)
+    """Why the alternative cannot answer, None where it should."""
+    return await _off_loop(offer, wanted, offer.way.lacks, wanted)
+
+
+async def _off_loop(offer: Offer, wanted: Wanted, work: Callable[..., T], *given: object) -> T:
+    """What comes of the work; in a thread where it reads pictures or a long request."""
+    if offer.way.slow or len(wanted.ask.body) > READ_AT_ONCE_BYTES:
+        return await asyncio.to_thread(work, *given)
+    return work(*given)
 
 
 def _timed(clock: Clock, way: Way, wanted: Wanted) -> tuple[Made | Cannot, float]:
@@ -208,7 +216,7 @@ def _decided(rooms: Rooms, passage: Passage, verdict: Verdict, offer: Offer) -> 
 def _forecast(rooms: Rooms, passage: Passage, verdict: Verdict) -> Quantity | None:
     """gCO2e that the alias's first deployment was forecast at; None where it cannot be told."""
     try:
-        return rooms.scales.forecast(verdict.baseline.prepared, passage.ask).gco2e
+        return rooms.scales.forecast(verdict.baseline.prepared, passage.ask, passage.tags).gco2e
     except WEIGHING_TROUBLE:
         return None  # the call's own figure stands; the comparison is told as unknown
 

@@ -59,8 +59,9 @@ class Passage:
     address: what the caller's path means, None where it is the endpoint's own. object_id: what the provider keeps the answer under.
     upload: the body, where it is too large to be held. shortcoming: what the present attempt's answer falls short of, so that another was
     asked, or would have been; escalated: the same, for the answer's header, once another was. held: a stream that has not left yet.
-    holding: what it reserved of carbon budgets. weighed_before: the present attempt's figures, where it was weighed when another one took its place for a while. instead: what answers
-    in place of a provider, None where a provider does; the call is idle then. lead: identical calls may wait for the present attempt.
+    holding: what it reserved of carbon budgets. weighed_before: the present attempt's figures, where it was weighed when another one took
+    its place for a while. instead: what answers in place of a provider, None where a provider does; the call is idle then. lead: identical
+    calls may wait for the present attempt.
     decided: what a policy said, where that is not to be weighed by usage. turn: its place among the answers that its policy counts.
     """
 

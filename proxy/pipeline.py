@@ -67,6 +67,8 @@ async def _end(rooms: Rooms, passage: Passage) -> None:
     finally:
         if passage.lead is not None:
             land(rooms, passage)
+        if passage.turn is not None:
+            passage.turn.end(answered=has_new_answer(passage.entry))
     if passage.holding is not None and passage.entry is None:
         give_back(rooms, passage)
     weigh_in_shadow(rooms, passage)
@@ -74,8 +76,6 @@ async def _end(rooms: Rooms, passage: Passage) -> None:
         passage.upload.close()
     if passage.ticket is not None:
         await throttle.settle(rooms, passage)
-    if passage.turn is not None:
-        passage.turn.end(answered=has_new_answer(passage.entry))
 
 
 async def _refuse(passage: Passage | None, error: GrammageError, send: Send, dialect: Dialect) -> None:

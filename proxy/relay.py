@@ -19,7 +19,19 @@ from proxy.meter.terminal import TerminalRelay
 from proxy.passage import Passage
 from proxy.respond import respond_head
 from proxy.rooms import Rooms
-from proxy.settle import add_earlier, add_facts, meter_stream, note_object, of_call, prepared_for, record, spent_before, take_reading, weigh
+from proxy.settle import (
+    add_earlier,
+    add_facts,
+    meter_stream,
+    note_object,
+    of_call,
+    prepared_for,
+    record,
+    spent_before,
+    take_reading,
+    weigh,
+    weighed_before,
+)
 from proxy.tag import (
     call_header,
     deployment_headers,
@@ -154,7 +166,7 @@ async def weigh_relayed(rooms: Rooms, passage: Passage, relay: AnyRelay) -> Esti
     add_facts(passage, relay.answer)
     note_object(passage, relay.answer or b"".join(relay.kept[:FIRST_BLOCKS]))
     take_reading(passage, relay.reading)
-    return await weigh(rooms, passage)
+    return weighed_before(passage) or await weigh(rooms, passage)
 
 
 def _forecast_headers(forecast: Estimate) -> Headers:

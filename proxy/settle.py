@@ -144,9 +144,6 @@ async def prepared_for(rooms: Rooms, passage: Passage) -> Prepared | None:
 
 async def weigh(rooms: Rooms, passage: Passage) -> Estimate | None:
     """The estimate of the passage's usage, kept on it; None, with a reason, when it cannot be weighed."""
-    if passage.weighed_before is not None:
-        passage.usage, passage.estimate = passage.weighed_before
-        return passage.estimate
     usage = passage.usage
     if usage is None:
         return None
@@ -175,6 +172,14 @@ async def weigh(rooms: Rooms, passage: Passage) -> Estimate | None:
         return None
     if not usage.partial and usage.output_tokens and passage.ask.endpoint.writes:
         rooms.scales.learn(passage.ask.alias, usage.output_tokens / choices_of(passage.ask), passage.tags)
+    return passage.estimate
+
+
+def weighed_before(passage: Passage) -> Estimate | None:
+    """What the present attempt was found to weigh before another one took its place for a while; None where it was not weighed yet."""
+    if passage.weighed_before is None:
+        return None
+    passage.usage, passage.estimate = passage.weighed_before
     return passage.estimate
 
 

@@ -90,7 +90,7 @@ class Shadows:
         self._closing = False
         self._told: set[tuple[str, str]] = set()
         self._loop: asyncio.AbstractEventLoop
-        self.failures: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter({OVERFLOW: 0, BROKEN: 0})
 
     def start(self) -> None:
         """Notes the loop that the ledger's writer belongs to; the thread begins with the first call."""

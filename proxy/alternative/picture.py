@@ -90,7 +90,7 @@ class PictureWay:
 
 def picture_of(folder: Path, asset: str) -> Path | None:
     """The asset's picture in the folder; None where there is none, or its name leads elsewhere."""
-    if not asset or "/" in asset or "\\" in asset or asset.startswith("."):
+    if not asset.isprintable() or not asset or "/" in asset or "\\" in asset or asset.startswith("."):
         return None
     home = folder.resolve()
     for extension in EXTENSIONS:

@@ -59,7 +59,7 @@ def _tokens(telling: Telling) -> msgspec.Raw:
 
 
 def _chat(made: Text, telling: Telling) -> Json:
-    message = {"role": "assistant", "content": made.text, "refusal": None, "annotations": []}
+    message: Json = {"role": "assistant", "content": made.text, "refusal": None, "annotations": []}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     return {**_chat_head(telling, "chat.completion"), "choices": [choice], "usage": _tokens(telling)}
 

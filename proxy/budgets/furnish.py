@@ -1,6 +1,5 @@
 """Furnishes the budgets of a configuration, and keeps their accounts when that changes. It must never open a way to Redis without need."""
 
-from collections import Counter
 from importlib.util import find_spec
 
 from config.settings import Settings
@@ -9,7 +8,7 @@ from estimators.choose import METHODS
 from estimators.metered import METHOD, VERSION
 from proxy.budgets.account import Accounts, MemoryAccounts
 from proxy.budgets.history import Pin
-from proxy.budgets.keeper import Budgets, Counts
+from proxy.budgets.keeper import Budgets
 from proxy.clock import Clock, uuid7
 from proxy.errors import StartError
 from proxy.ledger.budget_store import BudgetStore
@@ -30,7 +29,7 @@ class Furnisher:
         self._tables = tables
         self._clock = clock
         self._accounts: Accounts | None = None
-        self._actions: Counts = Counter()
+        self._newest: Budgets | None = None
 
     def budgets(self, settings: Settings) -> Budgets | None:
         """The budgets in force; None where there are none. Raises StartError when Redis is to count and nothing here speaks to it."""
@@ -38,7 +37,9 @@ class Furnisher:
             return None
         if self._accounts is None:
             self._accounts = self._open()
-        return Budgets(settings.budgets, self._accounts, self._store, in_force(self._tables), self._clock, self._actions)
+        pin = in_force(self._tables)
+        self._newest = Budgets(settings.budgets, self._accounts, self._store, pin, self._clock, self._newest)
+        return self._newest
 
     async def close(self) -> None:
         """Counts what waits, and gives back connections."""

@@ -64,11 +64,18 @@ class Budgets:
     """The budgets in force. `enter` before a call, `settle` or `release` after it. Belongs to one event loop."""
 
     def __init__(
-        self, budgets: Iterable[Budget], accounts: Accounts, store: BudgetStore, in_force: Pin, clock: Clock, counts: Counts | None = None
+        self,
+        budgets: Iterable[Budget],
+        accounts: Accounts,
+        store: BudgetStore,
+        in_force: Pin,
+        clock: Clock,
+        before: "Budgets | None" = None,
     ) -> None:
-        """counts: calls by budget and by what it made of them so far."""
+        """before: the budgets of the configuration before this one; what they counted goes on."""
         self._rules = tuple(Rule(each) for each in budgets)
-        self._counts: Counts = Counter() if counts is None else counts
+        self._counts: Counts = Counter() if before is None else before._counts
+        self._crumbs_mg: dict[str, float] = {} if before is None else before._crumbs_mg
         for rule in self._rules:
             for action in (rule.budget.on_exceed, rule.budget.on_lost):
                 self._counts[rule.name, action] += 0
@@ -77,7 +84,6 @@ class Budgets:
         self._in_force = in_force
         self._clock = clock
         self._matching: dict[tuple[Tags, str], tuple[Rule, ...]] = {}
-        self._crumbs_mg: dict[str, float] = {}
         self._seeding = asyncio.Lock()
         self._is_blind = False
         self._blind_until = -math.inf

@@ -24,10 +24,13 @@ PREFIX = "{grammage:budgets}"
 """Begins every key; the braces keep all accounts on one node of a cluster, for a script touches several."""
 
 PATIENCE_S = 0.25
+"""How long a call waits for Redis."""
+
 AT_ONCE = 32
 """Claims of one process that are on their way at the same time; the others wait for their turn."""
 
 RETRY_S = 0.5
+MOST_SEEN = 1_000
 MOST_WAITING = 20_000
 """Settlements kept apart while Redis is gone; beyond, they are added up by account, and leases give the reservations back."""
 CLOSE_S = 2.0
@@ -36,9 +39,9 @@ CLOSE_S = 2.0
 class RedisAccounts:
     """The accounts of all processes on one Redis. writer: an id of this process that no other has. Belongs to one event loop."""
 
-    def __init__(self, url: str, *, writer: str, own_time: bool = False) -> None:
+    def __init__(self, url: str, *, writer: str, own_time: bool = False, patience_s: float = PATIENCE_S) -> None:
         """own_time: leases run by the time that claims name, not by the server's; for tests."""
-        self._door = RedisDoor(url, patience_s=PATIENCE_S)
+        self._door = RedisDoor(url, patience_s=patience_s)
         self._writer = writer
         self._own_time = own_time
         self._script: AsyncScript | None = None
@@ -77,18 +80,16 @@ class RedisAccounts:
 
     async def look(self, now_ms: int, key: str) -> State | None:
         """The account as it stands, None before it is seeded."""
-        told = await self._run("look", now_ms, "", [key], [])
-        if not told:
-            return None
-        self._seen[key] = State(told[0], told[1])
-        return self._seen[key]
+        return self._note(key, await self._run("look", now_ms, "", [key], []))
 
     def last_seen(self, now_ms: int, key: str) -> State | None:
         """The account as this process saw it last."""
         return self._seen.get(key)
 
     def drop_old(self, now_ms: int) -> None:
-        """The server drops them by itself."""
+        """The server drops them by itself; what was seen of them here is forgotten."""
+        if len(self._seen) > MOST_SEEN:
+            self._seen.clear()
 
     async def settled(self) -> None:
         """Returns when nothing waits any more, however long that takes."""
@@ -111,14 +112,23 @@ class RedisAccounts:
             number, first = self._waiting[0]
             try:
                 values: list[int | str] = [first.mg, first.drop_at_ms, self._writer, number]
-                await self._run("settle", 0, first.call_id or "", [first.key], values)
+                told = await self._run("settle", 0, first.call_id or "", [first.key], values)
             except OSError:
                 if self._closing:
                     return
                 await asyncio.sleep(RETRY_S)
                 continue
+            self._note(first.key, told)
             if self._waiting and self._waiting[0][0] == number:
                 self._waiting.popleft()
+
+    def _note(self, key: str, told: Sequence[int]) -> State | None:
+        """An account as the server tells it; nothing where it has none."""
+        if not told:
+            self._seen.pop(key, None)
+            return None
+        found = self._seen[key] = State(told[0], told[1])
+        return found
 
     def _add_up(self) -> None:
         """One settlement for each account in place of all that wait; reservations end with their leases.

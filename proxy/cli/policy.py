@@ -9,10 +9,11 @@ import typer
 
 from config.load import load_settings
 from config.policies import OperationName
-from config.policy_cases import Case, CaseCall, load_cases
+from config.policy_cases import MOST_GCO2E_PER_KWH, Case, CaseCall, load_cases
 from proxy.cli.output import Cell, Format, message, show_rows
 from proxy.cli.policy_diff import diff
 from proxy.cli.policy_evaluate import evaluate
+from proxy.cli.policy_evidence import evidence
 from proxy.cli.policy_replay import replay
 from proxy.errors import GrammageError
 from proxy.policy.expression import expression_faults
@@ -20,9 +21,25 @@ from proxy.policy.expression import expression_faults
 if TYPE_CHECKING:
     from proxy.cli.policy_try import Trial, Tried
     from proxy.policy.contender import Contender
+    from proxy.policy.hours import Figures
 
 CASES = ("case", "result", "policy", "action", "model", "region", "problem")
-COMPARED = ("turn", "alias", "provider", "model", "region", "zone", "gco2e_per_kwh", "quality", "gco2e", "gco2e_low", "gco2e_high", "note")
+WHERE_KNOWN = ("cost", "live_gco2e_per_kwh")
+COMPARED = (
+    "turn",
+    "alias",
+    "provider",
+    "model",
+    "region",
+    "zone",
+    "gco2e_per_kwh",
+    "quality",
+    "gco2e",
+    "gco2e_low",
+    "gco2e_high",
+    *WHERE_KNOWN,
+    "note",
+)
 OK, WRONG = "ok", "wrong"
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration; default: GRAMMAGE_CONFIG.")]
@@ -30,6 +47,7 @@ ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="Configu
 policy = typer.Typer(help="What policies make of calls.", no_args_is_help=True, add_completion=False)
 policy.command()(replay)
 policy.command()(diff)
+policy.command()(evidence)
 policy.command()(evaluate)
 
 
@@ -65,6 +83,7 @@ def explain(
     output_tokens: Annotated[int | None, typer.Option("--output-tokens", min=0, help="Length of the answer; default: usual.")] = None,
     body: Annotated[str, typer.Option("--body", help='Further fields of the request as JSON, such as {"max_tokens": 900}.')] = "{}",
     key: Annotated[str | None, typer.Option("--key", help="Name of the key under `keys:` that it comes with.")] = None,
+    live: Annotated[list[str] | None, typer.Option("--live", help="What live sources tell of a zone, as FR=21; may be repeated.")] = None,
     asked: Annotated[str | None, typer.Option("--policy", help="The caller's x-grammage-policy header: off, or a name.")] = None,
     call_id: Annotated[str, typer.Option("--id", help="The call's id, which draws for `holdback`.")] = "case",
     config: ConfigFile = None,
@@ -82,6 +101,7 @@ def explain(
             "output_tokens": output_tokens,
             "body": _fields(body),
             "key": key,
+            "live": _figures(live or ()),
             "policy": asked,
             "id": call_id,
         }
@@ -95,7 +115,8 @@ def explain(
         print(json.dumps({**_summary(tried), "compared": _rows(tried), "rejected": _rejected(tried)}, indent=2, ensure_ascii=False))
         return
     if rows := _rows(tried):
-        show_rows(rows, COMPARED, form)
+        shown = [name for name in COMPARED if name not in WHERE_KNOWN or any(row[name] is not None for row in rows)]
+        show_rows(rows, shown, form)
     for line in _rejected(tried):
         message(f"not compared: {line}")
     for line in _told(_summary(tried)):
@@ -114,6 +135,16 @@ def _tags(pairs: "list[str] | tuple[()]") -> dict[str, str]:
     found = dict(pair.partition("=")[::2] for pair in pairs)
     if not all(name and value for name, value in found.items()):
         raise typer.BadParameter("write a tag as name=value, such as stage=draft", param_hint="--tag")
+    return found
+
+
+def _figures(pairs: "list[str] | tuple[()]") -> dict[str, float]:
+    try:
+        found = {zone: float(figure) for zone, _, figure in (pair.partition("=") for pair in pairs)}
+    except ValueError:
+        found = {"": 0.0}
+    if not all(zone and 0 < figure <= MOST_GCO2E_PER_KWH for zone, figure in found.items()):
+        raise typer.BadParameter("write a zone and its gCO2e per kWh, such as FR=21", param_hint="--live")
     return found
 
 
@@ -162,6 +193,8 @@ def _summary(tried: "Tried") -> dict[str, Any]:
         "model": None if first is None else first.name_of(tried.call.alias),
         "region": None if first is None else first.place.region,
         "altered": decision.altered.split(",") if decision is not None and decision.altered else [],
+        "escalated": tried.escalated,
+        "reuses": tried.reuses,
         "plan": [] if decision is None else [f"{each.provider}/{each.name_of(tried.call.alias)}" for each in decision.attempts],
         "refused": tried.refused or None,
     }
@@ -194,8 +227,14 @@ def _row(tried: "Tried", number: int | None, each: "Contender") -> dict[str, Cel
         "gco2e": mean,
         "gco2e_low": low,
         "gco2e_high": high,
+        "cost": each.cost(tried.call.usage),
+        "live_gco2e_per_kwh": None if verdict is None or verdict.figures is None else _live(verdict.figures, place.zone),
         "note": ", ".join(note for note in notes if note) or None,
     }
+
+
+def _live(figures: "Figures", zone: str) -> float | None:
+    return figures[zone].gco2e_per_kwh if zone in figures else None
 
 
 def _rejected(tried: "Tried") -> list[str]:
@@ -212,6 +251,8 @@ def _told(summary: dict[str, Any]) -> list[str]:
         return [*lines, summary["refused"]]
     if summary["altered"]:
         lines.append(f"altered: {', '.join(summary['altered'])}")
+    if summary["reuses"]:
+        lines.append("an answer that was made for an identical call of the same key may serve it")
     return [*lines, f"x-grammage-policy: {summary['policy']}; asked first: {_place(summary)}"]
 
 

@@ -36,7 +36,7 @@ def diff(
 ) -> None:
     """Show what differs between two files of policies.
 
-    Alone: their text, policy by policy. With --since, --until or --ledger: which recorded calls they decide otherwise, and what that weighs.
+    Alone: their text, policy by policy. With --since, --until or --ledger: which recorded calls they decide otherwise.
     """
     before, after = settings_with(old, config), settings_with(new, config)
     if cases is not None:

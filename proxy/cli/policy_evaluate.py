@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from proxy.labelled.ways import Served, Way
 
 WAYS = (
-    "way", "gco2e", "gco2e_low", "gco2e_high", "water_ml", "quality", "change", "change_low", "change_high", "moved", "escalated", "refused",
+    "way", "gco2e", "gco2e_low", "gco2e_high", "water_ml", "quality", "change", "change_low", "change_high", "moved",
+    "escalated", "refused",
 )  # fmt: skip
 ADVICE = ("group", "calls", "alias", "change", "gco2e", "gco2e_before")
 POLICIES, ORACLE, MIXED = "the policies", "oracle", "mixed at random, same quality"

@@ -2,34 +2,47 @@
 
 import json
 from dataclasses import dataclass, replace
+from typing import Any
 
 from config.policy_cases import CaseCall
 from config.settings import Settings
 from config.tables import Tables
 from proxy.call import Caller
-from proxy.consult import MARKET, carried_out, facts_of, policies_from, prepare_all, refusal
+from proxy.consult import MARKET, Consulted, carried_out, facts_of, policies_from, prepare_all, ready_to_escalate, refusal
 from proxy.endpoints import ENDPOINTS
 from proxy.endpoints.base import Ask, Endpoint, parse
 from proxy.errors import BadRequest, PolicyRefused
+from proxy.escalate.judge import judged_as
+from proxy.meter.reply import read_reply
 from proxy.policy.candidates import candidates_from
 from proxy.policy.choose import capped, judge
+from proxy.policy.conditions import UNTOLD, Conditions
 from proxy.policy.decide import Decision, decide
+from proxy.policy.hours import HourFigure
 from proxy.policy.rule import CallFacts
 from proxy.policy.verdict import Verdict
+from proxy.reuse.identity import form_of
 from proxy.weigh import Scales, WeighingRules
 
 BYTES_PER_TOKEN = 4
 SHORT_TOKENS = 20
+NOT_ESCALATED = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """What came of a described call. verdict: None where no policy is for it. decision: None where it is refused, as `refused` says."""
+    """What came of a described call. verdict: None where no policy is for it. decision: None where it is refused, as `refused` says.
+
+    escalated: what the described answer falls short of, `none` where nobody else is asked; None where none is described. reuses: an
+    answer to an identical call may serve it.
+    """
 
     call: CallFacts
     verdict: Verdict | None
     decision: Decision | None
     refused: str = ""
+    escalated: str | None = None
+    reuses: bool = False
 
 
 class Trial:
@@ -57,11 +70,15 @@ class Trial:
             return Tried(call=call, verdict=None, decision=decision)
         shortlists = self._policies.shortlists
         prepare_all(self._scales, [(each.candidate, each.model) for each in shortlists.missing(rule, call)], call.weighed_as)
-        verdict = judge(rule, call, shortlists.of(rule, call))
+        verdict = judge(rule, call, shortlists.of(rule, call), _told(described))
         call = replace(call, usage=capped(call.usage, rule.policy.apply, call.choices))
         if verdict.mode == "enforce" and verdict.action == "refused":
             return Tried(call=call, verdict=verdict, decision=None, refused=f"{PolicyRefused.code}: {refusal(verdict)}")
-        return Tried(call=call, verdict=verdict, decision=carried_out(ask, decision, verdict, market=dict(tags).get(MARKET)).decision)
+        consulted = carried_out(ask, decision, verdict, market=dict(tags).get(MARKET))
+        consulted = ready_to_escalate(self._policies, rule, call, ask, consulted)
+        escalated = None if described.answer is None else _escalated(consulted, described.answer)
+        reuses = _reuses(consulted.ask, verdict)
+        return Tried(call=call, verdict=verdict, decision=consulted.decision, escalated=escalated, reuses=reuses)
 
     def _caller(self, name: str | None) -> Caller:
         if name is None:
@@ -71,6 +88,29 @@ class Trial:
             raise BadRequest(f"there is no key {name!r} under `keys:`; name one of those.", code="unknown_key")
         models = None if key.models is None else frozenset(key.models)
         return Caller(id=name, role=key.role, tags=tuple(key.tags.items()), models=models, forwards_own_key=False)
+
+
+def _reuses(ask: Ask, verdict: Verdict) -> bool:
+    if verdict.reuse_s is None or verdict.apply is None or ask.form is not None:
+        return False
+    any_temperature = verdict.apply.reuse_any_temperature
+    return form_of(ask.endpoint.operation, ask.body, any_temperature=any_temperature) is not None
+
+
+def _escalated(consulted: Consulted, answer: dict[str, Any]) -> str:
+    """Why a larger model is asked, `none` where it is not."""
+    decision, ask = consulted.decision, consulted.ask
+    escalation, first = decision.escalation, decision.attempts[0]
+    if escalation is None or not escalation.is_above(first, first.name_of(ask.alias)):
+        return NOT_ESCALATED
+    raw = read_reply(json.dumps(answer).encode(), ask.endpoint.dialect).usage_raw
+    return judged_as(escalation, ask, answer, raw).shortcoming or NOT_ESCALATED
+
+
+def _told(described: CaseCall) -> Conditions:
+    """What live sources are said to tell; nothing has been timed."""
+    figures = {zone: HourFigure(gco2e_per_kwh, "stated") for zone, gco2e_per_kwh in described.live.items()}
+    return replace(UNTOLD, figures=figures) if figures else UNTOLD
 
 
 def _ask(described: CaseCall) -> Ask:

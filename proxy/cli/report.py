@@ -3,13 +3,16 @@
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from proxy.cli.ledger_url import declared_purposes, ledger_url
 from proxy.cli.output import Format, message, show_rows
 from proxy.keys.moment import instant_ms
+
+if TYPE_CHECKING:
+    from proxy.ledger.queries import Dimension
 
 
 class By(StrEnum):
@@ -46,7 +49,7 @@ def report(
     since_ms, until_ms = _instant_ms(since, "--since"), _instant_ms(until, "--until", whole_day=True)
     if since_ms is not None and until_ms is not None and since_ms >= until_ms:
         raise typer.BadParameter(f"--since {since!r} is not before --until {until!r}: no call can lie between them")
-    grouped = "tag" if by is By.CAMPAIGN else by.value
+    grouped = cast("Dimension", "tag" if by is By.CAMPAIGN else by.value)  # By names these and campaign
     tag_name = by.value if by is By.CAMPAIGN else tag_name
     selection = Selection(by=grouped, tag_name=tag_name, since_ms=since_ms, until_ms=until_ms, method=method)
     summary = summarise(ledger_url(ledger, config), selection)

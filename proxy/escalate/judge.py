@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from config.pattern import compiled
-from proxy.endpoints.base import decoded
+from proxy.endpoints.base import Ask, decoded
 from proxy.escalate.hold import Held
 from proxy.headers import value_of
 from proxy.meter.inflate import inflate_whole
@@ -33,20 +33,27 @@ class Judged(NamedTuple):
 async def judged(passage: Passage, escalation: Escalation, held: Held) -> Judged:
     """What the answer falls short of."""
     try:
-        return await asyncio.to_thread(_judged, passage, escalation, held)
+        return await asyncio.to_thread(_of_held, passage, escalation, held)
     except TROUBLE as error:
         _log.warning("call %s: its answer could not be checked: %s", passage.call_id, type(error).__name__)
         return Judged(None, by_cap=False)
 
 
-def _judged(passage: Passage, escalation: Escalation, held: Held) -> Judged:
-    endpoint, said = passage.ask.endpoint, escalation.said
-    body = _plain(held)
-    answer = decoded(body) if held.relay is None else gathered(endpoint.operation, body)
+def _of_held(passage: Passage, escalation: Escalation, held: Held) -> Judged:
+    body, endpoint = _plain(held), passage.ask.endpoint
+    if held.relay is not None:
+        return judged_as(escalation, passage.ask, gathered(endpoint.operation, body), held.relay.usage_raw)
+    return judged_as(escalation, passage.ask, decoded(body), read_reply(body, endpoint.dialect).usage_raw)
+
+
+def judged_as(escalation: Escalation, asked: Ask, answer: Any, usage_raw: bytes | None) -> Judged:
+    """What a whole answer to `asked`, the call as it was sent, falls short of. usage_raw: what it says of its usage, as it stands there."""
+    endpoint, said = asked.endpoint, escalation.said
     choices = choices_of(endpoint.operation, answer)
-    own, sent = escalation.ask.max_output_tokens, passage.ask.max_output_tokens
+    own, sent = escalation.ask.max_output_tokens, asked.max_output_tokens
     is_cut = any(each.cut for each in choices)
-    by_caller = is_cut and is_callers_cut(own, sent, _output_tokens(passage, held, body), len(choices))
+    usage = (endpoint.usage_reader or read_usage)(usage_raw) if usage_raw else None
+    by_caller = is_cut and is_callers_cut(own, sent, None if usage is None else usage.output_tokens, len(choices))
     checks = Checks(when=frozenset(said.when), must_match=None if said.must_match is None else compiled(said.must_match))
     found = shortcoming_of(checks, choices, _wanted(escalation), cut_by_caller=by_caller)
     return Judged(found, by_cap=is_cut and not by_caller and sent != own)
@@ -62,11 +69,3 @@ def _wanted(escalation: Escalation) -> Wanted:
 def _plain(held: Held) -> bytes:
     encoding = value_of(held.reply.headers, b"content-encoding")
     return (inflate_whole(encoding, held.body) or b"") if encoding and held.relay is None else held.body
-
-
-def _output_tokens(passage: Passage, held: Held, body: bytes) -> int | None:
-    """What the provider says that it wrote; None where it does not."""
-    endpoint = passage.ask.endpoint
-    raw = read_reply(body, endpoint.dialect).usage_raw if held.relay is None else held.relay.usage_raw
-    usage = (endpoint.usage_reader or read_usage)(raw) if raw else None
-    return None if usage is None else usage.output_tokens

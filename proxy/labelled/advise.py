@@ -1,4 +1,4 @@
-"""Which model could serve which group of calls while mean quality keeps up. It must never call a choice safe that the same rows suggested."""
+"""Which model could serve which group of calls while mean quality keeps up. It must never decide: who asks tries it on other rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -88,9 +88,8 @@ class _Sheet:
         for alias, _, what in of_models:
             column = f"{alias}.{what}" if alias else what
             if not alias or what not in OF_MODEL:
-                self.blame(
-                    self._line, column, f"unknown column{closest(column, [f'{alias}.{each}' for each in OF_MODEL] if alias else OWN)}"
-                )
+                known = [f"{alias}.{each}" for each in OF_MODEL] if alias else list(OWN)
+                self.blame(self._line, column, f"unknown column{closest(column, known)}")
         for column in sorted({each for each in self._head if self._head.count(each) > 1}):
             self.blame(self._line, column, "stands twice in the heading; keep one")
         found = tuple(dict.fromkeys(alias for alias, _, what in of_models if alias and what in OF_MODEL))

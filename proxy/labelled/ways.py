@@ -1,4 +1,4 @@
-"""Sums up ways of serving labelled calls: grams with their range against mean quality. It must never add quality to what was not answered."""
+"""Sums up ways of serving labelled calls: grams with their range against mean quality. It must never score what was not answered."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, and_, func, or_, select
@@ -15,7 +15,7 @@ from proxy.errors import StartError
 from proxy.ledger.columns import CALLS_COUNTED, CHOSEN, MEDIA, METERED, USAGE_COUNTS, quantity_columns
 from proxy.ledger.reading import check_schema, open_engine
 from proxy.ledger.server import plainly
-from proxy.ledger.tables import attempts, calls, decisions, estimates, retags
+from proxy.ledger.tables import asset_verdicts, attempts, calls, decisions, estimates, retags
 from proxy.ledger.usage_row import usage_of_row
 
 BATCH_CALLS: Final = 1000
@@ -51,7 +51,10 @@ class PastAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastCall:
-    """One call as it was recorded. began: the call that its work belongs to. policy, action: what was said of it then, None: nothing."""
+    """One call as it was recorded. began: the call that its work belongs to.
+
+    word: what the answer said of policies. policy, mode, action: what was decided then, None: nothing.
+    """
 
     call_id: str
     began: str
@@ -65,8 +68,18 @@ class PastCall:
     word: str
     is_late: bool
     policy: str | None
+    mode: str | None
     action: str | None
     attempts: tuple[PastAttempt, ...]
+
+
+class Verdict(NamedTuple):
+    """A word on an asset; brand and campaign None: of whatever it is."""
+
+    asset: str
+    brand: str | None
+    campaign: str | None
+    verdict: str
 
 
 class Past:
@@ -96,6 +109,13 @@ class Past:
                 return
             after = (rows[-1]["started_ms"], rows[-1]["call_id"])
             yield found
+
+    def verdicts(self) -> list[Verdict]:
+        """Every word on an asset, oldest first."""
+        statement = select(asset_verdicts.c.asset, asset_verdicts.c.brand, asset_verdicts.c.campaign, asset_verdicts.c.verdict)
+        with self._reading() as connection:
+            found = connection.execute(statement.order_by(asset_verdicts.c.decided_ms, asset_verdicts.c.verdict_id))
+            return [Verdict(*row) for row in found]
 
     def close(self) -> None:
         """Gives back the connections."""
@@ -143,9 +163,9 @@ def _whole(connection: Connection, rows: list[dict[str, Any]]) -> list[PastCall]
     opinions = _newest(connection, [row["attempt_id"] for found in tried.values() for row in found])
     tags = _retags(connection, [*ids, *{row["origin_call_id"] for row in rows if row["origin_call_id"]}])
     said = {
-        row.call_id: (row.policy, row.action)
+        row.call_id: (row.policy, row.mode, row.action)
         for row in connection.execute(
-            select(decisions.c.call_id, decisions.c.policy, decisions.c.action).where(decisions.c.call_id.in_(ids))
+            select(decisions.c.call_id, decisions.c.policy, decisions.c.mode, decisions.c.action).where(decisions.c.call_id.in_(ids))
         )
     }
     booked = _booked(connection, [call_id for call_id, found in tried.items() if any(row["unweighed_reason"] == PENDING for row in found)])
@@ -187,10 +207,12 @@ def _booked(connection: Connection, ids: Sequence[str]) -> frozenset[str]:
     return frozenset(connection.execute(select(calls.c.origin_call_id).where(calls.c.origin_call_id.in_(ids))).scalars())
 
 
-def _call(row: dict[str, Any], tried: list[PastAttempt], retagged: dict[str, dict[str, str]], said: dict[str, tuple[str, str]]) -> PastCall:
+def _call(
+    row: dict[str, Any], tried: list[PastAttempt], retagged: dict[str, dict[str, str]], said: dict[str, tuple[str, str, str]]
+) -> PastCall:
     tags = msgspec.json.decode(row["tags"], type=dict[str, str]) if isinstance(row["tags"], str) else dict(row["tags"] or {})
     origin = row["origin_call_id"]
-    policy, action = said.get(row["call_id"], (None, None))
+    policy, mode, action = said.get(row["call_id"], (None, None, None))
     newer = {**retagged.get(origin or "", {}), **retagged.get(row["call_id"], {})}
     return PastCall(
         **{name: row[name] for name in ("call_id", "started_ms", "operation", "path", "alias", "caller_id")},
@@ -200,6 +222,7 @@ def _call(row: dict[str, Any], tried: list[PastAttempt], retagged: dict[str, dic
         word=row["policy"],
         is_late=origin is not None,
         policy=policy,
+        mode=mode,
         action=action,
         attempts=tuple(tried),
     )

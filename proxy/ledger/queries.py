@@ -26,7 +26,7 @@ from proxy.errors import StartError
 from proxy.ledger.columns import CHOSEN, SCOPED_QUANTITIES, SCOPES, USAGE_COUNTS
 from proxy.ledger.reading import check_schema, open_engine
 from proxy.ledger.server import plainly
-from proxy.ledger.tables import attempts, calls, estimates, retags
+from proxy.ledger.tables import attempts, calls, estimates, instead, retags
 
 Dimension = Literal["model", "tag", "day", "provider", "zone", "operation"]
 DAY_MS: Final = 86_400_000
@@ -106,12 +106,13 @@ class Unweighed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sums:
-    """Everything a report needs, read in one snapshot."""
+    """Everything a report needs, read in one snapshot. instead: calls by what answered them in place of a provider."""
 
     whole: Facts
     groups: list[Facts]
     opinions: list[Opinions]
     unweighed: list[Unweighed]
+    instead: dict[str, int]
 
 
 def read_sums(url: str, selection: Selection) -> Sums:
@@ -127,6 +128,7 @@ def read_sums(url: str, selection: Selection) -> Sums:
                 groups=_facts(connection, selection, key),
                 opinions=_opinions(connection, selection, key),
                 unweighed=_unweighed(connection, selection, key),
+                instead=_instead(connection, selection),
             )
     except SQLAlchemyError as error:
         raise StartError(f"cannot read the ledger at {engine.url!r}: {plainly(error)}; `grammage db check` says more") from error
@@ -256,6 +258,16 @@ def _unweighed(connection: Connection, selection: Selection, key: ColumnElement[
     )
     found = connection.execute(_in_period(statement, selection)).mappings()
     return [Unweighed(key=row["key"], reason=row["unweighed_reason"], attempts=row["attempts"]) for row in found]
+
+
+def _instead(connection: Connection, selection: Selection) -> dict[str, int]:
+    statement = (
+        select(instead.c.kind, func.count(calls.c.call_id.distinct()).label("calls"))
+        .select_from(calls.join(instead, instead.c.call_id == calls.c.call_id).outerjoin(attempts, attempts.c.call_id == calls.c.call_id))
+        .group_by(instead.c.kind)
+        .order_by(instead.c.kind)
+    )
+    return {str(row["kind"]): int(row["calls"]) for row in connection.execute(_in_period(statement, selection)).mappings()}
 
 
 def _counts_for_attempt() -> ColumnElement[bool]:

@@ -52,7 +52,7 @@ class Store:
         return self._door.remember(key, value)
 
     def find(self, call_id: str) -> dict[str, object] | None:
-        """The call with `attempts`, each with `usage` (or None), `estimates` (oldest first), `shadow`, `hour`, `shortcoming`; None: unknown.
+        """The call with `attempts`, each with `usage`, `estimates` (oldest first), `shadow`, `hour` and `shortcoming`; None: unknown.
 
         `instead`: what answered it in place of a provider, or None; `source`: the call whose answer it was, without what stands beside it.
         `decision`: what a policy said of it, or None. `late`: the calls that booked its work once that had ended, in the same shape.

@@ -214,6 +214,8 @@ class Metrics:
             self._usage_source(source)
         for tier in "ABCDE":
             self._quality(tier)
+        for reason in ("weighing_failed", "internal_error"):
+            self._unweighed(reason)
         self._policies(*_POLICY["none"])
         for policy in settings.policies:
             self._prepare_policy(policy)

@@ -52,6 +52,7 @@ def as_document(summary: Summary, purposes: Purposes | None = None) -> dict[str,
         "profiles": list(summary.profiles),
         "methods": list(summary.methods),
         "factor_sets": list(summary.factor_sets),
+        "instead": dict(summary.instead),
         "notes": notes(summary),
         "total": _document_line(summary.whole),
         "groups": [_document_line(line) | _purpose(line, purposes) for line in summary.lines],
@@ -90,7 +91,7 @@ def basis(summary: Summary) -> list[str]:
 
 def notes(summary: Summary) -> list[str]:
     """What a reader must know before quoting a figure."""
-    return list(_notes(summary.whole))
+    return [*_notes(summary.whole), *_without_provider(summary.instead)]
 
 
 def timestamp(ms: int | None) -> str | None:
@@ -112,6 +113,12 @@ def _notes(whole: Line) -> Iterator[str]:
         yield f"usage was estimated by rule of thumb for {_percent(whole.estimated_usage_share)} of the metered attempts"
     if whole.counted_usage_share:
         yield f"usage was counted by the proxy's tokenizer for {_percent(whole.counted_usage_share)} of the metered attempts"
+
+
+def _without_provider(instead: Mapping[str, int]) -> Iterator[str]:
+    if instead:
+        kinds = ", ".join(f"{kind} {count}" for kind, count in instead.items())
+        yield f"calls that no provider answered: {sum(instead.values())} ({kinds}); what one would have come to is in no figure"
 
 
 def _purpose(line: Line, purposes: Purposes | None) -> dict[str, Cell]:

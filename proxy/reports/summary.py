@@ -1,7 +1,7 @@
 """What the ledger sums up to, by group and as a whole, with range and basis. It must never shrink a shared doubt by counting calls."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeVar
@@ -19,7 +19,8 @@ Group = TypeVar("Group", Opinions, Unweighed)
 class Summary:
     """A report: its lines, largest first (days in order), the whole, and what the figures rest on.
 
-    first_ms and last_ms: start of the first and the last call in it, None when there is none.
+    first_ms and last_ms: start of the first and the last call in it, None when there is none. instead: calls that something else than a
+    provider answered, by what did.
     """
 
     selection: Selection
@@ -30,6 +31,7 @@ class Summary:
     profiles: tuple[str, ...]
     first_ms: int | None
     last_ms: int | None
+    instead: Mapping[str, int]
 
 
 def summarise(url: str, selection: Selection) -> Summary:
@@ -46,6 +48,7 @@ def summarise(url: str, selection: Selection) -> Summary:
         profiles=tuple(sorted({each.profile for each in sums.opinions})),
         first_ms=sums.whole.first_ms,
         last_ms=sums.whole.last_ms,
+        instead=sums.instead,
     )
 
 

@@ -55,15 +55,9 @@ class Namer:
     def name(self, asked: Asked) -> str | None:
         """The request's name, None where it may not be answered by an earlier answer. Takes milliseconds for a long one."""
         request, candidate = asked.request, asked.candidate
-        try:
-            fields = read_object(request.body) if isinstance(request.body, bytes) else {}
-            kind = kind_of(asked.operation, fields, any_temperature=asked.any_temperature)
-            if kind is None:
-                return None
-            form = canonical({name: value for name, value in fields.items() if name not in kind.neutral})
-        except NoForm:
-            return None
-        if any(mark in form for mark in REFERS):
+        body = request.body
+        form = form_of(asked.operation, body, any_temperature=asked.any_temperature) if isinstance(body, bytes) else None
+        if form is None:
             return None
         place = candidate.place
         told = (
@@ -80,6 +74,17 @@ class Namer:
             digest.update(b"%d:" % len(part) + part)
         digest.update(form.encode())
         return f"{self.owner(asked.caller_id)}:{digest.hexdigest()}"
+
+
+def form_of(operation: str, body: bytes, *, any_temperature: bool) -> str | None:
+    """What is asked, in the form that all bodies of the same meaning share; None where it may not be answered by an earlier answer."""
+    try:
+        fields = read_object(body)
+        kind = kind_of(operation, fields, any_temperature=any_temperature)
+        form = None if kind is None else canonical({name: value for name, value in fields.items() if name not in kind.neutral})
+    except NoForm:
+        return None
+    return None if form is None or any(mark in form for mark in REFERS) else form
 
 
 def may_be_kept(headers: dict[bytes, bytes]) -> bool:

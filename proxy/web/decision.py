@@ -59,7 +59,8 @@ def _difference(row: Row) -> dict[str, Any] | None:
     else:
         shared = row["shared"].split(",") if row["shared"] else ()
         mean, low, high, _ = difference(choice, baseline, shared=shared, same_call=True)
-    return {"what": FORECAST_STATEMENT if row["action"] == "alternative" else STATEMENT, "gco2e": _signed(mean), "gco2e_low": _signed(low), "gco2e_high": _signed(high)}
+    said = FORECAST_STATEMENT if row["action"] == "alternative" else STATEMENT
+    return {"what": said, "gco2e": _signed(mean), "gco2e_low": _signed(low), "gco2e_high": _signed(high)}
 
 
 def _signed(number: float) -> msgspec.Raw:

@@ -84,9 +84,7 @@ def client(made: Proxy) -> openai.OpenAI:
 
 def chat(made: Proxy, text: str = "Hello world", **more: Any) -> Any:
     headers = more.pop("headers", {})
-    return client(made).chat.completions.create(
-        model="large", messages=[{"role": "user", "content": text}], extra_headers=headers, **more
-    )
+    return client(made).chat.completions.create(model="large", messages=[{"role": "user", "content": text}], extra_headers=headers, **more)
 
 
 def rows(made: Proxy, table: str) -> list[dict[str, Any]]:
@@ -106,7 +104,10 @@ def test_an_offer_is_told_once_and_what_the_caller_says_to_it_is_done(tmp_path: 
         assert refused.value.response.headers["x-should-retry"] == "false"
         assert refused.value.response.headers["x-grammage-alternative"] == "template:greetings"
         assert counted(made, "grammage_policy_decisions_total", action="offered", policy="worth") == 1, "the client must not try again"
-        assert upstream.received == [] and made.calls() == []
+        assert upstream.received == []
+        assert made.calls() == []
+        foreseen = made.chat(ask(model="large"), x_grammage_dry_run="true").json["decision"]
+        assert foreseen["alternative"] == {"kind": "template", "ref": "greetings", "mode": "offer"}
 
         raw = client(made).chat.completions.with_raw_response.create(
             model="large",
@@ -115,22 +116,27 @@ def test_an_offer_is_told_once_and_what_the_caller_says_to_it_is_done(tmp_path: 
         )
         answer = raw.parse()
         assert answer.choices[0].message.content == FILLED
-        assert answer.model == "grammage/template" and answer.usage is not None and answer.usage.total_tokens == 0
+        assert answer.model == "grammage/template"
+        assert answer.usage is not None
+        assert answer.usage.total_tokens == 0
         assert raw.headers["x-grammage-alternative"] == "template:greetings"
-        assert raw.headers["x-grammage-policy"] == "worth" and raw.headers["x-grammage-basis"] == "final"
-        assert float(raw.headers["x-grammage-gco2e"]) > 0 and raw.headers["x-grammage-method"] == "local@1.0.0"
+        assert raw.headers["x-grammage-policy"] == "worth"
+        assert raw.headers["x-grammage-basis"] == "final"
+        assert float(raw.headers["x-grammage-gco2e"]) > 0
+        assert raw.headers["x-grammage-method"] == "local@1.0.0"
         assert upstream.received == []
 
         assert chat(made, headers={"x-grammage-alternative": "decline"}).choices[0].message.content == "Hi"
         assert len(upstream.received) == 1
-        assert b"x-grammage-alternative" not in dict(upstream.last.headers) and "x-grammage-alternative" not in dict(upstream.last.headers)
+        assert "x-grammage" not in str(upstream.last.headers).lower()
 
 
 def test_an_accepted_template_that_lacks_fields_names_them(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     with house(tmp_path, upstream, policy("greetings")) as made:
         with pytest.raises(openai.ConflictError) as refused:
             chat(made, headers={"x-grammage-alternative": "accept", "x-grammage-fields": '{"name": "Zoe"}'})
-        assert "that has city to take it" in refused.value.message and upstream.received == []
+        assert "that has city to take it" in refused.value.message
+        assert upstream.received == []
         with pytest.raises(openai.BadRequestError) as wrong:
             chat(made, headers={"x-grammage-alternative": "maybe"})
         assert wrong.value.code == "invalid_header"
@@ -142,7 +148,8 @@ def test_a_locked_offer_cannot_be_declined(tmp_path: Path, upstream: ScriptedUps
             with pytest.raises(openai.ConflictError) as refused:
                 chat(made, headers={"x-grammage-alternative": word, "x-grammage-policy": "off"})
             assert "The print shop has last year's masters. (https://intranet.example/masters)" in refused.value.message
-            assert "the policy is locked" in refused.value.message and "decline" not in refused.value.message
+            assert "the policy is locked" in refused.value.message
+            assert "decline" not in refused.value.message
         assert upstream.received == []
 
 
@@ -180,20 +187,26 @@ def test_every_shape_of_text_is_answered_whole_and_as_a_stream(tmp_path: Path, u
             )
         )
         assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == FILLED
-        assert chunks[-1].usage is not None and chunks[-1].usage.total_tokens == 0
-        assert chunks[-1].usage.model_extra is not None and chunks[-1].usage.model_extra["footprint"]["gco2e"] > 0
+        assert chunks[-1].usage is not None
+        assert chunks[-1].usage.total_tokens == 0
+        assert chunks[-1].usage.model_extra is not None
+        assert chunks[-1].usage.model_extra["footprint"]["gco2e"] > 0
         assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices] == [None, None, "stop"]
         bare = list(sdk.chat.completions.create(model="large", messages=[{"role": "user", "content": "x"}], stream=True))
-        assert len(bare) == 3 and all(chunk.usage is None for chunk in bare)
+        assert len(bare) == 3
+        assert all(chunk.usage is None for chunk in bare)
 
         assert sdk.completions.create(model="large", prompt="x").choices[0].text == FILLED
         assert "".join(chunk.choices[0].text for chunk in sdk.completions.create(model="large", prompt="x", stream=True)) == FILLED
 
         response = sdk.responses.create(model="large", input="x")
-        assert response.output_text == FILLED and response.usage is not None and response.usage.total_tokens == 0
+        assert response.output_text == FILLED
+        assert response.usage is not None
+        assert response.usage.total_tokens == 0
         with sdk.responses.stream(model="large", input="x") as stream:
             deltas = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
-            assert deltas == FILLED and stream.get_final_response().output_text == FILLED
+            assert deltas == FILLED
+            assert stream.get_final_response().output_text == FILLED
         assert upstream.received == []
         assert {row["provider"] for row in made.calls()} == {"local-alternative"}
         assert [row["stream"] for row in made.calls()] == [1, 1, 0, 1, 0, 1]
@@ -205,10 +218,12 @@ def test_messages_are_answered_in_their_own_shape(tmp_path: Path, upstream: Scri
     alternatives = {"seen": {"kind": "memory", "file": str(memory_in(tmp_path))}}
     with proxy(tmp_path, models={"claude": {"deployments": [anthropic]}}, policies=[policy("seen")], alternatives=alternatives) as made:
         offered = made.post("/v1/messages", body)
-        assert offered.status == 409 and offered.json["type"] == "error"
+        assert offered.status == 409
+        assert offered.json["type"] == "error"
         assert offered.json["error"]["message"].startswith("alternative_offered: policy 'worth' offers memory 'seen'")
         answer = made.post("/v1/messages", body, x_grammage_alternative="accept")
-        assert answer.json["content"] == [{"type": "text", "text": "Danke"}] and answer.json["stop_reason"] == "end_turn"
+        assert answer.json["content"] == [{"type": "text", "text": "Danke"}]
+        assert answer.json["stop_reason"] == "end_turn"
         assert answer.json["usage"]["input_tokens"] == answer.json["usage"]["output_tokens"] == 0
         assert answer.json["usage"]["footprint"]["call_id"] == answer.value("x-grammage-call-id")
         streamed = made.post("/v1/messages", {**body, "stream": True}, x_grammage_alternative="accept")
@@ -221,15 +236,18 @@ def test_messages_are_answered_in_their_own_shape(tmp_path: Path, upstream: Scri
 
 def test_a_picture_that_is_there_is_resized_or_cropped(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     with house(tmp_path, upstream, policy("sizes", run="run", when={"operation": "images"})) as made:
-        drawn = client(made).images.generate(
-            model="visuals", prompt="x", size="256x256", extra_headers={"x-grammage-tag-asset": "hero"}
-        )
-        assert drawn.data and drawn.data[0].b64_json and drawn.created > 0
+        drawn = client(made).images.generate(model="visuals", prompt="x", size="256x256", extra_headers={"x-grammage-tag-asset": "hero"})
+        assert drawn.data
+        assert drawn.data[0].b64_json
+        assert drawn.created > 0
         picture = Image.open(io.BytesIO(base64.b64decode(drawn.data[0].b64_json)))
-        assert picture.size == (256, 192) and picture.format == "PNG" and picture.mode == "RGBA"
+        assert picture.size == (256, 192)
+        assert picture.format == "PNG"
+        assert picture.mode == "RGBA"
         assert upstream.received == []
         (row,) = made.calls()
-        assert row["model"] == "grammage/resize" and row["gco2e"] > 0
+        assert row["model"] == "grammage/resize"
+        assert row["gco2e"] > 0
     with house(tmp_path, upstream, policy("banners", run="run", when={"operation": "images"})) as made:
         answer = made.post(
             "/v1/images/generations",
@@ -238,7 +256,9 @@ def test_a_picture_that_is_there_is_resized_or_cropped(tmp_path: Path, upstream:
         )
         head, _, payload = answer.json["data"][0]["url"].partition(",")
         cropped = Image.open(io.BytesIO(base64.b64decode(payload)))
-        assert head == "data:image/jpeg;base64" and cropped.size == (500, 100) and cropped.format == "JPEG"
+        assert head == "data:image/jpeg;base64"
+        assert cropped.size == (500, 100)
+        assert cropped.format == "JPEG"
 
 
 @pytest.mark.parametrize(
@@ -257,7 +277,8 @@ def test_a_picture_that_cannot_be_used_leaves_the_call_to_the_model(
 ) -> None:
     with house(tmp_path, upstream, policy("banners", run="run")) as made:
         answer = made.post("/v1/images/generations", {"model": "visuals", "prompt": "x", "size": size}, x_grammage_tag_asset=asset)
-        assert answer.status == 200 and len(upstream.received) == 1
+        assert answer.status == 200
+        assert len(upstream.received) == 1
         assert decisions(made)[-1]["reason"] == reason
 
 
@@ -268,15 +289,19 @@ def test_what_a_local_answer_weighs_is_recorded_beside_the_forecast_of_what_it_s
         answer = made.chat(ask(model="large"), x_grammage_fields='{"name": "A", "city": "B"}', x_grammage_tag_asset="card")
         call_id = answer.value("x-grammage-call-id")
         (call,) = made.calls()
-        assert call["provider"] == "local-alternative" and call["served_model"] == "grammage/template"
-        assert call["input_tokens"] == call["output_tokens"] == 0 and 0 < call["gco2e"] < 0.001
+        assert call["provider"] == "local-alternative"
+        assert call["served_model"] == "grammage/template"
+        assert call["input_tokens"] == call["output_tokens"] == 0
+        assert 0 < call["gco2e"] < 0.001
         assert rows(made, "instead") == [{"call_id": call_id, "kind": "template", "ref": "greetings", "source_call_id": None}]
         (decision,) = decisions(made)
         assert (decision["action"], decision["reason"]) == ("alternative", "baseline_forecast")
         assert decision["baseline_gco2e"] > decision["choice_gco2e"] == pytest.approx(call["gco2e"])
         record = made.get(f"/v1/footprint/{call_id}").json
         assert (record["instead"]["kind"], record["instead"]["ref"]) == ("template", "greetings")
-        assert record["method"] == "local@1.0.0" and record["zone"] == "FR" and record["gco2e"] > 0
+        assert record["method"] == "local@1.0.0"
+        assert record["zone"] == "FR"
+        assert record["gco2e"] > 0
         assert record["decision"]["difference"]["gco2e"] < 0
         assert "forecast" in record["decision"]["difference"]["what"]
         assert counted(made, "grammage_policy_decisions_total", action="alternative", policy="worth") == 1
@@ -297,7 +322,8 @@ def test_a_policy_that_watches_says_what_it_could_have_done(tmp_path: Path, upst
 def test_a_call_that_asks_for_json_gets_no_other_text(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     with house(tmp_path, upstream, policy("greetings", run="run")) as made:
         made.chat(ask(model="large", response_format={"type": "json_object"}), x_grammage_fields='{"name": "A", "city": "B"}')
-        assert len(upstream.received) == 1 and decisions(made)[-1]["reason"] == "json_asked"
+        assert len(upstream.received) == 1
+        assert decisions(made)[-1]["reason"] == "json_asked"
 
 
 def test_calls_are_held_to_a_declared_purpose(tmp_path: Path, upstream: ScriptedUpstream) -> None:
@@ -306,9 +332,12 @@ def test_calls_are_held_to_a_declared_purpose(tmp_path: Path, upstream: Scripted
     with house(tmp_path, upstream, rule, campaigns=campaigns) as made:
         for tags in ({}, {"x_grammage_tag_campaign": "vague"}, {"x_grammage_tag_campaign": "other"}):
             refused = made.chat(ask(model="large"), **tags)
-            assert refused.status == 422 and refused.error["code"] == "purpose_missing" and "x-grammage-tag-purpose" in refused.error["message"]
+            assert refused.status == 422
+            assert refused.error["code"] == "purpose_missing"
+            assert "x-grammage-tag-purpose" in refused.error["message"]
         assert upstream.received == []
         named = made.chat(ask(model="large"), x_grammage_tag_campaign="noel-26")
-        assert named.status == 200 and made.chat(ask(model="large"), x_grammage_tag_purpose="trial").status == 200
+        assert named.status == 200
+        assert made.chat(ask(model="large"), x_grammage_tag_purpose="trial").status == 200
         record = made.get(f"/v1/footprint/{named.value('x-grammage-call-id')}").json
         assert record["purpose"] == "Product sheets"

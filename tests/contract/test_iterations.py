@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from tests.contract.proxy_harness import GRAMMAGE, KEY, Proxy, ask, proxy
-from tests.contract.scripted_upstream import ScriptedUpstream, scripted_upstream
-from tests.contract.test_policies import OK, at, counted, decisions
+from tests.contract.scripted_upstream import ScriptedUpstream, scripted_upstream, whole
+from tests.contract.test_policies import OK, STREAM, at, counted, decisions
 
+FAILED = whole(b'{"error":{"message":"no"}}', status=b"500 Internal Server Error")
 HERO = {"x_grammage_tag_asset": "hero"}
 
 
@@ -58,14 +59,15 @@ def test_a_hard_end_is_told_once_with_what_to_do(tmp_path: Path, upstream: Scrip
         assert refused.value.code == "iterations_exceeded"
         assert "asset 'hero' be made 2 times, and this would be number 3; use what there is" in refused.value.message
         assert refused.value.response.headers["x-grammage-iterations"] == "3/2"
-        assert len(upstream.received) == 2 and len(made.calls()) == 2
+        assert len(upstream.received) == 2
+        assert len(made.calls()) == 2
         assert counted(made, "grammage_iterations_exceeded_total", policy="enough") == 1, "the client must not try again"
         assert counted(made, "grammage_policy_decisions_total", action="refused", policy="enough") == 1
 
 
 def test_only_answers_count(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     with house(tmp_path, upstream, iterations={"hard": True}) as made:
-        upstream.answers(500, {}, b'{"error":{"message":"no"}}')
+        upstream.answers(*FAILED)
         assert [make(made).status for _ in range(3)] == [500, 500, 500]
         upstream.answers(*OK)
         assert make(made).ours["iterations"] == "1/2"
@@ -78,7 +80,8 @@ def test_calls_at_the_same_time_do_not_pass_a_hard_end(tmp_path: Path, upstream:
     with house(tmp_path, upstream, iterations={"hard": True, "at_most": 5}) as made:
         with concurrent.futures.ThreadPoolExecutor(12) as pool:
             statuses = [answer.status for answer in pool.map(lambda _: make(made), range(24))]
-        assert statuses.count(200) == 5 and statuses.count(409) == 19
+        assert statuses.count(200) == 5
+        assert statuses.count(409) == 19
         assert len(upstream.received) == 5
 
 
@@ -86,7 +89,7 @@ def test_a_restart_remembers(tmp_path: Path, upstream: ScriptedUpstream) -> None
     with house(tmp_path, upstream) as made:
         make(made)
         make(made, x_grammage_tag_asset="hero", x_grammage_tag_brand="acme")
-        upstream.answers(500, {}, b"{}")
+        upstream.answers(*FAILED)
         make(made)
     with house(tmp_path, upstream, iterations={"hard": True}) as made:
         assert make(made).ours["iterations"] == "2/2"
@@ -105,9 +108,10 @@ def test_a_policy_that_watches_holds_nobody_back(tmp_path: Path, upstream: Scrip
 
 def test_other_tags_may_be_counted_and_streams_count_when_they_end(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     with house(tmp_path, upstream, iterations={"tag": "campaign"}) as made:
-        upstream.answers(200, {"content-type": "text/event-stream"}, b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\ndata: [DONE]\n\n')
+        upstream.answers(*STREAM)
         streamed = made.chat(ask(model="large", stream=True), x_grammage_tag_campaign="noel")
-        assert streamed.ours["iterations"] == "1/2" and streamed.body.endswith(b"data: [DONE]\n\n")
+        assert streamed.ours["iterations"] == "1/2"
+        assert streamed.body.endswith(b"data: [DONE]\n\n")
         upstream.answers(*OK)
         assert make(made, x_grammage_tag_campaign="noel").ours["iterations"] == "2/2"
 
@@ -130,4 +134,5 @@ def test_a_report_by_campaign_says_what_each_is_for(tmp_path: Path, upstream: Sc
         "noel-26": "Product sheets of the Christmas range",
         "other": None,
     }
-    assert "purpose" in report("csv").splitlines()[0] and "Product sheets of the Christmas range" in report("table")
+    assert "purpose" in report("csv").splitlines()[0]
+    assert "Product sheets of the Christmas range" in report("table")

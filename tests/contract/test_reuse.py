@@ -1,85 +1,38 @@
-"""Answers that are kept and calls that share one: what is asked upstream, what the client gets, and what ledger and metrics say of it."""
+"""Answers that are kept: what is asked upstream, what the client gets, and what ledger and metrics say of it."""
 
-import contextlib
 import json
-import sqlite3
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
-from tests.contract.proxy_harness import KEY, Answer, Proxy, ask, proxy, until, without_footprint
-from tests.contract.redis_server import RedisServer, redis_program, redis_server
-from tests.contract.scripted_upstream import RESET, UNTIL_LEFT, Received, ScriptedUpstream, scripted_upstream, streamed, whole
-
-BODY = b'{"id":"c-1","object":"chat.completion","created":1,"model":"gpt-4o-mini-2024-07-18","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"Soft."}}],"usage":{"prompt_tokens":100,"completion_tokens":50,"total_tokens":150}}'  # noqa: E501
-OK = whole(BODY, (b"x-request-id", b"req-1"), (b"x-ratelimit-remaining-requests", b"7"))
-VECTORS = whole(b'{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5]}],"model":"e","usage":{"prompt_tokens":9,"total_tokens":9}}')
-EVENTS = (
-    b'data: {"id":"c-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"So"}}],"usage":null}\n\n',
-    b'data: {"id":"c-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"ft"},"finish_reason":"stop"}],"usage":null}\n\n',  # noqa: E501
-    b'data: {"id":"c-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":100,"completion_tokens":50,"total_tokens":150}}\n\n',  # noqa: E501
-    b"data: [DONE]\n\n",
+from proxy.clock import Clock
+from tests.contract.proxy_harness import KEY, ask, without_footprint
+from tests.contract.reuse_house import (
+    BODY,
+    EVENTS,
+    MESSAGES,
+    OTHER_KEY,
+    POLICY,
+    STREAM,
+    VECTORS,
+    VIEWER,
+    counted,
+    house,
+    instead,
+    kept,
+    metrics,
+    request,
 )
-STREAM = streamed(*EVENTS)
-POLICY = {"name": "ask-once", "apply": {"reuse": "24h"}, "mode": "enforce"}
-MESSAGES: list[Any] = [{"role": "user", "content": "Describe a merino jumper."}]
-OTHER_KEY = "sk-another-0123456789"
-VIEWER_KEY = "sk-viewer-0123456789"
-VIEWER = {"name": "board", "key": VIEWER_KEY, "role": "viewer"}
+from tests.contract.scripted_upstream import RESET, ScriptedUpstream, scripted_upstream, streamed, whole
 
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[ScriptedUpstream]:
     with scripted_upstream() as made:
         yield made
-
-
-@contextlib.contextmanager
-def house(folder: Path, upstream: ScriptedUpstream, *policies: dict[str, Any], **sections: Any) -> Iterator[Proxy]:
-    upstream.answers(*OK)
-    upstream.received.clear()
-    place = {"provider": "azure", "region": "francecentral", "api_base": f"{upstream.url}/v1", "api_key": "k"}
-    models = {
-        "small": {"deployments": [{**place, "model": "gpt-4o-mini"}]},
-        "large": {"deployments": [{**place, "model": "gpt-4o"}]},
-        "vectors": {"deployments": [{**place, "model": "text-embedding-3-small"}]},
-    }
-    with proxy(folder, models=models, policies=list(policies or (POLICY,)), **sections) as made:
-        yield made
-
-
-def request(**changes: Any) -> dict[str, Any]:
-    return ask(model="small", temperature=0, **changes)
-
-
-def instead(made: Proxy) -> list[dict[str, Any]]:
-    with contextlib.closing(sqlite3.connect(f"file:{made.ledger}?mode=ro", uri=True)) as database:
-        database.row_factory = sqlite3.Row
-        return [dict(row) for row in database.execute("SELECT * FROM instead ORDER BY rowid")]
-
-
-def counted(made: Proxy, result: str, policy: str = "ask-once") -> float:
-    start = f'grammage_reuse_total{{policy="{policy}",result="{result}"}} '
-    lines = metrics(made).splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(start))
-
-
-def metrics(made: Proxy) -> str:
-    return made.get("/metrics", authorization=f"Bearer {VIEWER_KEY}").body.decode()
-
-
-def kept(made: Proxy, answers: int = 1) -> None:
-    """Waits until so many answers are in the store."""
-    until(lambda: counted(made, "stored") >= answers or None)
-
-
-def attempts(made: Proxy) -> int:
-    return sum(row["provider"] is not None for row in made.calls())
 
 
 def test_an_identical_question_is_answered_without_a_provider(tmp_path: Path, upstream: ScriptedUpstream) -> None:
@@ -117,7 +70,8 @@ def test_an_identical_question_is_answered_without_a_provider(tmp_path: Path, up
         assert (counted(made, "hit"), counted(made, "miss"), counted(made, "stored")) == (1, 1, 1)
         told = metrics(made)
         assert 'grammage_output_tokens_total{model="small"} 50.0' in told
-        assert f"grammage_reuse_store_bytes {len(BODY) + 300}" in told
+        size = next(float(line.split()[1]) for line in told.splitlines() if line.startswith("grammage_reuse_store_bytes "))
+        assert len(BODY) < size < 2 * len(BODY) + 300
 
 
 @pytest.mark.parametrize("wants_usage", [False, True])
@@ -145,6 +99,33 @@ def test_a_stream_is_given_again_as_a_stream(tmp_path: Path, upstream: ScriptedU
         plain = made.chat(request(stream=True))
         assert plain.body == seen.body
         assert b"footprint" not in plain.body
+
+
+HOUR_MS = 3_600_000
+
+
+class MovedClock(Clock):
+    """The real clock, moved on by a test."""
+
+    ahead_ms = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self.ahead_ms
+
+
+def test_an_answer_serves_no_longer_than_the_policy_says(
+    tmp_path: Path, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = MovedClock()
+    monkeypatch.setattr("proxy.serve.Clock", lambda: clock)
+    with house(tmp_path, upstream) as made:
+        made.chat(request())
+        kept(made)
+        clock.ahead_ms = 23 * HOUR_MS
+        assert "reused" in made.chat(request()).ours
+        clock.ahead_ms = 25 * HOUR_MS
+        assert "reused" not in made.chat(request()).ours
+        assert len(upstream.received) == 2
 
 
 def test_a_stream_and_a_whole_answer_are_two_questions(tmp_path: Path, upstream: ScriptedUpstream) -> None:
@@ -277,158 +258,43 @@ def test_no_such_stream_is_kept(tmp_path: Path, upstream: ScriptedUpstream, scri
         assert (len(upstream.received), counted(made, "stored")) == (2, 0)
 
 
-def held(upstream: ScriptedUpstream, *first: Any) -> threading.Event:
-    """Lets the upstream answer once the event is set; `first` is what its very first call gets instead, after the event."""
-    go = threading.Event()
-    turn = iter([first] if first else [])
-
-    def script(received: Received) -> list[Any]:
-        return [go, *(next(turn, None) or OK)]
-
-    upstream.script = script
-    return go
-
-
-def together(made: Proxy, count: int, upstream: ScriptedUpstream, go: threading.Event) -> list[Answer]:
-    """So many identical calls at once; the provider answers when all of them are in the proxy."""
-    with ThreadPoolExecutor(count) as pool:
-        calls = [pool.submit(made.chat, request()) for _ in range(count)]
-        until(lambda: upstream.received or None)
-        until(lambda: inside(made) == count or None)
-        go.set()
-        return [call.result() for call in calls]
-
-
-def inside(made: Proxy) -> int:
-    """Connections that the proxy has, the asking one left out."""
-    port = f"{made.address[1]:04X}"
-    lines = Path("/proc/net/tcp").read_text().splitlines()
-    return sum(line.split()[1].endswith(f":{port}") and line.split()[3] == "01" for line in lines)
-
-
-def test_identical_calls_at_once_are_asked_once(tmp_path: Path, upstream: ScriptedUpstream) -> None:
-    with house(tmp_path, upstream) as made:
-        answers = together(made, 8, upstream, held(upstream))
-        assert len(upstream.received) == 1
-        leaders = [answer for answer in answers if "reused" not in answer.ours]
-        assert len(leaders) == 1
-        assert {answer.ours["reused"] for answer in answers if "reused" in answer.ours} == {leaders[0].ours["call-id"]}
-        assert {without_footprint(answer.body) for answer in answers} == {BODY}
-        assert attempts(made) == 1
-        assert [row["kind"] for row in instead(made)] == ["joined"] * 7
-        assert (counted(made, "joined"), counted(made, "miss")) == (7, 1)
-
-
-def test_when_the_one_that_asks_fails_another_one_asks(tmp_path: Path, upstream: ScriptedUpstream) -> None:
-    with house(tmp_path, upstream) as made:
-        answers = together(made, 4, upstream, held(upstream, *whole(b'{"error":{}}', status=b"400 Bad Request")))
-        assert sorted(answer.status for answer in answers) == [200, 200, 200, 400]
-        assert len(upstream.received) == 2
-        assert [row["kind"] for row in instead(made)] == ["joined"] * 2
-
-
-def test_when_the_one_that_asks_leaves_another_one_asks(tmp_path: Path, upstream: ScriptedUpstream) -> None:
-    with house(tmp_path, upstream) as made:
-        upstream.left.clear()
-        upstream.answers_in_turn([UNTIL_LEFT], OK)
-        with ThreadPoolExecutor(2) as pool:
-            with openai.OpenAI(base_url=made.v1, api_key=KEY, max_retries=0, timeout=1.0) as client:
-                leader = pool.submit(client.chat.completions.create, model="small", messages=MESSAGES, temperature=0)
-                until(lambda: upstream.received or None)
-                follower = pool.submit(made.chat, request())
-                with pytest.raises(openai.APITimeoutError):
-                    leader.result()
-            assert follower.result().status == 200
-        assert len(upstream.received) == 2
-        rows = {row["outcome"]: row for row in made.recorded(2)}
-        assert rows["client_left"]["usage_source"] == "estimated"
-        assert rows["ok"]["output_tokens"] == 50
-        assert instead(made) == []
-
-
-def test_one_that_waits_and_leaves_has_used_nothing(tmp_path: Path, upstream: ScriptedUpstream) -> None:
-    with house(tmp_path, upstream) as made:
-        go = held(upstream)
-        with ThreadPoolExecutor(1) as pool:
-            leader = pool.submit(made.chat, request())
-            until(lambda: upstream.received or None)
-            with openai.OpenAI(base_url=made.v1, api_key=KEY, max_retries=0, timeout=0.5) as client:
-                with pytest.raises(openai.APITimeoutError):
-                    client.chat.completions.create(model="small", messages=MESSAGES, temperature=0)
-            (row,) = made.recorded(1)
-            assert (row["outcome"], row["provider"]) == ("client_left", None)
-            go.set()
-            assert leader.result().status == 200
-        assert len(upstream.received) == 1
-
-
-def test_streams_at_once_are_asked_once(tmp_path: Path, upstream: ScriptedUpstream) -> None:
-    with house(tmp_path, upstream) as made:
-        go = threading.Event()
-        upstream.answers(STREAM[0], STREAM[1], go, *STREAM[2:])
-        with ThreadPoolExecutor(3) as pool:
-            calls = [pool.submit(made.chat, request(stream=True)) for _ in range(3)]
-            until(lambda: upstream.received or None)
-            until(lambda: inside(made) == 3 or None)
-            go.set()
-            answers = [call.result() for call in calls]
-        assert len(upstream.received) == 1
-        assert len({answer.body for answer in answers}) == 1
-        assert sum("reused" in answer.ours for answer in answers) == 2
-
-
-def test_a_reload_keeps_what_is_kept(tmp_path: Path, upstream: ScriptedUpstream) -> None:
-    """The room stays while some policy reuses; that is App's own business, seen from outside by the count of what is asked."""
+def test_a_call_that_was_routed_is_reused_too(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     with house(tmp_path, upstream, {**POLICY, "prefer": {"among": ["small"]}}) as made:
-        made.chat(request(model="large"))
+        assert made.chat(request(model="large")).status == 200
+        assert json.loads(upstream.last.body)["model"] == "gpt-4o-mini"
         kept(made)
         again = made.chat(request(model="large"))
         assert (again.ours["policy"], "reused" in again.ours, len(upstream.received)) == ("ask-once", True, 1)
 
 
-needs_redis = pytest.mark.skipif(redis_program() is None, reason="no Redis server here")
+ESCALATES = {**POLICY, "escalate": {"to": "large", "when": ["invalid_json"]}}
+WANTS_JSON = {"response_format": {"type": "json_object"}}
 
 
-@pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
+def test_both_answers_of_an_escalation_are_given_again(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    with house(tmp_path, upstream, ESCALATES) as made:
+        small, large = whole(BODY), whole(BODY.replace(b"Soft.", b'{\\"soft\\":1}'))
+        upstream.script = lambda received: large if json.loads(received.body)["model"] == "gpt-4o" else small
+        first = made.chat(request(**WANTS_JSON))
+        assert first.ours["escalated"] == "invalid_json"
+        kept(made, 2)
+        again = made.chat(request(**WANTS_JSON))
+        assert len(upstream.received) == 2
+        assert without_footprint(again.body) == without_footprint(first.body)
+        assert (again.ours["reused"], again.ours["gco2e"]) == (first.ours["call-id"], "0")
+        rows = [row for row in made.calls() if row["call_id"] == again.ours["call-id"]]
+        assert [(row["unweighed_reason"], row["output_tokens"], row["gco2e"]) for row in rows] == [("not_generated", None, None)]
 
 
-@needs_redis
-def test_processes_share_what_is_kept_in_redis(tmp_path: Path, upstream: ScriptedUpstream, redis: RedisServer) -> None:
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-    with house(tmp_path / "one", upstream, redis=redis.url) as one, house(tmp_path / "two", upstream, redis=redis.url) as two:
-        first = one.chat(request())
-        kept(one)
-        again = two.chat(request())
-        assert again.ours["reused"] == first.ours["call-id"]
+def test_what_an_escalation_asks_anew_is_told_beside_what_is_given_again(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    """The small model's answer was kept, the larger one failed at first: the first answer stood, and costs nothing when it stands again."""
+    with house(tmp_path, upstream, ESCALATES) as made:
+        down = whole(b'{"error":{"message":"no"}}', status=b"400 Bad Request")
+        upstream.script = lambda received: down if json.loads(received.body)["model"] == "gpt-4o" else whole(BODY)
+        first = made.chat(request(**WANTS_JSON))
+        kept(made)
+        again = made.chat(request(**WANTS_JSON))
+        assert [json.loads(each.body)["model"] for each in upstream.received] == ["gpt-4o-mini", "gpt-4o", "gpt-4o"]
+        assert (again.ours["reused"], again.ours["gco2e"]) == (first.ours["call-id"], "0")
         assert without_footprint(again.body) == BODY
-        assert len(upstream.received) == 1
-        told = two.get(f"/v1/footprint/{again.ours['call-id']}").json
-        assert told["instead"] == {"kind": "reuse", "ref": None, "source_call_id": first.ours["call-id"], "source": None}
-        assert "grammage_reuse_store_bytes" not in metrics(one).replace("# ", "")
-
-
-@needs_redis
-def test_a_lost_redis_costs_no_call(tmp_path: Path, upstream: ScriptedUpstream, redis: RedisServer) -> None:
-    with house(tmp_path, upstream, redis=redis.url) as made:
-        made.chat(request())
-        kept(made)
-        assert "reused" in made.chat(request()).ours
-        redis.stop()
-        lost = [made.chat(request()) for _ in range(3)]
-        assert [(answer.status, "reused" in answer.ours) for answer in lost] == [(200, False)] * 3
-        assert len(upstream.received) == 4
-
-
-@needs_redis
-def test_a_redis_that_says_nothing_holds_no_call_up_for_long(tmp_path: Path, upstream: ScriptedUpstream, redis: RedisServer) -> None:
-    with house(tmp_path, upstream, redis=redis.url) as made:
-        made.chat(request())
-        kept(made)
-        with redis.frozen():
-            answers = [made.chat(request()) for _ in range(3)]
-        assert [(answer.status, "reused" in answer.ours) for answer in answers] == [(200, False)] * 3
-        assert max(row["latency_s"] for row in made.calls()) < 2
+        assert sum(row["output_tokens"] or 0 for row in made.calls()) == 50

@@ -1,9 +1,10 @@
-"""A simulated month of marketing calls through the policy engine: `python -m tests.month`. It must never call what it simulates measured."""
+"""A simulated month of calls through the policy engine: `python -m tests.month`. It must never call what it simulates measured."""
 
 import argparse
 import sys
 
 from proxy.cli.output import Format, message, show_rows
+from tests.month.arms import FAMILIES
 from tests.month.proof import Proof, prove
 from tests.month.table import COLUMNS
 from tests.month.world import HOURS
@@ -32,9 +33,10 @@ def main() -> None:
     asked.add_argument("--calls", type=int, default=CALLS)
     asked.add_argument("--draws", type=int, default=DRAWS)
     asked.add_argument("--seed", type=int, default=SEED)
+    asked.add_argument("--family", choices=list(FAMILIES), default="gpt-4.1", help="three sizes of models")
     asked.add_argument("--format", choices=[each.value for each in Format], default=Format.TABLE.value)
     given = asked.parse_args()
-    proof = prove(calls=given.calls, draws=given.draws, seed=given.seed)
+    proof = prove(calls=given.calls, draws=given.draws, seed=given.seed, family=given.family)
     show(proof, Format(given.format), given.calls, given.draws)
     sys.exit(0 if all(goal.is_met for goal in proof.goals()) else 1)
 

@@ -16,12 +16,20 @@ from proxy.budgets.account import Claim, MemoryAccounts, Settlement
 from proxy.budgets.rule import MG_PER_G, Rule
 from proxy.policy.candidates import Candidate
 from proxy.policy.rule import CallFacts
+from proxy.policy.verdict import Verdict
 from tests.month.engine import CALLER, Engine, Outcome
 from tests.month.weights import Weights
 from tests.month.world import MODELS, REGIONS, Month
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "config" / "examples" / "policies" / "by-kind-and-region.yaml"
 NONE, SMALLEST, REGION, SIZE, BOTH, BUDGET = "no policy", "always smallest", "region only", "size only", "both", "both with budget"
+HOURLY = "both by the hour"
+FAMILIES = {
+    "gpt-4.1": ("gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano"),
+    "mistral": ("mistral-large-2.1", "mistral-small-3.2", "ministral-3-8b"),
+}
+"""Three sizes of one family: the example's, whose sizes are inferred, and one whose weights are open."""
+
 BUDGET_SHARE = 0.9
 """The budget of the last arm, as a share of what the same policies come to without one."""
 
@@ -32,9 +40,16 @@ MONTH_BEGINS_MS = 1_790_812_800_000
 _T = TypeVar("_T")
 
 
-def example() -> Settings:
-    """The example's own words."""
-    return load_settings(EXAMPLE, {})
+def example(family: str = "gpt-4.1") -> Settings:
+    """The example's own words, with the models of a family."""
+    whole = load_settings(EXAMPLE, {})
+    models = {
+        alias: whole.models[alias].model_copy(
+            update={"deployments": [each.model_copy(update={"model": name}) for each in whole.models[alias].deployments]}
+        )
+        for alias, name in zip(MODELS, FAMILIES[family], strict=True)
+    }
+    return whole.model_copy(update={"models": models})
 
 
 def arm_settings(name: str, whole: Settings) -> Settings:
@@ -45,12 +60,24 @@ def arm_settings(name: str, whole: Settings) -> Settings:
         return _one_region(whole).model_copy(update={"policies": [_plain([MODELS[-1]])]})
     if name == REGION:
         return whole.model_copy(update={"policies": [_plain(None)]})
+    if name == HOURLY:
+        return whole.model_copy(update={"policies": [_by_the_hour(policy) for policy in whole.policies]})
     return _one_region(whole) if name == SIZE else whole
+
+
+def _by_the_hour(policy: Policy) -> Policy:
+    """The same, ranked by what a live source tells of the zones."""
+    prefer = None if policy.prefer is None else policy.prefer.model_copy(update={"intensity": "hourly"})
+    return policy.model_copy(update={"prefer": prefer})
 
 
 def _plain(among: list[str] | None) -> Policy:
     prefer = {"lowest": "gco2e", "among": among} if among else {"lowest": "gco2e"}
     return Policy.model_validate({"name": "plain", "when": {"alias": MODELS[0]}, "prefer": prefer, "mode": "enforce"})
+
+
+def _smallest(policy: Policy) -> Policy:
+    return _plain(list(MODELS)).model_copy(update={"require": policy.require})
 
 
 def _one_region(whole: Settings) -> Settings:
@@ -70,18 +97,19 @@ def run_arm(name: str, whole: Settings, tables: Tables, month: Month) -> Outcome
 def run_with_budget(whole: Settings, tables: Tables, month: Month, weights: Weights, limit_gco2e: float) -> Outcome:
     """The month under the example's policies and a budget that then sends calls to the smallest.
 
-    The account is the proxy's own. Its consequence, route_smallest, is played by a policy that prefers the lowest among all.
+    The account is the proxy's own. Its consequence, route_smallest, is played as the proxy has it: by a policy that prefers the lowest
+    among all, and requires what the policy does that it takes over from.
     """
     engine = Engine(whole, tables)
-    smallest = Engine(whole.model_copy(update={"policies": [_plain(list(MODELS))]}), tables)
+    after = {policy.name: Engine(whole.model_copy(update={"policies": [_smallest(policy)]}), tables) for policy in whole.policies}
     budget = _Purse(Budget(name="month", limit_kgco2e=limit_gco2e / 1000, on_exceed="route_smallest", smallest=list(MODELS)), month)
 
-    def instead(i: int, call: CallFacts, served: Candidate) -> Candidate | None:
-        place = engine.number_of(served)
-        forecast_g = weights.prepared[place].estimate(call.usage).gco2e.mean
-        if budget.takes(i, forecast_g):
+    def instead(i: int, call: CallFacts, said: Verdict | None) -> Candidate | None:
+        if said is None:
+            raise ValueError("the example's policies are for all calls of the month")
+        if budget.takes(i, engine.forecast_gco2e(call, said.plan)):
             return None
-        verdict = smallest.judged(call)
+        verdict = after[said.policy].judged(after[said.policy].facts(month, i))
         if verdict is None:
             raise ValueError("the policy that plays the budget's consequence is for all calls")
         region = verdict.plan[0].place.region

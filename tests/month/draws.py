@@ -51,10 +51,10 @@ def draw(
 
 def class_sums(known: Known, weights: Weights, choice: Whole) -> Floats:
     """Grams by class and choice of the calls as they were served."""
-    flat = np.bincount(
-        known.classes * len(weights.choices) + choice, weights.gco2e[np.arange(len(choice)), choice], CLASSES * len(weights.choices)
-    )
-    return flat.reshape(CLASSES, len(weights.choices))
+    width = len(weights.choices)
+    cells = known.classes * width + choice
+    found: Floats = np.bincount(cells, weights.gco2e[np.arange(len(choice)), choice], CLASSES * width).astype(np.float64)
+    return found.reshape(CLASSES, width)
 
 
 def _columns(rows: list[tuple[float, float, float]]) -> dict[str, Floats]:

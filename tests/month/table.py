@@ -1,17 +1,15 @@
 """The month's figures, a row per arm, and the goals they are held to. It must never round before comparing."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from estimators.quantity import Quantity, LogVariance, ScopeKeys, Total, around
+from estimators.quantity import LogVariance, ScopeKeys, Total, around
 from proxy.cli.output import Cell
-from tests.month.draws import class_sums
 from tests.month.engine import REFUSED
 from tests.month.optimum import CLASSES, Known
 from tests.month.weights import ML_PER_LITRE, SCOPES, Weights
-from tests.month.world import REGIONS, Floats, Month, Whole
+from tests.month.world import REGIONS, Month, Whole
 
 COLUMNS = (
     "arm", "kgco2e", "low", "high", "by_the_hour", "reduction", "of_optimum", "water_l", "cost", "quality", "quality_kept",

@@ -145,7 +145,8 @@ def month_of(calls: int, seed: int) -> Month:
 def _lengths(rng: np.random.Generator, kind: Whole, what: str, calls: int) -> Whole:
     median = np.array([getattr(each, f"{what}_tokens") for each in KINDS])[kind]
     spread = np.array([getattr(each, f"{what}_spread") for each in KINDS])[kind]
-    return np.maximum(np.rint(median * np.exp(spread * rng.standard_normal(calls))), 1).astype(np.int64)
+    found: Whole = np.maximum(np.rint(median * np.exp(spread * rng.standard_normal(calls))), 1).astype(np.int64)
+    return found
 
 
 def busyness() -> Floats:
@@ -155,7 +156,7 @@ def busyness() -> Floats:
     office = np.exp(-(((of_day - 12.5) / 3.6) ** 2))
     weekend = np.isin((day + 1) % 7, (5, 6))  # the first of the month is a Tuesday
     found: Floats = np.where(weekend, 0.18, 1.0) * office + 0.06
-    return found / found.max()
+    return found / float(found.max())
 
 
 def _hours(rng: np.random.Generator, calls: int) -> Whole:

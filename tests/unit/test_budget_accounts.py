@@ -63,7 +63,9 @@ def test_every_instant_lies_in_its_period(period: Period, at_ms: int) -> None:
 
 
 def test_a_budget_counts_calls_that_carry_all_its_tags_and_come_with_its_keys() -> None:
-    rule = Rule(Budget.model_validate({"name": "b", "limit_kgco2e": 1, "match": {"campaign": ["a", "b"], "brand": "x"}, "keys": ["studio"]}))
+    rule = Rule(
+        Budget.model_validate({"name": "b", "limit_kgco2e": 1, "match": {"campaign": ["a", "b"], "brand": "x"}, "keys": ["studio"]})
+    )
     assert rule.matches({"campaign": "b", "brand": "x", "market": "fr"}, "studio")
     assert not rule.matches({"campaign": "b", "brand": "x"}, "agency")
     assert not rule.matches({"campaign": "c", "brand": "x"}, "studio")

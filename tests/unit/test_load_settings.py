@@ -373,6 +373,8 @@ def test_the_starter_configuration_loads_without_any_variable_and_its_comments_a
     assert "*" in load(text, tmp_path).models
     secret = tmp_path / "admin"
     secret.write_text("x" * 8)
+    (tmp_path / "visuals").mkdir()
+    (tmp_path / "memory.csv").write_text("source,target,market\nHello,Bonjour,fr\n")
     uncommented = re.sub(r"(?m)^( *)#(?=\S| +[a-z_-]+:|  +- )", r"\1", text.split("version:", 1)[1])
     keys = {"STUDIO_KEY": "s" * 8, "AGENCY_KEY": "y" * 8, "VIEWER_KEY": "v" * 8}
     environ = {**keys, "AZURE_KEY": "a", "OPENAI_API_KEY": "o", "USER_HASH_SECRET": "u"}

@@ -99,7 +99,7 @@ def test_a_call_that_could_not_be_weighed_is_counted_by_reason(metrics: Metrics)
 def test_a_call_that_generated_nothing_is_not_unweighed(metrics: Metrics) -> None:
     nothing = attempt(estimate=None, usage=None, unweighed_reason="not_generated", outcome="upstream_error", status=429)
     metrics.observe(call(attempts=(nothing,), outcome="upstream_error", status=429))
-    assert values(metrics, "grammage_unweighed_calls_total") == {}
+    assert set(values(metrics, "grammage_unweighed_calls_total").values()) == {0}
     assert (
         value(metrics, "grammage_requests_total", operation="chat", provider="openai", model="gpt-4o-mini", outcome="upstream_error") == 1
     )

@@ -1,6 +1,6 @@
-"""Panels of carbon budgets, shown on two dashboards. It must never say what a budget does to calls."""
+"""Panels of carbon budgets, shown on more than one dashboard. It must never say what a budget does to calls."""
 
-from deploy.grafana.promql import JOB
+from deploy.grafana.promql import JOB, total
 from deploy.grafana.spec import Panel, Query
 
 USED = f"max by (budget) (grammage_budget_used_grams{{{JOB}}})"
@@ -27,5 +27,15 @@ def budget_course(width: int) -> Panel:
         kind="line",
         queries=(Query(expr=USED, name="{{budget}}"), Query(expr=LIMIT, name="{{budget}}: [limit]")),
         units=("massg",),
+        width=width,
+    )
+
+
+def budget_calls(width: int) -> Panel:
+    """Calls that budgets had no room for."""
+    return Panel(
+        key="budget_calls",
+        kind="bars",
+        queries=(Query(expr=total("grammage_budget_exceeded_calls_total", JOB, by="budget, action"), name="{{budget}}: {{action}}"),),
         width=width,
     )

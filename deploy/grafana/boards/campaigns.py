@@ -1,6 +1,6 @@
 """Describes the dashboard of campaigns and brands, from which a click leads to a campaign's models. It must never rank people."""
 
-from deploy.grafana.boards.budget_panels import budget_course, budget_share
+from deploy.grafana.boards.budget_panels import budget_calls, budget_course, budget_share
 from deploy.grafana.promql import GRAMS, HIGH, JOULES, LOW, NO_CAMPAIGN, PER_HOUR, TAGGED, rate, ratio, total
 from deploy.grafana.spec import Board, Panel, Query, Row
 from deploy.grafana.variables import FOOTPRINT
@@ -61,6 +61,6 @@ CAMPAIGNS = Board(
             panels=(Panel(key="truth", kind="text", width=24, height=4, words="truth"), _table("campaign"), _table("brand")),
         ),
         Row(key="over_time", panels=(_course("campaign"), _course("brand"), MIX, UNASSIGNED)),
-        Row(key="budgets", panels=(budget_share(12), budget_course(12))),
+        Row(key="budgets", panels=(budget_share(8), budget_course(8), budget_calls(8))),
     ),
 )

@@ -96,11 +96,32 @@ ROUTING = (
         queries=(Query(expr=total(DECISIONS, POLICY, by="policy, action"), name="{{policy}}: {{action}}"),),
     ),
 )
+FURTHER = (
+    Panel(
+        key="escalations",
+        kind="bars",
+        queries=(Query(expr=total("grammage_escalations_total", POLICY, by="policy, reason"), name="{{policy}}: {{reason}}"),),
+        width=8,
+    ),
+    Panel(
+        key="reuse",
+        kind="bars",
+        queries=(Query(expr=total("grammage_reuse_total", POLICY, by="policy, result"), name="{{policy}}: {{result}}"),),
+        width=8,
+    ),
+    Panel(
+        key="iterations",
+        kind="bars",
+        queries=(Query(expr=total("grammage_iterations_exceeded_total", POLICY, by="policy"), name="{{policy}}"),),
+        width=8,
+    ),
+)
 MODELS = Board(
     key="models",
     variables=(*FOOTPRINT, "policy"),
     rows=(
         Row(key="per_model", panels=(Panel(key="truth", kind="text", width=24, height=4, words="truth"), *BY_MODEL)),
         Row(key="routing", panels=(Panel(key="routing_words", kind="text", width=24, height=4, words="baseline"), *ROUTING)),
+        Row(key="further", panels=FURTHER),
     ),
 )

@@ -6,6 +6,7 @@ from deploy.grafana.variables import FOOTPRINT
 
 SOURCE = "grammage_usage_source_total"
 UNWEIGHED = "grammage_unweighed_calls_total"
+LEFT_OUT = total(UNWEIGHED, JOB, more='reason!~"pending|unfinished"')
 TIER = "grammage_quality_total"
 
 
@@ -16,7 +17,7 @@ def _share(key: str, above: str, below: str, limits: tuple[float, float]) -> Pan
 
 SHARES = (
     _share("estimated_usage", total(SOURCE, JOB, more='source="estimated"'), total(SOURCE, JOB), (0.05, 0.2)),
-    _share("unweighed_share", total(UNWEIGHED, JOB), f"({total(SOURCE, JOB)} + ({total(UNWEIGHED, JOB)} or vector(0)))", (0.001, 0.01)),
+    _share("unweighed_share", LEFT_OUT, f"({total(SOURCE, JOB)} + ({LEFT_OUT} or vector(0)))", (0.001, 0.01)),
     _share("unknown_models", total(GRAMS, more='model="other"'), total(GRAMS), (0.01, 0.1)),
     _share("unassigned", total(GRAMS, more=NO_CAMPAIGN), total(GRAMS), (0.1, 0.3)),
 )

@@ -65,13 +65,14 @@ end
 local totals, leases = KEYS[1], KEYS[2]
 
 if what == 'settle' then -- mg, when to drop the account, writer, number of its settlement
-  if redis.call('HEXISTS', totals, 'seeded') == 0 then return 0 end
-  if number_of(totals, 'w:' .. ARGV[6]) >= tonumber(ARGV[7]) then return 1 end -- came before: the answer was lost
-  redis.call('HSET', totals, 'w:' .. ARGV[6], ARGV[7])
-  if call ~= '' then release(totals, leases, call) end
-  redis.call('HINCRBY', totals, 'used', ARGV[4])
-  drop_at(totals, leases, ARGV[5])
-  return 1
+  if redis.call('HEXISTS', totals, 'seeded') == 0 then return {} end
+  if number_of(totals, 'w:' .. ARGV[6]) < tonumber(ARGV[7]) then -- else it came before, and its answer was lost
+    redis.call('HSET', totals, 'w:' .. ARGV[6], ARGV[7])
+    if call ~= '' then release(totals, leases, call) end
+    redis.call('HINCRBY', totals, 'used', ARGV[4])
+    drop_at(totals, leases, ARGV[5])
+  end
+  return {number_of(totals, 'used'), number_of(totals, 'reserved')}
 end
 
 if what == 'seed' then -- mg, when to drop the account

@@ -1,0 +1,24 @@
+"""The long proof of the policies: a simulated month of 200,000 calls against its optimum. `make prove` runs it.
+
+It must never be part of `make test`.
+"""
+
+import pytest
+
+from proxy.cli.output import Format
+from tests.month.__main__ import CALLS, DRAWS, SEED, show
+from tests.month.arms import FAMILIES
+from tests.month.proof import prove
+
+pytestmark = [pytest.mark.prove, pytest.mark.timeout(900)]
+BEYOND_ANYBODY = {"gpt-4.1": "95th percentile"}
+"""Goals that even the optimum misses where it does not know the draw: the sizes of these models are inferred, within a factor of three."""
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_a_month_under_the_example_policies_reaches_its_goals(family: str) -> None:
+    found = prove(calls=CALLS, draws=DRAWS, seed=SEED, family=family)
+    show(found, Format.TABLE, CALLS, DRAWS)
+    missed = [goal.what for goal in found.goals() if not goal.is_met]
+    allowed = BEYOND_ANYBODY.get(family)
+    assert [what for what in missed if allowed is None or allowed not in what] == []
