@@ -9,7 +9,7 @@ CLIENTS_STAMP := $(CLIENTS)/.stamp
 CLIENTS_FROM := $(wildcard tests/clients/requirements-*.txt tests/clients/node/*.json) tests/clients/install.py
 CANDIDATES := python3 python3.13 python3.12 python3.11
 OLD_ENOUGH := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
-CODE := config estimators proxy tests
+CODE := config deploy estimators proxy tests
 
 .PHONY: help setup run demo test check bench month prove fmt golden lock
 

@@ -129,13 +129,22 @@ Shortcoming = Literal["invalid_json", "refused", "truncated", "empty"]
 class Escalate(Section):
     """Asks a larger model when the answer of a smaller one falls short; both are weighed."""
 
-    to: str = Field(min_length=1, description="Alias whose deployments answer then.")
+    to: str = Field(min_length=1, description="Alias whose deployments answer then: those that meet `require` and that the caller may use.")
     when: list[Shortcoming] = Field(
         default=["invalid_json", "refused", "truncated", "empty"],
-        description="invalid_json: not what `response_format` asks for; refused: the model declines; truncated: cut by its limit.",
+        description=(
+            "invalid_json: not the JSON, or the arguments of a function, that the request asks for; refused: the provider says so; "
+            "truncated: cut by the model's own limit or by this policy's cap, not by the caller's; empty: no text and no call."
+        ),
     )
-    must_match: str | None = Field(default=None, min_length=1, description="A regular expression that the answer's text must contain.")
-    buffer_streams: bool = Field(default=False, description="Hold streams back until they are checked; else streams are not escalated.")
+    must_match: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A regular expression that must be found in the answer's text (its first 100,000 characters).",
+    )
+    buffer_streams: bool = Field(
+        default=False, description="Hold streams of up to 4 MB back until they are checked; else streams are not escalated."
+    )
 
 
 class Instead(Section):

@@ -13,6 +13,7 @@ from proxy.budgets import told
 from proxy.budgets.history import UNKNOWN_MG
 from proxy.budgets.keeper import Budgets, Holding, Standing, Tags
 from proxy.budgets.rule import MG_PER_G
+from proxy.call import Caller
 from proxy.consult import consult, policies_from
 from proxy.endpoints.base import Ask
 from proxy.headers import DRY_RUN
@@ -53,6 +54,18 @@ async def afford(rooms: Rooms, budgets: Budgets, passage: Passage) -> None:
     except BaseException:
         give_back(rooms, passage)
         raise
+
+
+async def knock(rooms: Rooms, budgets: Budgets, caller: Caller, tags: Tags, asks: tuple[Ask, Decision] | None = None) -> None:
+    """Whether a socket may be opened, or asked for an answer: it reserves nothing, and counts what it comes to.
+
+    Raises BudgetExceeded where a budget that refuses is at its end, BudgetUnavailable as `afford` does.
+    """
+    rules = budgets.matching(tags, caller.id)
+    if rules:
+        mg = 1 if asks is None else await forecast_mg(rooms, *asks, tags)
+        holding = await budgets.look("", rooms.clock.now_ms(), rules, mg)
+        _refuse_or_note(budgets, holding, told.strictest(holding))
 
 
 def give_back(rooms: Rooms, passage: Passage) -> None:

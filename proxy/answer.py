@@ -79,11 +79,11 @@ async def _weighed(rooms: Rooms, passage: Passage, headers: Headers, body: bytes
     endpoint = passage.ask.endpoint
     head = UNREADABLE if plain is None else read_reply(text, endpoint.dialect)
     tags = [call_header(passage.call_id)]
+    if passage.escalated:
+        tags.append(escalated_header(passage.escalated))
     if passage.instead is not None:
         return headers, tags + _reused(passage), _with_reused(rooms, passage, body, head, text)
     estimate = await weigh_answer(rooms, passage, text, head)
-    if passage.escalated:
-        tags.append(escalated_header(passage.escalated))
     if estimate is None:
         return headers, tags, body
     estimate = of_call(passage, estimate)

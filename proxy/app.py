@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,8 @@ from config.providers import Door
 from config.settings import Settings
 from config.tables import Tables
 from proxy.alternative.iterations import Counts
-from proxy.alternative.worth import worth_from
+from proxy.alternative.made import Way
+from proxy.alternative.worth import ways_from, worth_from
 from proxy.asgi import send_error
 from proxy.auth import Doorkeeper
 from proxy.budgets.furnish import Furnisher
@@ -135,7 +136,7 @@ class App:
         await self._keyring.start()
         if self._settings.auth_mode == "keys" and not self._settings.keys and not self._keyring.holders:
             _log.warning("nobody may call yet: `auth: keys` is set and there is no key; `grammage keys create NAME` makes one")
-        self._enter(self._settings)
+        self._enter(self._settings, ways_from(self._settings))
         if self._rooms.budgets is not None:
             await self._rooms.budgets.open()
         self._waits_for_litellm = self._litellm.is_loading
@@ -160,12 +161,15 @@ class App:
         await close_session(self._session)
         self._store.close()
 
-    def reload(self, settings: Settings) -> None:
-        """Takes over new settings for the calls to come; those under way keep theirs. Address, ledger and metric labels need a restart."""
+    def reload(self, settings: Settings, ways: Mapping[str, Way]) -> None:
+        """Takes over new settings for the calls to come; those under way keep theirs. Address, ledger and metric labels need a restart.
+
+        ways: the alternatives of the settings, their files read: that takes too long for the event loop.
+        """
         fixed = ("ledger", "tags", "admin")
         kept = {name: getattr(self._settings, name) for name in fixed}
         server = settings.server.model_copy(update={"listen": self._settings.server.listen, "base_path": self._settings.server.base_path})
-        self._enter(settings.model_copy(update={**kept, "server": server}))
+        self._enter(settings.model_copy(update={**kept, "server": server}), ways)
 
     @property
     def metrics(self) -> Metrics:
@@ -175,9 +179,9 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._front(scope, receive, send)
 
-    def _enter(self, settings: Settings) -> None:
+    def _enter(self, settings: Settings, ways: Mapping[str, Way]) -> None:
         intensity = self._keeper(settings)
-        rooms = self._build(settings, intensity)
+        rooms = self._build(settings, intensity, ways)
         if rooms.candidates.need_translation(tuple(settings.translate)):
             self._litellm.need()
         self._change_meters(rooms.meters)
@@ -231,7 +235,7 @@ class App:
         metered = [candidate for row in rows for candidate in row if candidate.meter is not None]
         return Board(metered, partial(fetch, self._session), self._clock) if metered else None
 
-    def _build(self, settings: Settings, intensity: Keeper | None) -> Rooms:
+    def _build(self, settings: Settings, intensity: Keeper | None, ways: Mapping[str, Way]) -> Rooms:
         candidates = candidates_from(settings, self._tables.places)
         rules = _weighing_rules(settings)
         scales = Scales(self._tables, rules)
@@ -250,7 +254,7 @@ class App:
             policies=policies,
             latencies=self._latencies if policies is not None and policies.times else None,
             budgets=self._furnisher.budgets(settings),
-            worth=worth_from(settings, self._tables, self._counts(settings)),
+            worth=worth_from(settings, ways, self._tables, self._counts(settings)),
             doors=self._doors,
             socket_doors=self._socket_doors,
             recorder=self._writer,

@@ -64,11 +64,27 @@ class Hour(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     age_s: float
 
 
+class WeighingFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an attempt was weighed by beside usage, place and served model, so that it can be weighed again. None: nothing but the usual.
+
+    catalogue_model: weighed as that one. hardware: what was known of the machines, as JSON. possible_output_tokens: how far the provider
+    may have gone on after a cut. weighed_as: the estimators' word for it, where the call's path does not tell. batched: by a batch API.
+    """
+
+    catalogue_model: str | None = None
+    hardware: str | None = None
+    operating_prior: str | None = None
+    possible_output_tokens: int | None = None
+    weighed_as: str | None = None
+    batched: bool = False
+
+
 class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One attempt upstream: who served it, what was counted, and the opinion on it (None: nothing was generated or weighing failed).
 
     shadows: opinions of other methods, to be compared; they never count. upstream_object_id: what the provider keeps the answer under.
-    hour: what a live source told of the zone, if one is configured. shortcoming: what the answer fell short of, so that another was asked.
+    hour: what a live source told of the zone, if one is configured. shortcoming: what the answer fell short of, so that another was asked,
+    or would have been. facts: what it was weighed by, None: nothing but the usual.
     """
 
     attempt_id: str
@@ -93,6 +109,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     upstream_object_id: str | None = None
     hour: Hour | None = None
     shortcoming: str | None = None
+    facts: WeighingFacts | None = None
 
 
 class InsteadRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -110,7 +127,8 @@ class InsteadRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a policy said of a call. baseline: the alias's first deployment; choice: who served under the policy, or would have.
 
-    Grams are modelled for the call's own usage by the same method, whoever served; None where the call is not weighed. choice_* is None
+    Grams are modelled for the call's own usage by the same method, whoever served; None where the call is not weighed. Where a larger model
+    was asked because an answer fell short, those of the choice are the sum of all attempts, each at its own usage. choice_* is None
     where nobody might serve. shared: scopes of doubt that the two have in common, separated by commas.
     """
 

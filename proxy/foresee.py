@@ -25,7 +25,7 @@ async def foresee(rooms: Rooms, passage: Passage) -> bytes | None:
     Raises CarbonLimitExceeded when the forecast is above the caller's limit, BadRequest (invalid_header) for a limit that is no number.
     """
     known = passage.known
-    limit_gco2e = _limit(known.get(LIMIT))
+    limit_gco2e = limit_of(known.get(LIMIT))
     prepared = await prepared_for(rooms, passage)
     forecast = None if prepared is None else rooms.scales.forecast(prepared, passage.ask, passage.tags)
     if limit_gco2e is not None and forecast is not None and forecast.gco2e.mean > limit_gco2e:
@@ -36,7 +36,8 @@ async def foresee(rooms: Rooms, passage: Passage) -> bytes | None:
     return _dry_run(passage, forecast, _alternative(rooms, passage)) if _is_on(known.get(DRY_RUN)) else None
 
 
-def _limit(value: bytes | None) -> float | None:
+def limit_of(value: bytes | None) -> float | None:
+    """The caller's own limit in grams, None without one. Raises BadRequest (invalid_header) for one that is no number."""
     if value is None:
         return None
     try:

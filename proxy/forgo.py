@@ -145,7 +145,7 @@ def _offer(rooms: Rooms, verdict: Verdict, offer: Offer, missing: tuple[str, ...
         ways.append(f"send the header {name}: accept{fields} to take it")
     if not offer.locked:
         ways.append(f"{'' if ways else 'send the header '}{name}: decline to go on to the model")
-    told = " or ".join(ways) or "the policy is locked: this call does not go to the model"
+    told = ", or ".join(ways) or "the policy is locked: this call does not go to the model"
     raise AlternativeOffered(
         f"policy {verdict.policy!r} offers {offer.kind} {offer.ref!r} in place of a model: {offer.about}; {told}.",
         headers=[(HEADER, offer.named.encode()), (b"x-should-retry", b"false")],
@@ -158,7 +158,7 @@ async def _answer(rooms: Rooms, passage: Passage, verdict: Verdict, offer: Offer
     passage.candidate = offer.machine
     passage.decision = replace(passage.decision, policy=verdict.policy, altered="")
     passage.instead = InsteadRecord(kind=offer.kind, ref=offer.ref)
-    passage.usage, passage.status = Usage(source="counted"), 200
+    passage.usage, passage.status = Usage(source="provider"), 200
     passage.streamed = passage.stream_complete = passage.ask.stream
     headers, footprint = _weighed(rooms, passage, cpu_s)
     telling = Telling(call_id=passage.call_id, created_s=rooms.clock.now_ms() // 1000, model=passage.model, footprint=footprint)

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from estimators.estimate import Estimate
 from estimators.usage import Usage
 from proxy.alternative.iterations import Turn
 from proxy.budgets.keeper import Holding
-from proxy.call import AttemptRecord, Caller, CallRecord, DecisionRecord, Hour, InsteadRecord, Outcome
+from proxy.call import AttemptRecord, Caller, CallRecord, DecisionRecord, Hour, InsteadRecord, Outcome, WeighingFacts
 from proxy.endpoints.base import Ask
 from proxy.keys.limits import Ticket
 from proxy.large_form import LargeForm
@@ -109,6 +111,7 @@ class Passage:
     upload: LargeForm | None = None
     object_id: str | None = None
     hour: Hour | None = None
+    possible_output_tokens: int | None = None
     shortcoming: str | None = None
     escalated: str = ""
     held: Seen | None = None
@@ -153,8 +156,13 @@ def attempt_of(passage: Passage, attempt_id: str, now: float) -> AttemptRecord:
         latency_s=now - passage.sent if passage.sent else 0.0,
         upstream_object_id=passage.object_id,
         hour=passage.hour,
+        facts=candidate.facts if passage.possible_output_tokens is None else _facts_of_a_cut(candidate, passage.possible_output_tokens),
         shortcoming=passage.shortcoming,
     )
+
+
+def _facts_of_a_cut(candidate: Candidate, possible_output_tokens: int) -> WeighingFacts:
+    return msgspec.structs.replace(candidate.facts or WeighingFacts(), possible_output_tokens=possible_output_tokens)
 
 
 def close_attempt(passage: Passage, record: AttemptRecord, now: float) -> None:
@@ -173,6 +181,7 @@ def open_attempt(passage: Passage, candidate: Candidate, now: float) -> None:
     passage.status, passage.outcome = 0, "ok"
     passage.served_model, passage.upstream_request_id, passage.object_id = None, None, None
     passage.usage, passage.estimate, passage.unweighed_reason, passage.hour = None, None, None, None
+    passage.possible_output_tokens = None
     passage.meter_warnings, passage.response_bytes, passage.forced_usage = (), 0, False
     passage.shortcoming, passage.held, passage.weighed_before = None, None, None
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+NO_PACKAGE = "the package `redis` is not there: pip install redis"
 PATIENCE_S = 0.25
 """How long a call waits for Redis."""
 
@@ -32,7 +33,7 @@ class RedisDoor:
         self._opening = asyncio.Lock()
 
     async def client(self) -> Redis:
-        """The client; replies are bytes. Raises NoRedisPackage. Use it within `plainly()`."""
+        """The client; replies are bytes. Raises NoRedisPackage. Use it within `plainly()`, which is entered once it is there."""
         if self._client is None:
             async with self._opening:
                 if self._client is None:
@@ -49,8 +50,10 @@ class RedisDoor:
 @contextlib.contextmanager
 def plainly() -> Iterator[None]:
     """Raises ConnectionError for whatever Redis, or the way to it, fails of inside."""
-    from redis.exceptions import RedisError  # loaded with the client; not needed by those who use no Redis
-
+    try:
+        from redis.exceptions import RedisError  # loaded with the client; not needed by those who use no Redis
+    except ImportError as error:
+        raise NoRedisPackage(NO_PACKAGE) from error
     try:
         yield
     except RedisError as error:
@@ -64,5 +67,8 @@ def _made(url: str, patience_s: float) -> Redis:
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
     except ImportError as error:
-        raise NoRedisPackage("the package `redis` is not there: pip install redis") from error
-    return Redis.from_url(url, socket_timeout=patience_s, socket_connect_timeout=patience_s, retry=Retry(NoBackoff(), 1))
+        raise NoRedisPackage(NO_PACKAGE) from error
+    try:
+        return Redis.from_url(url, socket_timeout=patience_s, socket_connect_timeout=patience_s, retry=Retry(NoBackoff(), 1))
+    except ValueError as error:
+        raise ConnectionError("the address under `redis:` cannot be read") from error

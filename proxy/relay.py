@@ -144,13 +144,13 @@ class EventStream:
         if not rooms.settings.tagging.headers:
             return headers
         headers.append(call_header(passage.call_id))
+        if passage.escalated:
+            headers.append(escalated_header(passage.escalated))
         if passage.instead is not None:
             return headers + reused_headers(passage.instead, spent_before(passage), passage.decision.policy, passage.decision.altered)
         prepared = await prepared_for(rooms, passage)
         if prepared is not None:
             headers += _forecast_headers(of_call(passage, rooms.scales.forecast(prepared, passage.ask)))
-        if passage.escalated:
-            headers.append(escalated_header(passage.escalated))
         headers += deployment_headers(passage.candidate, passage.model, True, passage.decision.policy, passage.decision.altered)
         return headers
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from config.load import named_policies
 from config.problem import ConfigError
 from config.settings import Settings
+from proxy.alternative.worth import ways_from
 from proxy.app import App
 from proxy.errors import StartError
 
@@ -49,7 +50,8 @@ async def watch_config(app: App, path: Path | None, load: Load) -> None:
 async def reload_once(app: App, path: Path, load: Load) -> bool:
     """Validates the file, then swaps; True when it was taken over."""
     try:
-        app.reload(await asyncio.to_thread(load))
+        settings = await asyncio.to_thread(load)
+        app.reload(settings, await asyncio.to_thread(ways_from, settings))
     except (ConfigError, StartError, OSError) as error:
         _log.error("configuration not reloaded, the old one stays: %s", error)
         app.metrics.config_reloaded(ok=False)

@@ -1,6 +1,7 @@
 """The door in front of a provider's: an identical request is answered by what is kept, or by one under way. It must never fail a call."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 from proxy.call import AttemptRecord
 from proxy.passage import Passage
@@ -27,7 +28,15 @@ def reusing(rooms: Rooms, passage: Passage, door: Upstream) -> Upstream:
         rooms.reuse.count(verdict.policy, "not_reusable")
         return door
     any_temperature = verdict.apply is not None and verdict.apply.reuse_any_temperature
-    return ReuseDoor(rooms.reuse, passage, door, policy=verdict.policy, seconds=seconds, any_temperature=any_temperature)
+    return ReuseDoor(
+        reuse=rooms.reuse,
+        passage=passage,
+        door=door,
+        policy=verdict.policy,
+        seconds=seconds,
+        any_temperature=any_temperature,
+        perf=rooms.clock.perf,
+    )
 
 
 def land(rooms: Rooms, passage: Passage) -> None:
@@ -46,36 +55,38 @@ def _attempt_at(passage: Passage, ordinal: int) -> AttemptRecord | None:
     return attempts[ordinal] if len(attempts) > ordinal else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReuseDoor:
-    """One attempt's door."""
+    """One attempt's door. seconds: how old an answer may be; perf: monotonic seconds."""
 
-    def __init__(self, reuse: Reuse, passage: Passage, door: Upstream, *, policy: str, seconds: float, any_temperature: bool) -> None:
-        self._reuse = reuse
-        self._passage = passage
-        self._door = door
-        self._policy = policy
-        self._seconds = seconds
-        self._any_temperature = any_temperature
+    reuse: Reuse
+    passage: Passage
+    door: Upstream
+    policy: str
+    seconds: float
+    any_temperature: bool
+    perf: Callable[[], float]
 
     async def send(self, request: UpstreamRequest) -> UpstreamReply:
         """What is kept, what an identical call under way gets, else the provider's reply. Raises what the provider's door raises."""
-        reuse, passage = self._reuse, self._passage
+        reuse, passage = self.reuse, self.passage
+        passage.idle = True  # if the client leaves before a provider is asked, nothing was generated for it
         name = await reuse.name_of(self._asked(request))
         if name is None:
-            reuse.count(self._policy, "not_reusable")
-            return await self._door.send(request)
+            reuse.count(self.policy, "not_reusable")
+            return await self._from_provider(request)
         if (given := await self._joined(name)) is not None:
             return given
         if reuse.flight(name) is not None:
-            reuse.count(self._policy, "miss")
-            return await self._door.send(request)
+            reuse.count(self.policy, "miss")
+            return await self._from_provider(request)
         lead = Lead(
             name,
             reuse.begin(name, passage.call_id),
             ordinal=len(passage.failed),
             operation=passage.ask.endpoint.operation,
-            policy=self._policy,
-            seconds=self._seconds,
+            policy=self.policy,
+            seconds=self.seconds,
         )
         try:
             return await self._led(lead, request)
@@ -83,55 +94,61 @@ class ReuseDoor:
             reuse.give_up(lead)
             raise
 
+    async def _from_provider(self, request: UpstreamRequest) -> UpstreamReply:
+        self.passage.idle = False
+        return await self.door.send(request)
+
     def _asked(self, request: UpstreamRequest) -> Asked:
-        passage = self._passage
+        passage = self.passage
         return Asked(
             caller_id=passage.caller.id,
             alias=passage.ask.alias,
             operation=passage.ask.endpoint.operation,
             candidate=passage.candidate,
             request=request,
-            any_temperature=self._any_temperature,
+            any_temperature=self.any_temperature,
         )
 
     async def _joined(self, name: str) -> UpstreamReply | None:
         """The answer of an identical call under way; None when there is no such call, or it came to nothing."""
         for _ in range(MOST_JOINED):
-            flight = self._reuse.flight(name)
-            if flight is None or flight.call_id == self._passage.call_id:
+            flight = self.reuse.flight(name)
+            if flight is None or flight.call_id == self.passage.call_id:
                 return None
             kept = await self._waited(flight)
-            if kept is not None and self._reuse.is_fresh(kept, self._seconds):
+            if kept is not None and self.reuse.is_fresh(kept, self.seconds):
                 return self._given(kept, "joined" if kept.source_call_id == flight.call_id else "reuse")
         return None
 
     async def _waited(self, flight: Flight) -> Kept | None:
-        """Nothing is asked of a provider while the call waits: if its client leaves now, nothing was generated for it."""
-        self._passage.idle = True
+        """The answer of the call under way, None when there is none."""
+        passage = self.passage
         kept = await flight.answer()
-        self._passage.idle = False
+        now = self.perf()
+        passage.waited_s += now - passage.sent  # if it asks itself now, that is no time of the provider's
+        passage.sent = now
         return kept
 
     async def _led(self, lead: Lead, request: UpstreamRequest) -> UpstreamReply:
-        reuse = self._reuse
-        kept = await reuse.find(lead.name, self._seconds)
+        reuse = self.reuse
+        kept = await reuse.find(lead.name, self.seconds)
         if kept is not None:
             reuse.share(lead, kept)
             return self._given(kept, "reuse")
-        reuse.count(self._policy, "miss")
-        reply = await self._door.send(request)
+        reuse.count(self.policy, "miss")
+        reply = await self._from_provider(request)
         if reply.status not in SUCCESS:
             reuse.give_up(lead)
             return reply
-        self._passage.lead = lead
+        self.passage.lead = lead
         lead.recording.begin(reply.status, reply.headers)
         return RecordedReply(reply, lead, reuse)
 
     def _given(self, kept: Kept, kind: str) -> GivenAgain:
         """The answer, with the passage told that no provider is asked."""
         given = GivenAgain(kept, kind)
-        self._reuse.count(self._policy, "hit" if kind == "reuse" else "joined")
-        self._passage.instead, self._passage.idle = given.instead, True
+        self.reuse.count(self.policy, "hit" if kind == "reuse" else "joined")
+        self.passage.instead = given.instead
         return given
 
 

@@ -39,7 +39,7 @@ async def send_on(rooms: Rooms, passage: Passage, query: bytes, broken: Grammage
             continue
         if (failure := failure_of(reply.status)) is not None:
             reply = await _after_answer(rooms, passage, failure, reply)
-        elif passage.route is not None:
+        elif passage.route is not None and passage.instead is None:
             _tell(rooms, passage.route, None)
     return reply
 

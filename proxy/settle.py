@@ -159,7 +159,7 @@ async def weigh(rooms: Rooms, passage: Passage) -> Estimate | None:
     try:
         if rooms.meters is not None:
             usage = _by_own_meter(rooms.meters, passage, prepared, usage)
-        most = rooms.scales.most_output_tokens(passage.ask) if usage.partial else None
+        most = passage.possible_output_tokens = rooms.scales.most_output_tokens(passage.ask) if usage.partial else None
         travelled = passage.request_bytes + passage.response_bytes
         estimate = prepared.estimate(usage, possible_output_tokens=most, network_bytes=travelled)
         if passage.meter_warnings:

@@ -68,10 +68,14 @@ class Worth:
         return tags.get(PURPOSE) or self.purposes.get(tags.get(CAMPAIGN, ""))
 
 
-def worth_from(settings: Settings, tables: Tables, counts: Counts) -> Worth | None:
-    """What the policies in force ask; None where they ask nothing. Raises StartError for a file that cannot be used."""
+def ways_from(settings: Settings) -> dict[str, Way]:
+    """The alternatives that policies in force name, their files read: takes a while. Raises StartError for one that cannot be used."""
     named = {policy.alternative.ref for policy in settings.policies if policy.alternative is not None and policy.mode != "off"}
-    ways = {name: _way(name, alternative) for name, alternative in settings.alternatives.items() if name in named}
+    return {name: _way(name, alternative) for name, alternative in settings.alternatives.items() if name in named}
+
+
+def worth_from(settings: Settings, ways: Mapping[str, Way], tables: Tables, counts: Counts) -> Worth | None:
+    """What the policies in force ask; None where they ask nothing."""
     place = tables.places.resolve(LOCAL_PROVIDER, zone=settings.server.zone)
     asked: dict[str, Asked] = {}
     for policy in settings.policies:

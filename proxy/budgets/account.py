@@ -38,11 +38,15 @@ class Entered(NamedTuple):
 
 
 class Settlement(NamedTuple):
-    """What a call came to, for one account. call_id: whose reservation ends, None: nobody's."""
+    """What a call came to, for one account. call_id: whose reservation ends, None: nobody's.
+
+    at_ms: when the ledger was given the call. An account that was seeded as of a later time has it already.
+    """
 
     key: str
     call_id: str | None
     mg: int
+    at_ms: int
     drop_at_ms: int = 0
 
 
@@ -55,7 +59,7 @@ class Accounts(Protocol):
     def settle(self, settlements: Sequence[Settlement]) -> None:
         """Counts what calls came to, now or as soon as can be; an account that is not seeded counts nothing."""
 
-    async def seed(self, key: str, mg: int, drop_at_ms: int) -> None:
+    async def seed(self, key: str, mg: int, *, as_of_ms: int, drop_at_ms: int) -> None:
         """What was used before the account was opened; the first word stands."""
 
     async def look(self, now_ms: int, key: str) -> State | None:
@@ -76,6 +80,7 @@ class _Book:
     """One account. held: reserved milligrams and the end of the lease, by call."""
 
     drop_at_ms: int
+    as_of_ms: int
     used_mg: int = 0
     reserved_mg: int = 0
     held: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -133,11 +138,11 @@ class MemoryAccounts:
             if book is not None:
                 if each.call_id is not None:
                     book.release(each.call_id)
-                book.used_mg += each.mg
+                book.used_mg += each.mg if each.at_ms >= book.as_of_ms else 0
 
-    async def seed(self, key: str, mg: int, drop_at_ms: int) -> None:
+    async def seed(self, key: str, mg: int, *, as_of_ms: int, drop_at_ms: int) -> None:
         """Opens the account."""
-        self._books.setdefault(key, _Book(drop_at_ms, used_mg=mg))
+        self._books.setdefault(key, _Book(drop_at_ms, as_of_ms, used_mg=mg))
 
     def drop_old(self, now_ms: int) -> None:
         """Forgets accounts that are of no use any more."""

@@ -18,6 +18,9 @@ from proxy.ledger.budget_store import NOTHING_MADE, BudgetStore
 
 _log = logging.getLogger("grammage.budgets")
 REMEMBERED = 4096
+COMMIT_MS = 50
+"""What the ledger was given longer ago than this can be read in it. Whatever came later counts, even if it could be read already."""
+
 BLIND_S = 1.0
 """How long counts that could not be reached are let be: no call waits for them in the meantime."""
 
@@ -157,8 +160,10 @@ class Budgets:
 
     def release(self, holding: Holding) -> None:
         """Gives back what was reserved by a call that was never made."""
-        if holding.is_reserved or holding.lost:
-            self._accounts.settle([Settlement(account.key, holding.call_id, 0, account.drop_at_ms) for _, account in holding.accounts])
+        if holding.is_reserved or (holding.lost and holding.call_id):
+            now_ms = self._clock.now_ms()
+            held = [account for _, account in holding.accounts]
+            self._accounts.settle([Settlement(each.key, holding.call_id, 0, now_ms, each.drop_at_ms) for each in held])
 
     def period_ends(self) -> Iterator[tuple[str, float]]:
         """Name of each budget, and when its period of now ends, in seconds since 1970 UTC; without an end: infinity."""
@@ -208,9 +213,10 @@ class Budgets:
         async with self._seeding:
             if await self._accounts.look(self._clock.now_ms(), account.key) is not None:
                 return
+            as_of_ms = self._clock.now_ms() - COMMIT_MS
             history = await asyncio.to_thread(open_account, self._store, rule, account, self._in_force)
             self._accounts.drop_old(self._clock.now_ms())
-            await self._accounts.seed(account.key, history.used_mg, account.drop_at_ms)
+            await self._accounts.seed(account.key, history.used_mg, as_of_ms=as_of_ms, drop_at_ms=account.drop_at_ms)
 
     def _of(self, entry: CallRecord) -> tuple[tuple[Rule, Account], ...]:
         return tuple((rule, rule.account_at(entry.started_ms)) for rule in self.matching(entry.tags, entry.caller_id))
@@ -222,7 +228,7 @@ class Budgets:
         carried = self._crumbs_mg.get(account.key, 0.0) + mg
         whole = math.floor(carried)
         self._crumbs_mg[account.key] = carried - whole
-        return Settlement(account.key, whose, whole, account.drop_at_ms)
+        return Settlement(account.key, whose, whole, self._clock.now_ms(), account.drop_at_ms)
 
     def _lose(self, error: Exception) -> None:
         if not self._is_blind:

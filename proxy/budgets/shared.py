@@ -10,13 +10,14 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from importlib.resources import files
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 from proxy.budgets.account import Claim, Entered, Settlement, State
 from proxy.redis_door import RedisDoor, plainly
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
     from redis.commands.core import AsyncScript
 
 _log = logging.getLogger("grammage.budgets")
@@ -29,6 +30,7 @@ PATIENCE_S = 0.25
 AT_ONCE = 32
 """Claims of one process that are on their way at the same time; the others wait for their turn."""
 
+TOGETHER = 64
 RETRY_S = 0.5
 MOST_SEEN = 1_000
 MOST_WAITING = 20_000
@@ -50,6 +52,7 @@ class RedisAccounts:
         self._waiting: deque[tuple[int, Settlement]] = deque()
         self._numbers = count(1)
         self._pump: asyncio.Task[None] | None = None
+        self._on_way = 0
         self._closing = False
 
     async def enter(self, now_ms: int, call_id: str, claims: Sequence[Claim]) -> Entered:
@@ -74,9 +77,9 @@ class RedisAccounts:
         if self._pump is None or self._pump.done():
             self._pump = asyncio.get_running_loop().create_task(self._send_waiting())
 
-    async def seed(self, key: str, mg: int, drop_at_ms: int) -> None:
+    async def seed(self, key: str, mg: int, *, as_of_ms: int, drop_at_ms: int) -> None:
         """What was used before the account was opened; the first word of any process stands."""
-        await self._run("seed", 0, "", [key], [mg, drop_at_ms])
+        await self._run("seed", 0, "", [key], [mg, drop_at_ms, as_of_ms])
 
     async def look(self, now_ms: int, key: str) -> State | None:
         """The account as it stands, None before it is seeded."""
@@ -109,18 +112,31 @@ class RedisAccounts:
 
     async def _send_waiting(self) -> None:
         while self._waiting:
-            number, first = self._waiting[0]
+            batch = list(islice(self._waiting, TOGETHER))
+            self._on_way = len(batch)
             try:
-                values: list[int | str] = [first.mg, first.drop_at_ms, self._writer, number]
-                told = await self._run("settle", 0, first.call_id or "", [first.key], values)
+                told = await self._sent(batch)
             except OSError:
                 if self._closing:
                     return
                 await asyncio.sleep(RETRY_S)
                 continue
-            self._note(first.key, told)
-            if self._waiting and self._waiting[0][0] == number:
+            finally:
+                self._on_way = 0
+            for (_, each), state in zip(batch, told, strict=True):
                 self._waiting.popleft()
+                self._note(each.key, state)
+
+    async def _sent(self, batch: Sequence[tuple[int, Settlement]]) -> list[list[int]]:
+        """What the server answers to settlements sent together, each a step of its own. Raises ConnectionError; some may have counted."""
+        script, client = await self._ready()
+        with plainly():
+            async with client.pipeline(transaction=False) as pipe:
+                for number, each in batch:
+                    facts: list[int | str] = [each.mg, each.drop_at_ms, self._writer, number, each.at_ms]
+                    await script(keys=_named([each.key]), args=["settle", 0, each.call_id or "", *facts], client=pipe)
+                found: list[list[int]] = await pipe.execute()
+                return found
 
     def _note(self, key: str, told: Sequence[int]) -> State | None:
         """An account as the server tells it; nothing where it has none."""
@@ -131,23 +147,29 @@ class RedisAccounts:
         return found
 
     def _add_up(self) -> None:
-        """One settlement for each account in place of all that wait; reservations end with their leases.
-
-        The first one may be on its way: it stays as it is.
-        """
-        first, *others = self._waiting
+        """One settlement for each account in place of all that wait; reservations end with their leases. What is on its way stays."""
+        on_way = list(islice(self._waiting, self._on_way))
         sums: dict[str, Settlement] = {}
-        for _, each in others:
+        for _, each in islice(self._waiting, self._on_way, None):
             before = sums.get(each.key)
-            sums[each.key] = Settlement(each.key, None, each.mg + (before.mg if before else 0), each.drop_at_ms)
-        self._waiting = deque([first, *((next(self._numbers), each) for each in sums.values())])
+            sums[each.key] = each._replace(call_id=None, mg=each.mg + (before.mg if before else 0))
+        self._waiting = deque([*on_way, *((next(self._numbers), each) for each in sums.values())])
 
     async def _run(self, what: str, now_ms: int, call_id: str, keys: Sequence[str], values: Sequence[int | str]) -> Any:
         """The script's answer. Raises ConnectionError while Redis does not serve."""
-        named = [f"{PREFIX}:{key}:{part}" for key in keys for part in ("totals", "leases")]
+        script, _ = await self._ready()
+        async with self._turns:
+            with plainly():
+                return await script(keys=_named(keys), args=[what, now_ms if self._own_time else 0, call_id, *values])
+
+    async def _ready(self) -> "tuple[AsyncScript, Redis]":
+        """The script, which the server keeps by its digest, and the client."""
         client = await self._door.client()
         if self._script is None:
             self._script = client.register_script((files("proxy.budgets") / "data" / "accounts.lua").read_text("utf-8"))
-        async with self._turns:
-            with plainly():
-                return await self._script(keys=named, args=[what, now_ms if self._own_time else 0, call_id, *values])
+        return self._script, client
+
+
+def _named(keys: Sequence[str]) -> list[str]:
+    """Two keys of Redis for each account."""
+    return [f"{PREFIX}:{key}:{part}" for key in keys for part in ("totals", "leases")]

@@ -1,9 +1,10 @@
-"""What a command reads beside its own options: which ledger, and what campaigns are for. It must never open a ledger."""
+"""What a command reads beside its own options: which ledger, and what is said of campaigns. It must never open a ledger."""
 
 import os
 from pathlib import Path
 
 from config.load import load_settings
+from config.settings import Campaign
 from proxy.errors import StartError
 
 
@@ -18,7 +19,6 @@ def ledger_url(ledger: str | None, config: Path | None) -> str:
     return ledger
 
 
-def declared_purposes(config: Path | None) -> dict[str, str]:
-    """What campaigns are for, by name, as the configuration declares it. Raises ConfigError."""
-    campaigns = load_settings(config, os.environ).campaigns
-    return {name: campaign.purpose for name, campaign in campaigns.items() if campaign.purpose}
+def declared_campaigns(config: Path | None) -> dict[str, Campaign]:
+    """What owners say of their campaigns, by name. Raises ConfigError."""
+    return load_settings(config, os.environ).campaigns

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from proxy.cli.ledger_url import declared_purposes, ledger_url
+from proxy.cli.ledger_url import declared_campaigns, ledger_url
 from proxy.cli.output import Format, message, show_rows
 from proxy.keys.moment import instant_ms
 
@@ -41,7 +41,7 @@ def report(
 ) -> None:
     """Sum the ledger by model, tag or day: energy, gCO2e with its range, water, tiers, and what could not be weighed."""
     from proxy.ledger.queries import UNASSIGNED, Selection  # slow (SQLAlchemy); not for the help
-    from proxy.reports.render import PURPOSE, TABLE_COLUMNS, basis, csv_document, json_document, table_rows  # as above
+    from proxy.reports.render import DECLARED, TABLE_COLUMNS, basis, csv_document, json_document, table_rows  # as above
     from proxy.reports.summary import summarise  # as above
 
     if (by is By.TAG) != (tag_name is not None):
@@ -53,16 +53,16 @@ def report(
     tag_name = by.value if by is By.CAMPAIGN else tag_name
     selection = Selection(by=grouped, tag_name=tag_name, since_ms=since_ms, until_ms=until_ms, method=method)
     summary = summarise(ledger_url(ledger, config), selection)
-    purposes = declared_purposes(config) if by is By.CAMPAIGN else None
+    campaigns = declared_campaigns(config) if by is By.CAMPAIGN else None
     if form is Format.JSON:
-        print(json_document(summary, purposes))
+        print(json_document(summary, campaigns))
     elif form is Format.CSV:
-        sys.stdout.write(csv_document(summary, purposes))
+        sys.stdout.write(csv_document(summary, campaigns))
     else:
         for line in basis(summary):
             print(line)
-        columns = TABLE_COLUMNS if purposes is None else (TABLE_COLUMNS[0], PURPOSE, *TABLE_COLUMNS[1:])
-        show_rows(table_rows(summary, purposes), columns, Format.TABLE)
+        columns = TABLE_COLUMNS if campaigns is None else (TABLE_COLUMNS[0], *DECLARED, *TABLE_COLUMNS[1:])
+        show_rows(table_rows(summary, campaigns), columns, Format.TABLE)
     if not summary.whole.calls:
         message("the ledger holds no call of this period")
     elif grouped == "tag" and [line.key for line in summary.lines] == [UNASSIGNED]:

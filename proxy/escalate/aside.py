@@ -28,7 +28,7 @@ _log = logging.getLogger("grammage.escalate")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class First:
-    """The answer that fell short, and what was known of its attempt. latency_s: how long it took."""
+    """The answer that fell short, and what was known of its attempt. latency_s: how long it took. attempt_id: empty where it was reused."""
 
     reply: WholeReply
     attempt_id: str
@@ -56,12 +56,14 @@ async def set_aside(rooms: Rooms, passage: Passage, held: Held, shortcoming: str
         _log.exception("call %s: its first attempt goes unweighed", passage.call_id)
         passage.unweighed_reason = "internal_error"
     usage, estimate = passage.usage, passage.estimate
-    end_attempt(rooms, passage)
-    record = passage.failed[-1].record
+    attempt_id, latency_s = "", 0.0
+    if passage.instead is None:  # else nobody was asked: there is no attempt to tell of
+        end_attempt(rooms, passage)
+        attempt_id, latency_s = passage.failed[-1].record.attempt_id, passage.failed[-1].record.latency_s
     return First(
         reply=reply,
-        attempt_id=record.attempt_id,
-        latency_s=record.latency_s,
+        attempt_id=attempt_id,
+        latency_s=latency_s,
         shortcoming=shortcoming,
         candidate=passage.candidate,
         ask=passage.ask,

@@ -4,13 +4,17 @@ import asyncio
 import logging
 from dataclasses import replace
 
+from estimators.prepared import Prepared
 from proxy.answer import MAY_HAVE_GENERATED, SUCCESS
 from proxy.consult import prepare_all, under_caps
 from proxy.errors import GrammageError
 from proxy.escalate.aside import restore, set_aside
 from proxy.escalate.hold import Held, hold, may_hold
 from proxy.escalate.judge import Judged, judged
+from proxy.foresee import limit_of
+from proxy.headers import LIMIT
 from proxy.passage import Passage, open_attempt
+from proxy.policy.candidates import Candidate
 from proxy.policy.escalation import Escalation
 from proxy.relay import is_event_stream
 from proxy.rooms import Rooms
@@ -23,9 +27,10 @@ _log = logging.getLogger("grammage.escalate")
 
 async def send_checked(rooms: Rooms, passage: Passage, query: bytes, broken: GrammageError | None = None) -> UpstreamReply:
     """As `send_on`; an answer that falls short of what the call's policy demands gives way to a larger model's."""
+    may = await _is_within_limit(rooms, passage)
     while True:
         reply = await send_on(rooms, passage, query, broken)
-        escalation = _due(passage, reply)
+        escalation = _due(passage, reply) if may else None
         if escalation is None:
             return reply
         try:
@@ -64,12 +69,27 @@ async def _judged(passage: Passage, escalation: Escalation, held: Held) -> Judge
 
 
 async def _note(rooms: Rooms, passage: Passage, escalation: Escalation, shortcoming: str) -> None:
-    """A policy that watches would have asked: that is kept, and what it takes to say what would have come to."""
+    """A policy that watches would have asked: that is kept, and what it takes to say what it would have come to."""
     passage.shortcoming = shortcoming
-    above, operation = escalation.plan[0], passage.ask.endpoint.weighed_as
-    model = above.name_of(passage.ask.alias)
-    if rooms.scales.known(above, model, operation) is None:
-        await asyncio.to_thread(prepare_all, rooms.scales, [(above, model)], operation)
+    await _prepared(rooms, passage, escalation.plan[0])
+
+
+async def _prepared(rooms: Rooms, passage: Passage, candidate: Candidate) -> Prepared | None:
+    """The method for the call at a deployment, made in a thread the first time; None where it cannot be weighed there."""
+    model, operation = candidate.name_of(passage.ask.alias), passage.ask.endpoint.weighed_as
+    if rooms.scales.known(candidate, model, operation) is None:
+        await asyncio.to_thread(prepare_all, rooms.scales, [(candidate, model)], operation)
+    return rooms.scales.known(candidate, model, operation)
+
+
+async def _is_within_limit(rooms: Rooms, passage: Passage) -> bool:
+    """False when both answers together are forecast above the limit that the caller set; True also where that cannot be told."""
+    limit_gco2e, escalation = limit_of(passage.known.get(LIMIT)), passage.decision.escalation
+    if limit_gco2e is None or escalation is None:
+        return True
+    asked = ((passage.candidate, passage.ask), (escalation.plan[0], escalation.ask))
+    pairs = [(await _prepared(rooms, passage, candidate), ask) for candidate, ask in asked]
+    return sum(rooms.scales.forecast(one, ask, passage.tags).gco2e.mean for one, ask in pairs if one is not None) <= limit_gco2e
 
 
 async def _climb(rooms: Rooms, passage: Passage, query: bytes, escalation: Escalation, held: Held, found: Judged) -> UpstreamReply:

@@ -5,8 +5,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from estimators.estimate import Estimate
-from proxy.call import UNKNOWN_ORIGIN, AttemptRecord, Caller, CallRecord
+from proxy.call import UNKNOWN_ORIGIN, AttemptRecord, Caller, CallRecord, WeighingFacts
 from proxy.clock import uuid7
 from proxy.late.whose import recollect
 from proxy.ledger.base import LedgerUnavailable
@@ -168,7 +170,13 @@ async def attempt_of(
         request_bytes=0,
         response_bytes=0,
         latency_s=0.0,
+        facts=None if part is None else _facts(keeper, part, work),
     )
+
+
+def _facts(keeper: Candidate, part: Part, work: Work) -> WeighingFacts:
+    """What the part is weighed by: its path is that of the answer that showed it, and tells nothing."""
+    return msgspec.structs.replace(keeper.facts or WeighingFacts(), weighed_as=part.weighed_as, batched=work.batched)
 
 
 async def _weigh(rooms: Rooms, work: Work, part: Part, keeper: Candidate, model: str, warnings: tuple[str, ...]) -> Estimate | None:

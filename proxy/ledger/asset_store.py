@@ -8,7 +8,7 @@ from estimators.quantity import LogVariance, Quantity, ScopeKeys
 from proxy.ledger.base import Door, Fetched, Values
 from proxy.ledger.columns import ASSET_VERDICTS, CHOSEN, SCOPED_QUANTITIES, quantity_columns
 
-ASSET: Final = "asset"
+NOT_GENERATED: Final = "not_generated"
 VERDICTS: Final = ("accepted", "rejected")
 _ADD: Final = f"INSERT INTO asset_verdicts ({', '.join(ASSET_VERDICTS)}) VALUES ({', '.join(f':{column}' for column in ASSET_VERDICTS)})"
 _SAID: Final = f"SELECT {', '.join(ASSET_VERDICTS)} FROM asset_verdicts WHERE asset = :asset ORDER BY decided_ms, verdict_id"
@@ -36,7 +36,10 @@ class Opinion(NamedTuple):
 
 
 class AssetCall(NamedTuple):
-    """A call for an asset. began: the id of the call that it belongs to, its own but for work that was booked late."""
+    """A call for an asset that was answered. began: the id of the call that it belongs to, its own but for work that was booked late.
+
+    waits: something was generated that is not weighed, or not yet.
+    """
 
     call_id: str
     began: str
@@ -63,11 +66,16 @@ class AssetStore:
         return self._door.select(_SAID, {"asset": asset})
 
     def calls(self, asset: str) -> list[AssetCall]:
-        """The calls for the asset, oldest first; it looks at every call of the ledger. Raises LedgerUnavailable."""
+        """The answered calls for the asset, oldest first; it looks at every call of the ledger. Raises LedgerUnavailable."""
         rows: dict[str, list[Fetched]] = {}
         for row in self._door.select(self._calls, {"asset": asset}):
             rows.setdefault(str(row["call_id"]), []).append(row)
-        return [_call(found) for found in rows.values()]
+        return [_call(found) for found in rows.values() if not _came_to_nothing(found)]
+
+
+def _came_to_nothing(rows: list[Fetched]) -> bool:
+    """True when every attempt was refused or failed: nothing was made. A call without attempts was answered in a provider's place."""
+    return all(row["unweighed_reason"] == NOT_GENERATED for row in rows)
 
 
 def _call(rows: list[Fetched]) -> AssetCall:
@@ -81,7 +89,7 @@ def _call(rows: list[Fetched]) -> AssetCall:
         caller_id=str(first["caller_id"]),
         tags=msgspec.json.decode(tags, type=dict[str, str]) if isinstance(tags, str) else dict(tags or {}),
         opinions=tuple(_opinion(row) for row in newest.values()),
-        waits=any(row["unweighed_reason"] is not None and str(row["attempt_id"]) not in newest for row in rows),
+        waits=any(row["unweighed_reason"] not in (None, NOT_GENERATED) and str(row["attempt_id"]) not in newest for row in rows),
     )
 
 

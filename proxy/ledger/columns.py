@@ -178,6 +178,18 @@ INSTEAD = ("call_id", "kind", "ref", "source_call_id")
 SHORTCOMINGS = ("attempt_id", "call_id", "shortcoming")
 """What the answer of an attempt fell short of, so that a larger model was asked. A table of its own, as above."""
 
+WEIGHING_FACTS = (
+    "attempt_id",
+    "call_id",
+    "catalogue_model",
+    "hardware",
+    "operating_prior",
+    "possible_output_tokens",
+    "weighed_as",
+    "batched",
+)
+"""What an attempt was weighed by, where that is not the usual. A table of its own, as above."""
+
 ASSET_VERDICTS = ("verdict_id", "asset", "brand", "campaign", "verdict", "decided_ms", "caller_id", "minutes_saved")
 """What people said of a finished asset; the last word on it counts."""
 
@@ -193,6 +205,7 @@ TABLES = {
     "instead": INSTEAD,
     "shortcomings": SHORTCOMINGS,
     "asset_verdicts": ASSET_VERDICTS,
+    "weighing_facts": WEIGHING_FACTS,
 }
 
 WRITES = (
@@ -206,6 +219,7 @@ WRITES = (
     ("decisions", DECISIONS),
     ("instead", INSTEAD),
     ("shortcomings", SHORTCOMINGS),
+    ("weighing_facts", WEIGHING_FACTS),
 )
 """Tables and columns of each kind of row that a batch holds, in the order of rows.py."""
 
@@ -221,6 +235,7 @@ KEYS = {
     "instead": ("call_id",),
     "shortcomings": ("attempt_id",),
     "asset_verdicts": ("verdict_id",),
+    "weighing_facts": ("attempt_id",),
 }
 """Primary keys. They begin with what rows are looked up by, so that no further index is needed for it."""
 
@@ -245,6 +260,8 @@ KINDS: dict[str, Kind] = {
     "revoked_ms": "bigint",
     "decided_ms": "bigint",
     "minutes_saved": "double",
+    "possible_output_tokens": "bigint",
+    "batched": "boolean",
     "tags": "json",
     "status": "integer",
     "stream": "boolean",
@@ -289,6 +306,7 @@ NULLABLE = frozenset(
         "brand",
         "campaign",
         "minutes_saved",
+        *WEIGHING_FACTS[2:-1],
         *SPARSE,
         *USAGE_COUNTS,
         *MEDIA,
@@ -302,5 +320,5 @@ NULLABLE = frozenset(
 DEFAULTS = {"role": CHOSEN}
 """What rows have that were written before the column was; rows of today name it."""
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 """Schema revisions, oldest first, as in migrations/versions; this code reads and writes the last."""

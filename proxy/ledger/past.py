@@ -15,7 +15,7 @@ from proxy.errors import StartError
 from proxy.ledger.columns import CALLS_COUNTED, CHOSEN, MEDIA, METERED, USAGE_COUNTS, quantity_columns
 from proxy.ledger.reading import check_schema, open_engine
 from proxy.ledger.server import plainly
-from proxy.ledger.tables import asset_verdicts, attempts, calls, decisions, estimates, retags
+from proxy.ledger.tables import asset_verdicts, attempts, calls, decisions, estimates, instead, retags
 from proxy.ledger.usage_row import usage_of_row
 
 BATCH_CALLS: Final = 1000
@@ -54,6 +54,7 @@ class PastCall:
     """One call as it was recorded. began: the call that its work belongs to.
 
     word: what the answer said of policies. policy, mode, action: what was decided then, None: nothing.
+    instead: what answered in a provider's place, None: a provider did.
     """
 
     call_id: str
@@ -70,6 +71,7 @@ class PastCall:
     policy: str | None
     mode: str | None
     action: str | None
+    instead: str | None
     attempts: tuple[PastAttempt, ...]
 
 
@@ -168,9 +170,11 @@ def _whole(connection: Connection, rows: list[dict[str, Any]]) -> list[PastCall]
             select(decisions.c.call_id, decisions.c.policy, decisions.c.mode, decisions.c.action).where(decisions.c.call_id.in_(ids))
         )
     }
+    answered = connection.execute(select(instead.c.call_id, instead.c.kind).where(instead.c.call_id.in_(ids)))
+    given = {row.call_id: row.kind for row in answered}
     booked = _booked(connection, [call_id for call_id, found in tried.items() if any(row["unweighed_reason"] == PENDING for row in found)])
     return [
-        _call(row, [_attempt(each, opinions.get(each["attempt_id"])) for each in tried.get(row["call_id"], [])], tags, said)
+        _call(row, [_attempt(each, opinions.get(each["attempt_id"])) for each in tried.get(row["call_id"], [])], tags, said, given)
         for row in rows
         if row["call_id"] not in booked
     ]
@@ -208,7 +212,11 @@ def _booked(connection: Connection, ids: Sequence[str]) -> frozenset[str]:
 
 
 def _call(
-    row: dict[str, Any], tried: list[PastAttempt], retagged: dict[str, dict[str, str]], said: dict[str, tuple[str, str, str]]
+    row: dict[str, Any],
+    tried: list[PastAttempt],
+    retagged: dict[str, dict[str, str]],
+    said: dict[str, tuple[str, str, str]],
+    given: dict[str, str],
 ) -> PastCall:
     tags = msgspec.json.decode(row["tags"], type=dict[str, str]) if isinstance(row["tags"], str) else dict(row["tags"] or {})
     origin = row["origin_call_id"]
@@ -224,6 +232,7 @@ def _call(
         policy=policy,
         mode=mode,
         action=action,
+        instead=given.get(row["call_id"]),
         attempts=tuple(tried),
     )
 

@@ -21,6 +21,7 @@ from proxy.ledger.columns import (
     QUANTITIES,
     SCOPED_QUANTITIES,
     SHADOW,
+    WEIGHING_FACTS,
     Role,
 )
 from proxy.ledger.decision_columns import DECISION_FACTS, SIDES, WHO
@@ -35,6 +36,7 @@ _attempt_facts = attrgetter(*ATTEMPTS[1 : ATTEMPTS.index(FIRST_COUNTS[0])])
 _intensity_facts = attrgetter("gco2e_per_kwh", "intensity_source", "intensity_year", "zone")
 _hour_facts = attrgetter(*HOURLY[1:])
 _instead_facts = attrgetter(*INSTEAD[1:])
+_weighing_facts = attrgetter(*WEIGHING_FACTS[2:])
 _quantities = attrgetter(*QUANTITIES)
 _SCOPED = tuple(quantity in SCOPED_QUANTITIES for quantity in QUANTITIES)
 
@@ -52,11 +54,12 @@ class Rows(NamedTuple):
     decisions: list[Row]
     instead: list[Row]
     shortcomings: list[Row]
+    facts: list[Row]
 
 
 def rows_of(records: Iterable[CallRecord]) -> Rows:
     """All rows of the records."""
-    rows = Rows([], [], [], [], [], [], [], [], [], [])
+    rows = Rows([], [], [], [], [], [], [], [], [], [], [])
     for record in records:
         call = (*_call_head(record), _json(dict(record.tags)).decode(), *_call_tail(record))
         if record.origin_call_id is None:
@@ -86,6 +89,8 @@ def _add_attempt(rows: Rows, record: CallRecord, attempt: AttemptRecord) -> None
         rows.hours.append((attempt.attempt_id, *_hour_facts(attempt.hour)))
     if attempt.shortcoming is not None:
         rows.shortcomings.append((attempt.attempt_id, record.call_id, attempt.shortcoming))
+    if attempt.facts is not None:
+        rows.facts.append((attempt.attempt_id, record.call_id, *_weighing_facts(attempt.facts)))
     for shadow in attempt.shadows:
         rows.estimates.append(estimate_row(record, attempt, shadow, SHADOW))
 

@@ -44,6 +44,7 @@ hourly_intensities = _table("hourly_intensities")
 instead = _table("instead")
 shortcomings = _table("shortcomings")
 asset_verdicts = _table("asset_verdicts")
+weighing_facts = _table("weighing_facts")
 
 for _index, (_of, _column) in INDICES.items():
     _at = METADATA.tables[_of].c[_column]

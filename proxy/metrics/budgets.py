@@ -46,7 +46,9 @@ class BudgetCollector(Collector):
                 used.add_metric((name,), used_g)
                 reserved.add_metric((name,), reserved_g)
         ends = GaugeMetricFamily(
-            "grammage_budget_period_end_timestamp_seconds", "When the budget's period ends, since 1970 UTC; +Inf: never.", labels=("budget",)
+            "grammage_budget_period_end_timestamp_seconds",
+            "When the budget's period ends, since 1970 UTC; +Inf: never.",
+            labels=("budget",),
         )
         for name, end_s in budgets.period_ends():
             ends.add_metric((name,), end_s)

@@ -100,6 +100,11 @@ class HistogramFamily(Collector):
         for values, child in list(self._children.items()):
             counts, latest, total = list(child.counts), list(child.latest), child.total
             cumulative = [sum(counts[: number + 1]) for number in range(len(counts))]
-            pointers = [None if call is None else Exemplar({"call_id": call[0]}, call[1]) for call in latest]
-            family.add_metric(values, list(zip(self._edges, cumulative, pointers, strict=True)), sum_value=total)
+            buckets = [_bucket(*bucket) for bucket in zip(self._edges, cumulative, latest, strict=True)]
+            family.add_metric(values, buckets, sum_value=total)
         yield family
+
+
+def _bucket(edge: str, count: int, call: tuple[str, float] | None) -> tuple[str, float] | tuple[str, float, Exemplar]:
+    """A bucket with what points at its latest call, if there was one."""
+    return (edge, count) if call is None else (edge, count, Exemplar({"call_id": call[0]}, call[1]))

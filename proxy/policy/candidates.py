@@ -12,6 +12,7 @@ from config.places import Places
 from config.providers import FOREIGN_BASES, SIMULATED, Dialect, Door, names_of, provider_id, public_base, spoken_by
 from config.settings import Settings
 from estimators.hardware import UNKNOWN_HARDWARE, Hardware
+from proxy.call import WeighingFacts
 
 DEFAULT_UPSTREAM = "https://api.openai.com/v1"
 UNKNOWN_PROVIDER = "unknown"
@@ -29,6 +30,7 @@ class Candidate:
     bases: those of all dialects whose bytes it takes as they are.
     weigh_as: the catalogue name to weigh it by, None for the served model's own. api_key None: the caller's own key goes along.
     operating_prior: how busy its machines are assumed to be, None as for all. retry, breaker, timeouts: its alias's.
+    facts: what the ledger keeps of this.
     prefix: what callers put before the provider's names, as its pattern has it.
     """
 
@@ -47,6 +49,7 @@ class Candidate:
     meter: Meter | None = None
     hardware: Hardware = UNKNOWN_HARDWARE
     operating_prior: str | None = None
+    facts: WeighingFacts | None = None
     prefix: str = ""
 
     @property
@@ -218,6 +221,7 @@ def _candidate(pattern: str, deployment: Deployment, places: Places, alias: Alia
         meter=deployment.meter,
         hardware=stated_hardware(deployment),
         operating_prior=deployment.operating_prior,
+        facts=_facts(deployment),
         prefix=_own_prefix(pattern, deployment),
         retry=rules.retry,
         breaker=rules.breaker,
@@ -229,6 +233,15 @@ def _own_prefix(pattern: str, deployment: Deployment) -> str:
     """What a pattern such as `groq/*` puts before the names of provider groq; callers write it, the provider does not know it."""
     name = pattern.removesuffix("/" + ANY)
     return f"{name}/" if name != pattern and name in names_of(provider_id(deployment.provider)) else ""
+
+
+def _facts(deployment: Deployment) -> WeighingFacts | None:
+    """What its calls are weighed by beside the usual; None where that is all."""
+    stated = (deployment.catalogue_model, deployment.hardware, deployment.operating_prior)
+    if stated == (None, None, None):
+        return None
+    machines = None if deployment.hardware is None else deployment.hardware.model_dump_json(exclude_none=True)
+    return WeighingFacts(catalogue_model=deployment.catalogue_model, hardware=machines, operating_prior=deployment.operating_prior)
 
 
 def stated_hardware(deployment: Deployment) -> Hardware:

@@ -25,6 +25,9 @@ NO_POLICY: Final = "none"
 NO_USAGE: Final = "no_usage"
 """Nothing was generated, or nothing was counted."""
 
+INSTEAD: Final = "answered_instead"
+"""No provider answered: what it would have used is not known."""
+
 OTHER_KIND: Final = "other_kind"
 """Policies are not for such calls: the lines of a batch, sockets, work that nobody began here."""
 
@@ -89,6 +92,8 @@ class Bench:
             return Judged()
         if endpoint is None or (call.is_late and call.began == call.call_id):
             return Judged(why_not=OTHER_KIND)
+        if call.instead is not None:
+            return Judged(why_not=INSTEAD)
         if last is None or last.usage is None:
             return Judged(why_not=NO_USAGE)
         if last.usage.calls > 1:

@@ -9,6 +9,9 @@ from proxy.ledger.past import PastCall, Verdict
 from proxy.reports.ratio import Comparison, Interval, Moments, Share
 
 HELD_BACK: Final = "holdback"
+FREE: Final = frozenset({"reuse", "joined"})
+"""What answered without any work of a provider: such a call weighs nothing, and that is known."""
+
 ARMS: Final = ("treated", "held_back")
 ACCEPTED, REJECTED = "accepted", "rejected"
 
@@ -79,7 +82,7 @@ class _Trial:
         arm = int(call.action == HELD_BACK)
         self.calls[arm] += 1
         figures = [attempt.gco2e.mean for attempt in call.attempts if attempt.gco2e is not None]
-        if not figures:
+        if not figures and call.instead not in FREE:
             self.unweighed[arm] += 1
             return
         asset = call.tags.get("asset")

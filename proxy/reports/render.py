@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+from config.settings import Campaign
 from proxy.ledger.columns import SCOPED_QUANTITIES
 from proxy.reports.line import Line, Spread
 from proxy.reports.summary import Summary
 
 Cell = str | int | float | None
-Purposes = Mapping[str, str]
-PURPOSE: Final = "purpose"
+Campaigns = Mapping[str, Campaign]
+DECLARED: Final = ("brand", "purpose")
+"""What is shown of a campaign as its owners declare it."""
 
 _RUNS_IN_A_SPREADSHEET: Final = ("=", "+", "-", "@", "\t", "\r")
 TABLE_COLUMNS: Final = (
@@ -33,12 +35,12 @@ TABLE_COLUMNS: Final = (
 )
 
 
-def json_document(summary: Summary, purposes: Purposes | None = None) -> str:
-    """The whole summary, figures in full. purposes: what its groups, which are campaigns then, are for."""
-    return json.dumps(as_document(summary, purposes), indent=2, ensure_ascii=False)
+def json_document(summary: Summary, campaigns: Campaigns | None = None) -> str:
+    """The whole summary, figures in full. campaigns: what is declared of its groups, which are campaigns then."""
+    return json.dumps(as_document(summary, campaigns), indent=2, ensure_ascii=False)
 
 
-def as_document(summary: Summary, purposes: Purposes | None = None) -> dict[str, object]:
+def as_document(summary: Summary, campaigns: Campaigns | None = None) -> dict[str, object]:
     """The summary as plain values: basis first, then the total, then each group."""
     selection = summary.selection
     return {
@@ -55,14 +57,14 @@ def as_document(summary: Summary, purposes: Purposes | None = None) -> dict[str,
         "instead": dict(summary.instead),
         "notes": notes(summary),
         "total": _document_line(summary.whole),
-        "groups": [_document_line(line) | _purpose(line, purposes) for line in summary.lines],
+        "groups": [_document_line(line) | _declared(line, campaigns) for line in summary.lines],
     }
 
 
-def csv_document(summary: Summary, purposes: Purposes | None = None) -> str:
+def csv_document(summary: Summary, campaigns: Campaigns | None = None) -> str:
     """One row per group and a last one for the total, figures in full; every row carries the basis."""
-    rows = [_csv_row(summary, line, "group") | _purpose(line, purposes) for line in summary.lines]
-    rows.append(_csv_row(summary, summary.whole, "total") | _purpose(summary.whole, purposes))
+    rows = [_csv_row(summary, line, "group") | _declared(line, campaigns) for line in summary.lines]
+    rows.append(_csv_row(summary, summary.whole, "total") | _declared(summary.whole, campaigns))
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\r\n")
     writer.writeheader()
@@ -70,9 +72,9 @@ def csv_document(summary: Summary, purposes: Purposes | None = None) -> str:
     return text.getvalue()
 
 
-def table_rows(summary: Summary, purposes: Purposes | None = None) -> list[dict[str, Cell]]:
+def table_rows(summary: Summary, campaigns: Campaigns | None = None) -> list[dict[str, Cell]]:
     """Rows for people, the total last; the printer rounds."""
-    return [_table_row(line) | _purpose(line, purposes) for line in (*summary.lines, summary.whole)]
+    return [_table_row(line) | _declared(line, campaigns) for line in (*summary.lines, summary.whole)]
 
 
 def basis(summary: Summary) -> list[str]:
@@ -121,9 +123,10 @@ def _without_provider(instead: Mapping[str, int]) -> Iterator[str]:
         yield f"calls that no provider answered: {sum(instead.values())} ({kinds}); what one would have come to is in no figure"
 
 
-def _purpose(line: Line, purposes: Purposes | None) -> dict[str, Cell]:
-    """What the group is for, None where nobody declared it; nothing where groups have no purpose."""
-    return {} if purposes is None else {PURPOSE: purposes.get(line.key)}
+def _declared(line: Line, campaigns: Campaigns | None) -> dict[str, Cell]:
+    """What is declared of the campaign, None where nothing is; no cell at all where groups are no campaigns."""
+    found = None if campaigns is None else campaigns.get(line.key)
+    return {} if campaigns is None else {name: getattr(found, name, None) for name in DECLARED}
 
 
 def _document_line(line: Line) -> dict[str, object]:

@@ -32,8 +32,9 @@ class InRedis:
         if self._perf() < self._blind_until:
             return None
         try:
+            client = await self._door.client()
             with plainly():
-                raw = await (await self._door.client()).get(PREFIX + name)
+                raw = await client.get(PREFIX + name)
             self._see()
             return _read(raw) if isinstance(raw, bytes) else None
         except OSError as error:
@@ -47,8 +48,9 @@ class InRedis:
         if self._perf() < self._blind_until:
             return
         try:
+            client = await self._door.client()
             with plainly():
-                await (await self._door.client()).set(PREFIX + name, _write(kept), px=max(1, round(seconds * 1000)))
+                await client.set(PREFIX + name, _write(kept), px=max(1, round(seconds * 1000)))
             self._see()
         except OSError as error:
             self._blind(error)
@@ -56,8 +58,8 @@ class InRedis:
     async def erase(self, owner: str) -> int:
         """Forgets all that is kept for a caller; how many answers that were. Raises ConnectionError."""
         erased = 0
+        client = await self._door.client()
         with plainly():
-            client = await self._door.client()
             names = [name async for name in client.scan_iter(match=f"{PREFIX}{owner}:*", count=ERASED_AT_ONCE)]
             for at in range(0, len(names), ERASED_AT_ONCE):
                 erased += int(await client.unlink(*names[at : at + ERASED_AT_ONCE]))

@@ -5,6 +5,7 @@ import logging
 
 from starlette.types import Message, Receive, Scope, Send
 
+from proxy.afford import knock
 from proxy.endpoints.realtime import UNNAMED
 from proxy.errors import Ending, GrammageError, InternalError
 from proxy.headers import returned
@@ -32,6 +33,8 @@ async def carry_socket(rooms: Rooms, scope: Scope, receive: Receive, send: Send)
     try:
         visit = admit_visit(rooms, scope)
         decision, alias = _plan(rooms, visit)
+        if rooms.budgets is not None:
+            await knock(rooms, rooms.budgets, visit.caller, visit.tags)
         if visit.kind.model_in == "query":
             visit.ticket = await rooms.limiter.enter(visit.caller, 0)
         if decision is not None:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from starlette.types import Message, Receive, Send
 
 from proxy.admit import MIB
+from proxy.afford import knock
 from proxy.call import Outcome
 from proxy.endpoints.base import Ask
 from proxy.errors import GrammageError, Unauthorized, UpstreamUnreachable
@@ -148,6 +149,9 @@ class Socket:
             if exchange is not None and exchange.decision is not None:
                 frame = leaving(exchange, exchange.decision, self._candidate, frame)
                 listener.refuse_more(exchange.request_bytes, self._most_bytes)
+                if (budgets := self._rooms.budgets) is not None:
+                    tags = exchange.tags or self._visit.tags
+                    await knock(self._rooms, budgets, self._visit.caller, tags, (exchange.ask, exchange.decision))
                 exchange.ticket = await self._rooms.limiter.enter(self._visit.caller, guess_input_tokens(exchange.ask))
                 listener.asked(exchange)
         except GrammageError as error:

@@ -3,13 +3,16 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from config.pattern import compiled
 from proxy.verify.match import holds
 
 MOST_SCHEMA_CHARACTERS = 128 * 1024
+MOST_SCHEMAS = 64
+"""Schemas that are kept ready."""
+
 MOST_TEXT_CHARACTERS = 1024 * 1024
 """A longer text is only read as JSON, not held against a schema."""
 
@@ -43,21 +46,34 @@ def fits(schema: dict[str, Any], found: Any, characters: int) -> bool:
 
     True also where that cannot be told: the schema is broken, refers to something outside itself, or asks for too much work.
     """
-    import jsonschema  # slow to import: only where an answer is held against a schema
-    from referencing.exceptions import Unresolvable
-
     text = json.dumps(schema)
     if characters > MOST_TEXT_CHARACTERS or len(text) > MOST_SCHEMA_CHARACTERS or UNBOUND in text:
         return True
+    import jsonschema  # slow to import: only where an answer is held against a schema
+    from referencing.exceptions import Unresolvable
+
     token = _steps.set([MOST_STEPS])
     try:
-        kind, registry = _bounded()
-        kind.check_schema(schema)
-        return bool(kind(schema, registry=registry).is_valid(found))
-    except (jsonschema.exceptions.SchemaError, jsonschema.exceptions.UnknownType, Unresolvable, GivenUp, RecursionError, ValueError):
+        validator = _validator(text)
+        return validator is None or bool(validator.is_valid(found))
+    except (jsonschema.exceptions.UnknownType, Unresolvable, GivenUp, RecursionError, ValueError):
         return True
     finally:
         _steps.reset(token)
+
+
+@lru_cache(maxsize=MOST_SCHEMAS)
+def _validator(text: str) -> Any:
+    """What holds JSON against the schema in `text`, None for a broken one; a caller's calls usually share a schema."""
+    import jsonschema  # as above
+
+    kind, registry = _bounded()
+    schema = json.loads(text)
+    try:
+        kind.check_schema(schema)
+    except jsonschema.exceptions.SchemaError:
+        return None
+    return kind(schema, registry=registry)
 
 
 @cache

@@ -32,7 +32,10 @@ SCHEMAS: Schema = {
         {
             "object": {"const": "footprint.asset"},
             "asset": TEXT,
-            "iterations": {**COUNT, "description": "Calls that carry the tag asset with this value, as far as your key may read them."},
+            "iterations": {
+                **COUNT,
+                "description": "Answered calls that carry the tag asset with this value, as far as your key may read them.",
+            },
             "unweighed_calls": COUNT,
             "gco2e": {**MAYBE_NUMBER, "description": "Expected value, grams of CO2 equivalent, of all these calls."},
             "gco2e_low": {**MAYBE_NUMBER, "description": "5th percentile; doubts that the calls share add up in full."},

@@ -10,6 +10,7 @@ from proxy.budgets.shared import RedisAccounts
 
 LONG_MS = 600_000
 PATIENCE_S = 10.0
+AT_ONCE = 100
 
 
 def claim(key: str, limit_mg: int, mg: int, lease_ms: int = LONG_MS) -> Claim:
@@ -23,17 +24,20 @@ async def crowd(url: str, key: str, calls: int, limit_mg: int, mg: int, real_mg:
     accounts = RedisAccounts(url, writer=f"p{os.getpid()}", patience_s=PATIENCE_S)
     seen = {"let_in": 0, "refused": 0, "most_in_flight": 0}
 
+    turns = asyncio.Semaphore(AT_ONCE)
+
     async def one(number: int) -> None:
         call_id = f"{os.getpid()}-{number}"
-        entered = await accounts.enter(0, call_id, [claim(key, limit_mg, mg)])
+        async with turns:
+            entered = await accounts.enter(0, call_id, [claim(key, limit_mg, mg)])
+            await asyncio.sleep(0)  # some of the others come in before it ends
         (state,) = entered.states
         seen["most_in_flight"] = max(seen["most_in_flight"], state.reserved_mg // mg + 1)
         if not entered.is_reserved:
             seen["refused"] += 1
             return
         seen["let_in"] += 1
-        await asyncio.sleep(0)
-        accounts.settle([Settlement(key, call_id, real_mg)])
+        accounts.settle([Settlement(key, call_id, real_mg, 1)])
 
     await asyncio.gather(*(one(number) for number in range(calls)))
     await accounts.settled()

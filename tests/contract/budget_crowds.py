@@ -48,7 +48,7 @@ def prove_the_limit(redis: RedisServer, key: str, *, processes: int, calls: int)
 
 async def seeded(redis: RedisServer, key: str, mg: int = 0) -> None:
     accounts = RedisAccounts(redis.url, writer="seeder")
-    await accounts.seed(key, mg, 0)
+    await accounts.seed(key, mg, as_of_ms=0, drop_at_ms=0)
     await accounts.close()
 
 

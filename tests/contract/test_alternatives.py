@@ -13,7 +13,7 @@ import openai
 import pytest
 from PIL import Image
 
-from tests.contract.proxy_harness import KEY, Proxy, ask, proxy
+from tests.contract.proxy_harness import KEY, Proxy, ask, proxy, serve_command, until
 from tests.contract.scripted_upstream import ScriptedUpstream, scripted_upstream
 from tests.contract.test_policies import OK, at, counted, decisions
 
@@ -341,3 +341,27 @@ def test_calls_are_held_to_a_declared_purpose(tmp_path: Path, upstream: Scripted
         assert made.chat(ask(model="large"), x_grammage_tag_purpose="trial").status == 200
         record = made.get(f"/v1/footprint/{named.value('x-grammage-call-id')}").json
         assert record["purpose"] == "Product sheets"
+
+
+def test_a_changed_configuration_brings_its_alternatives(tmp_path: Path) -> None:
+    config, upstream_free = tmp_path / "g.yaml", {"provider": "simulated", "model": "sim-small"}
+    content: dict[str, Any] = {
+        "version": 1,
+        "server": {"listen": "127.0.0.1:0"},
+        "models": {"large": {"deployments": [upstream_free]}},
+        "alternatives": {"seen": {"kind": "memory", "file": "memory.csv"}},
+        "policies": [policy("seen", run="run")],
+    }
+    memory_in(tmp_path)
+    config.write_text(json.dumps(content))
+    body = ask(model="large", messages=[{"role": "user", "content": "Thanks"}])
+    with serve_command(tmp_path, "--config", str(config)) as child:
+        made = child.proxy(tmp_path / "grammage.db")
+        assert made.chat(body).json["choices"][0]["message"]["content"] == "Danke"
+        (tmp_path / "memory.csv").write_text("source,target\nThanks,Grazie\n")
+        config.write_text(json.dumps({**content, "tagging": {"body": False}}))
+        until(lambda: made.chat(body).json["choices"][0]["message"]["content"] == "Grazie" or None)
+        (tmp_path / "memory.csv").write_text("no,columns\n")
+        config.write_text(json.dumps(content))
+        until(lambda: "needs the columns source and target" in child.text or None)
+        assert made.chat(body).json["choices"][0]["message"]["content"] == "Grazie", "a bad file keeps the old one"

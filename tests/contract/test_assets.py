@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from proxy.ledger.base import LedgerUnavailable
 from proxy.ledger.store import Store
 from tests.contract.ledger_rows import change_ledger
 from tests.contract.ledgers import record
+from tests.contract.proxy_harness import proxy
+from tests.contract.scripted_upstream import ScriptedUpstream, whole
 from tests.contract.test_web import Client, error_of, rooms_of, with_key
 from tests.sample_records import attempt, estimate
 
@@ -37,6 +40,7 @@ async def client(store: Store) -> AsyncIterator[Client]:
             record(2, tags=TEAM_A, attempts=(attempt(attempt_id="a-2", estimate=None, unweighed_reason="weighing_failed"),)),
             record(3, tags=(("asset", "sku-7"),), caller_id="team-b"),
             record(4, tags=(("asset", "sku-8"),)),
+            record(5, tags=TEAM_A, attempts=(attempt(attempt_id="a-5", usage=None, estimate=None, unweighed_reason="not_generated"),)),
         ]
     )
     rooms = rooms_of(Settings.model_validate({"keys": KEYS, "server": {"base_path": "/llm"}}), load_tables(), store)
@@ -165,3 +169,16 @@ async def test_the_api_is_described(client: Client) -> None:
     asset, verdict = described["components"]["schemas"]["Asset"], described["components"]["schemas"]["Verdict"]
     assert set(asset["required"]) == set((await read(client)).json())
     assert set(verdict["required"]) == set((await say(client)).json())
+
+
+def test_an_asset_of_real_calls_is_judged_over_the_wire(upstream: ScriptedUpstream, tmp_path: Path) -> None:
+    upstream.answers(*whole(b'{"choices":[{"message":{"content":"Hi"}}],"usage":{"prompt_tokens":100,"completion_tokens":50}}'))
+    with proxy(tmp_path, upstream.url) as made:
+        answers = [made.chat(x_grammage_tag_asset="hero/1") for _ in range(2)]
+        said = made.post("/v1/footprint/assets/hero%2F1", {"verdict": "accepted"})
+        assert (said.status, said.json["asset"]) == (201, "hero/1")
+        found = made.get("/v1/footprint/assets/hero%2F1").json
+        strange = made.get("/v1/footprint/assets/hero%2F1", authorization="Bearer sk-somebody-else-01")
+    assert (found["iterations"], found["verdict"]["verdict"]) == (2, "accepted")
+    assert found["gco2e"] == pytest.approx(sum(float(answer.ours["gco2e"]) for answer in answers), rel=1e-3)
+    assert (strange.status, strange.error["code"]) == (404, "unknown_asset")

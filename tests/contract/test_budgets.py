@@ -14,6 +14,7 @@ import pytest
 from tests.contract.late_harness import BACKGROUND, answer_by_path, completed, queued
 from tests.contract.proxy_harness import KEY, Answer, Proxy, ask, proxy, serve_command, until
 from tests.contract.scripted_upstream import RESET, UNTIL_LEFT, ScriptedUpstream, head, scripted_upstream, streamed, whole
+from tests.contract.socket_harness import CREATED, DONE, SocketUpstream, opened, read, refusal
 
 OK = whole(b'{"choices":[{"message":{"content":"Hi"}}],"usage":{"prompt_tokens":100,"completion_tokens":50}}')
 STREAM = streamed(
@@ -90,6 +91,15 @@ def settled(made: Proxy, calls: int = 1) -> float:
     return gauge(made, "used")
 
 
+def say(client: openai.OpenAI, campaign: str = "noel-26") -> None:
+    client.chat.completions.create(
+        model="large",
+        messages=[{"role": "user", "content": "A slogan"}],
+        max_tokens=50,
+        extra_headers={"x-grammage-tag-campaign": campaign},
+    )
+
+
 def change(made: Proxy, statement: str, *values: object) -> None:
     with contextlib.closing(sqlite3.connect(made.ledger)) as database, database:
         database.execute(statement, values)
@@ -109,18 +119,17 @@ def test_calls_are_settled_by_what_they_weigh_and_the_sum_is_the_ledgers(tmp_pat
 def test_a_call_is_refused_before_it_is_sent_and_the_openai_client_does_not_try_again(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     with house(tmp_path, upstream, budget(0.2)) as made:
         with openai.OpenAI(base_url=made.v1, api_key=KEY, max_retries=5) as client:
-            asked = {"model": "large", "messages": [{"role": "user", "content": "A slogan"}], "max_tokens": 50}
-            sent = 0
+            for _ in range(2):
+                say(client)
             with pytest.raises(openai.APIStatusError) as refused:
-                for sent in range(1, 9):
-                    client.chat.completions.create(**asked, extra_headers={"x-grammage-tag-campaign": "noel-26"})
-            client.chat.completions.create(**asked)
+                say(client)
+            say(client, campaign="soldes-27")
         error = refused.value
         assert (error.status_code, error.code, error.response.headers["x-should-retry"]) == (402, "carbon_budget_exceeded", "false")
         assert error.type == "grammage_error"
         for word in ("'noel'", "0.2 gCO2e for ever", "are used or reserved", "forecast at", "raise the limit"):
             assert word in error.message
-        assert sent - 1 == len(upstream.received) - 1 == 2, "the refused one never left, another campaign's did"
+        assert len(upstream.received) == 3, "the refused one never left, another campaign's did"
         assert counted(made, "refuse") == 1
         assert len(made.calls()) == 3
         assert gauge(made, "used") <= 0.2
@@ -353,3 +362,16 @@ def test_the_limit_holds_for_many_calls_at_once(tmp_path: Path, upstream: Script
         assert set(statuses) == {200, 402}
         assert settled(made, statuses.count(200)) <= 1.0 + CALL_G
         assert gauge(made, "used") == pytest.approx(ledger_g(made), abs=0.001)
+
+
+def test_sockets_are_counted_and_refused_at_a_budgets_end(tmp_path: Path, provider: SocketUpstream) -> None:
+    provider.says(CREATED, DONE)
+    one = {"name": "noel", "limit_kgco2e": 1e-6, "period": "all", "on_exceed": "refuse"}
+    with proxy(tmp_path, provider.url, budgets=[one]) as made:
+        with opened(made) as socket:
+            socket.send("{}")
+            read(socket, 2)
+        assert settled(made) == pytest.approx(ledger_g(made), abs=0.001) != 0
+        refused = refusal(made)
+        assert (refused.status_code, json.loads(refused.body)["error"]["code"]) == (402, "carbon_budget_exceeded")
+        assert counted(made, "refuse") == 1

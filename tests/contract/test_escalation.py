@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import json
-import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,114 +11,30 @@ from typing import Any
 import openai
 import pytest
 
-from tests.contract.proxy_harness import KEY, Answer, Proxy, ask, proxy, without_footprint
-from tests.contract.scripted_upstream import RESET, Received, Script, ScriptedUpstream, scripted_upstream, streamed, whole
-
-SMALL_MODEL, LARGE_MODEL = "gpt-4o-mini", "gpt-4o"
-FORM = {"type": "json_schema", "json_schema": {"name": "sheet", "schema": {"type": "object", "required": ["title"]}}}
-
-
-def policy(**changes: Any) -> dict[str, Any]:
-    """Calls of the large alias go to the small one first."""
-    return {
-        "name": "small-first",
-        "when": {"alias": "large"},
-        "prefer": {"among": ["small"]},
-        "escalate": {"to": "large"},
-        "mode": "enforce",
-        **changes,
-    }
-
-
-def deployment(url: str, model: str, **more: Any) -> dict[str, Any]:
-    return {"provider": "azure", "model": model, "region": "eastus", "api_base": f"{url}/v1", "api_key": "k", **more}
-
-
-def aliases(url: str) -> dict[str, Any]:
-    return {"large": {"deployments": [deployment(url, LARGE_MODEL)]}, "small": {"deployments": [deployment(url, SMALL_MODEL)]}}
+from tests.contract.escalation_house import (
+    FORM,
+    LARGE_MODEL,
+    SMALL_MODEL,
+    aliases,
+    assert_both_are_weighed,
+    by_model,
+    chat,
+    chat_stream,
+    counted,
+    house,
+    models_sent,
+    policy,
+    rows,
+    sent,
+)
+from tests.contract.proxy_harness import KEY, Proxy, ask, without_footprint
+from tests.contract.scripted_upstream import RESET, Received, Script, ScriptedUpstream, scripted_upstream, whole
 
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[ScriptedUpstream]:
     with scripted_upstream() as made:
         yield made
-
-
-@contextlib.contextmanager
-def house(folder: Path, upstream: ScriptedUpstream, *policies: dict[str, Any], **sections: Any) -> Iterator[Proxy]:
-    upstream.received.clear()
-    upstream.left.clear()
-    with proxy(folder, models=sections.pop("models", aliases(upstream.url)), policies=list(policies), **sections) as made:
-        yield made
-
-
-def chat(content: str | None = "Hi", *, ended: str = "stop", output: int = 50, model: str = SMALL_MODEL, **message: Any) -> list[bytes]:
-    """A whole chat answer."""
-    document = {
-        "model": model,
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": content, **message}, "finish_reason": ended}],
-        "usage": {"prompt_tokens": 100, "completion_tokens": output},
-    }
-    return whole(json.dumps(document).encode())
-
-
-def chat_stream(*texts: str, ended: str = "stop", output: int = 50, model: str = SMALL_MODEL) -> list[bytes]:
-    """The same as a stream."""
-    deltas = [{"model": model, "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]} for text in texts]
-    last = {"model": model, "choices": [{"index": 0, "delta": {}, "finish_reason": ended}]}
-    usage = {"model": model, "choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": output}}
-    events = [b"data: " + json.dumps(each).encode() + b"\n\n" for each in (*deltas, last, usage)]
-    return streamed(*events, b"data: [DONE]\n\n")
-
-
-def by_model(upstream: ScriptedUpstream, **scripts: Script) -> None:
-    """An answer for each model; `small` and `large` stand for theirs."""
-    of = {SMALL_MODEL: scripts["small"], LARGE_MODEL: scripts["large"]}
-    upstream.script = lambda request: of[json.loads(request.body)["model"]]
-
-
-def sent(upstream: ScriptedUpstream) -> list[dict[str, Any]]:
-    return [json.loads(request.body) for request in upstream.received]
-
-
-def models_sent(upstream: ScriptedUpstream) -> list[str]:
-    return [each["model"] for each in sent(upstream)]
-
-
-def rows(made: Proxy, table: str) -> list[dict[str, Any]]:
-    with contextlib.closing(sqlite3.connect(f"file:{made.ledger}?mode=ro", uri=True)) as database:
-        database.row_factory = sqlite3.Row
-        return [dict(row) for row in database.execute(f"SELECT * FROM {table} ORDER BY rowid")]
-
-
-def counted(made: Proxy, name: str, **labels: str) -> float:
-    text = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items()))
-    lines = made.get("/metrics").body.decode().splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name}{{{text}}} "))
-
-
-def assert_both_are_weighed(made: Proxy, answer: Answer, shortcoming: str) -> None:
-    """One call, two attempts with grams of their own, whose sum is the call's everywhere."""
-    small, large = made.calls()
-    assert small["call_id"] == large["call_id"] == answer.ours["call-id"]
-    assert (small["served_model"], large["served_model"]) == (SMALL_MODEL, LARGE_MODEL)
-    assert (small["output_tokens"], large["output_tokens"]) == (50, 70)
-    record = made.get(f"/v1/footprint/{answer.ours['call-id']}").json
-    assert [each["shortcoming"] for each in record["attempts"]] == [shortcoming, None]
-    both = small["gco2e"] + large["gco2e"]
-    assert small["gco2e"] > 0
-    assert large["gco2e"] > 0
-    assert record["gco2e"] == pytest.approx(both, rel=1e-3)
-    (decision,) = rows(made, "decisions")
-    assert (decision["action"], decision["choice_model"], decision["baseline_model"]) == ("routed", LARGE_MODEL, LARGE_MODEL)
-    assert record["decision"]["choice"]["gco2e"] == record["gco2e"]
-    assert decision["baseline_gco2e"] == pytest.approx(large["gco2e"])
-    assert record["decision"]["difference"]["gco2e"] == pytest.approx(small["gco2e"], rel=1e-3)
-    assert record["decision"]["difference"]["gco2e_low"] > 0
-    assert counted(made, "grammage_escalations_total", policy="small-first", reason=shortcoming) == 1
-    assert counted(made, "grammage_routed_emissions_co2e_grams_total", policy="small-first") == pytest.approx(both)
-    assert counted(made, "grammage_baseline_emissions_co2e_grams_total", policy="small-first") == pytest.approx(large["gco2e"])
-    assert rows(made, "shortcomings")[0]["shortcoming"] == shortcoming
 
 
 SHORT: dict[str, tuple[list[bytes], dict[str, Any]]] = {
@@ -396,90 +311,26 @@ def _post(connection: Any, body: dict[str, Any]) -> None:
     )
 
 
-DIALECTS: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
-    "messages": (
-        "/v1/messages",
-        {"max_tokens": 500, "messages": [{"role": "user", "content": "x"}]},
-        {"content": [], "stop_reason": "refusal", "usage": {"input_tokens": 100, "output_tokens": 50}},
-        {"content": [{"type": "text", "text": "Hi"}], "stop_reason": "end_turn", "usage": {"input_tokens": 100, "output_tokens": 70}},
-    ),
-    "responses": (
-        "/v1/responses",
-        {"input": "x", "store": False},
-        {
-            "status": "completed",
-            "output": [{"type": "message", "content": [{"type": "refusal", "refusal": "No."}]}],
-            "usage": {"input_tokens": 100, "output_tokens": 50},
-        },
-        {
-            "status": "completed",
-            "output": [{"type": "message", "content": [{"type": "output_text", "text": "Hi"}]}],
-            "usage": {"input_tokens": 100, "output_tokens": 70},
-        },
-    ),
-    "completions": (
-        "/v1/completions",
-        {"prompt": "x"},
-        {"choices": [{"text": "", "finish_reason": "content_filter"}], "usage": {"prompt_tokens": 100, "completion_tokens": 50}},
-        {"choices": [{"text": "Hi", "finish_reason": "stop"}], "usage": {"prompt_tokens": 100, "completion_tokens": 70}},
-    ),
-}
+def test_the_callers_limit_in_grams_is_not_passed_by_asking_twice(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    by_model(upstream, small=chat(""), large=chat("Hi", output=70, model=LARGE_MODEL))
+    with house(tmp_path, upstream, policy()) as made:
+        first = float(made.chat(ask(model="small", max_tokens=100)).ours["gco2e"])
+        upstream.received.clear()
+        bounded = made.chat(ask(model="large", max_tokens=100), x_grammage_max_gco2e=f"{2 * first:f}")
+        assert (bounded.status, models_sent(upstream), "escalated" in bounded.ours) == (200, [SMALL_MODEL], False)
+        upstream.received.clear()
+        free = made.chat(ask(model="large", max_tokens=100), x_grammage_max_gco2e="1000")
+        assert (models_sent(upstream), free.ours["escalated"]) == ([SMALL_MODEL, LARGE_MODEL], "empty")
 
 
-def speaking(url: str) -> dict[str, Any]:
-    """Aliases that take every dialect as it comes."""
-    more = {"provider": "local", "dialects": ["openai", "anthropic", "gemini"], "catalogue_model": None}
-    found = aliases(url)
-    for entry in found.values():
-        entry["deployments"][0].update(more)
-        entry["deployments"][0].update(catalogue_model=entry["deployments"][0]["model"])
-        entry["deployments"][0].pop("region")
-    return found
-
-
-@pytest.mark.parametrize("operation", DIALECTS)
-def test_every_dialect_says_a_refusal_in_its_own_way(tmp_path: Path, upstream: ScriptedUpstream, operation: str) -> None:
-    path, asked, small, large = DIALECTS[operation]
-    good = whole(json.dumps({"model": LARGE_MODEL, **large}).encode())
-    by_model(upstream, small=whole(json.dumps({"model": SMALL_MODEL, **small}).encode()), large=good)
-    with house(tmp_path, upstream, policy(), models=speaking(upstream.url)) as made:
-        answer = made.post(path, {"model": "large", **asked})
-        assert models_sent(upstream) == [SMALL_MODEL, LARGE_MODEL]
-        assert without_footprint(answer.body) == good[0].partition(b"\r\n\r\n")[2]
-        assert answer.ours["escalated"] == "refused"
-        assert_both_are_weighed(made, answer, "refused")
-
-
-def test_a_refusal_of_geminis_gives_way_too(tmp_path: Path, upstream: ScriptedUpstream) -> None:
-    usage = {"promptTokenCount": 100, "candidatesTokenCount": 50, "totalTokenCount": 150}
-    refused = whole(json.dumps({"candidates": [{"finishReason": "SAFETY"}], "usageMetadata": usage}).encode())
-    good = whole(json.dumps({"candidates": [{"content": {"parts": [{"text": "Hi"}]}}], "usageMetadata": usage}).encode())
-    upstream.script = lambda request: refused if SMALL_MODEL in request.target else good
-    with house(tmp_path, upstream, policy(), models=speaking(upstream.url)) as made:
-        answer = made.post("/v1beta/models/large:generateContent", {"contents": [{"parts": [{"text": "x"}]}]})
-        assert [SMALL_MODEL in each.target for each in upstream.received] == [True, False]
-        assert (answer.ours["escalated"], answer.ours["model"].removeprefix("assumed:")) == ("refused", LARGE_MODEL)
-        assert len(made.calls()) == 2
-
-
-def test_a_held_stream_of_messages_gives_way(tmp_path: Path, upstream: ScriptedUpstream) -> None:
-    def stream(text: str, ended: str, model: str, output: int) -> list[bytes]:
-        start = {"type": "message_start", "message": {"model": model, "usage": {"input_tokens": 100, "output_tokens": 1}}}
-        events = [
-            start,
-            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}},
-            {"type": "content_block_stop", "index": 0},
-            {"type": "message_delta", "delta": {"stop_reason": ended}, "usage": {"output_tokens": output}},
-            {"type": "message_stop"},
-        ]
-        return streamed(*(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n".encode() for each in events))
-
-    by_model(upstream, small=stream("Once", "max_tokens", SMALL_MODEL, 50), large=stream("A jumper.", "end_turn", LARGE_MODEL, 70))
-    escalate = {"to": "large", "buffer_streams": True}
-    with house(tmp_path, upstream, policy(escalate=escalate), models=speaking(upstream.url)) as made:
-        asked = {"model": "large", "stream": True, "max_tokens": 4000, "messages": [{"role": "user", "content": "x"}]}
-        answer = made.post("/v1/messages", asked)
-        assert (b"A jumper." in answer.body, b"Once" in answer.body, answer.cut) == (True, False, False)
-        assert answer.ours["escalated"] == "truncated"
-        assert [row["output_tokens"] for row in made.calls()] == [50, 70]
+def test_what_is_reused_is_judged_too_and_nobody_is_asked_again(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    by_model(upstream, small=chat("", output=50), large=chat("Hi", output=70, model=LARGE_MODEL))
+    with house(tmp_path, upstream, policy(apply={"reuse": "1h"})) as made:
+        first = made.chat(ask(model="large", temperature=0))
+        assert (first.ours["escalated"], models_sent(upstream)) == ("empty", [SMALL_MODEL, LARGE_MODEL])
+        again = made.chat(ask(model="large", temperature=0))
+        assert again.json["choices"] == first.json["choices"]
+        assert (again.ours["escalated"], len(upstream.received)) == ("empty", 2)
+        record = made.get(f"/v1/footprint/{again.ours['call-id']}").json
+        assert float(again.ours["gco2e"]) == record["gco2e"] == 0
+        assert counted(made, "grammage_routed_emissions_co2e_grams_total", policy="small-first") > 0

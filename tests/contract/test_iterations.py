@@ -130,9 +130,9 @@ def test_a_report_by_campaign_says_what_each_is_for(tmp_path: Path, upstream: Sc
 
     document = json.loads(report("json"))
     assert (document["by"], document["tag_name"]) == ("tag", "campaign")
-    assert {group["group"]: group["purpose"] for group in document["groups"]} == {
-        "noel-26": "Product sheets of the Christmas range",
-        "other": None,
+    assert {group["group"]: (group["purpose"], group["brand"]) for group in document["groups"]} == {
+        "noel-26": ("Product sheets of the Christmas range", "acme"),
+        "other": (None, None),
     }
     assert "purpose" in report("csv").splitlines()[0]
     assert "Product sheets of the Christmas range" in report("table")

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from config.tables import load_tables
-from proxy.call import CallRecord
+from proxy.call import CallRecord, InsteadRecord
 from proxy.ledger.past import Past
 from proxy.ledger.store import Store
 from proxy.reports.evidence import Verdicts, evidence
@@ -125,6 +125,19 @@ def test_the_command_prints_both_arms_and_says_where_too_little_is_known(tmp_pat
     assert "confidence interval of chance alone" in table.stdout
     assert "assets are the clusters" in table.stderr
     assert "not enough" not in table.stderr
+
+
+def test_an_answer_that_was_kept_weighs_nothing_and_counts(store: Store, url: str, weigher: Weigher) -> None:
+    store.open_writer("commit")
+    weighed, kept = weigher.call(0, tags=(), decision=decided("routed")), weigher.call(1, tags=(), decision=decided("routed"))
+    unknown = weigher.call(2, tags=(), decision=decided("routed"), attempts=())
+    held = weigher.call(3, tags=(), decision=decided("holdback"))
+    store.write([weighed, replace(kept, attempts=(), instead=InsteadRecord(kind="reuse")), unknown, held])
+    past = Past(url)
+    (found,) = evidence((call for batch in past.batches() for call in batch), Verdicts(()))
+    past.close()
+    assert (found.arms[0].calls, found.arms[0].unweighed) == (3, 1)
+    assert found.arms[0].per_call.value == pytest.approx(grams(weighed) / 2)
 
 
 def test_without_a_holdback_there_is_nothing_to_compare(tmp_path: Path, weigher: Weigher) -> None:

@@ -1,6 +1,7 @@
 """Answers that are kept: what is asked upstream, what the client gets, and what ledger and metrics say of it."""
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ import openai
 import pytest
 
 from proxy.clock import Clock
-from tests.contract.proxy_harness import KEY, ask, without_footprint
+from proxy.ledger.queries import Selection
+from proxy.reports.render import notes
+from proxy.reports.summary import summarise
+from tests.contract.proxy_harness import KEY, Answer, ask, serve_command, until, without_footprint
 from tests.contract.reuse_house import (
     BODY,
     EVENTS,
@@ -68,6 +72,9 @@ def test_an_identical_question_is_answered_without_a_provider(tmp_path: Path, up
         assert told["instead"]["source_call_id"] == source
         assert told["instead"]["source"]["gco2e"] == made.get(f"/v1/footprint/{source}").json["gco2e"] > 0
         assert (counted(made, "hit"), counted(made, "miss"), counted(made, "stored")) == (1, 1, 1)
+        report = summarise(f"sqlite:///{made.ledger}", Selection(by="model"))
+        assert (report.instead, report.whole.calls, report.whole.attempts) == ({"reuse": 1}, 2, 1)
+        assert any("no provider answered: 1 (reuse 1)" in note for note in notes(report))
         told = metrics(made)
         assert 'grammage_output_tokens_total{model="small"} 50.0' in told
         size = next(float(line.split()[1]) for line in told.splitlines() if line.startswith("grammage_reuse_store_bytes "))
@@ -283,7 +290,7 @@ def test_both_answers_of_an_escalation_are_given_again(tmp_path: Path, upstream:
         assert without_footprint(again.body) == without_footprint(first.body)
         assert (again.ours["reused"], again.ours["gco2e"]) == (first.ours["call-id"], "0")
         rows = [row for row in made.calls() if row["call_id"] == again.ours["call-id"]]
-        assert [(row["unweighed_reason"], row["output_tokens"], row["gco2e"]) for row in rows] == [("not_generated", None, None)]
+        assert [(row["provider"], row["output_tokens"], row["gco2e"]) for row in rows] == [(None, None, None)]
 
 
 def test_what_an_escalation_asks_anew_is_told_beside_what_is_given_again(tmp_path: Path, upstream: ScriptedUpstream) -> None:
@@ -298,3 +305,38 @@ def test_what_an_escalation_asks_anew_is_told_beside_what_is_given_again(tmp_pat
         assert (again.ours["reused"], again.ours["gco2e"]) == (first.ours["call-id"], "0")
         assert without_footprint(again.body) == BODY
         assert sum(row["output_tokens"] or 0 for row in made.calls()) == 50
+
+
+def test_a_reload_keeps_what_is_kept_while_some_policy_reuses(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    upstream.answers(*whole(BODY))
+    upstream.received.clear()
+    file = tmp_path / "grammage.yaml"
+    place = {"provider": "azure", "model": "gpt-4o-mini", "region": "francecentral", "api_base": f"{upstream.url}/v1", "api_key": "k"}
+
+    def written(*policies: dict[str, Any]) -> None:
+        models = {"small": {"deployments": [place]}}
+        file.write_text(json.dumps({"server": {"listen": "127.0.0.1:0"}, "models": models, "policies": policies}))
+
+    def first_under(name: str) -> Answer:
+        def asked() -> Answer | None:
+            answer = made.chat(request())
+            return answer if answer.ours["policy"] == name else None
+
+        return until(asked)
+
+    written(POLICY)
+    with serve_command(tmp_path, "--config", "grammage.yaml") as child:
+        made = child.proxy(tmp_path / "grammage.db")
+        made.chat(request())
+        kept(made)
+        written({**POLICY, "name": "another-name"})
+        child.process.send_signal(signal.SIGHUP)
+        assert "reused" in first_under("another-name").ours
+        assert len(upstream.received) == 1
+        written()
+        child.process.send_signal(signal.SIGHUP)
+        assert "reused" not in first_under("none").ours
+        assert "grammage_reuse_store_bytes" not in metrics(made)
+        written(POLICY)
+        child.process.send_signal(signal.SIGHUP)
+        assert "reused" not in first_under("ask-once").ours, "what was kept went with the last policy that reused"

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from proxy.clock import Clock
+from proxy.redis_door import RedisDoor
+from proxy.reuse.kept import Kept
+from proxy.reuse.shared import PREFIX, InRedis
 from tests.contract.proxy_harness import serve_command, without_footprint
 from tests.contract.redis_server import RedisServer, redis_program, redis_server
 from tests.contract.reuse_house import BODY, OK, POLICY, house, kept, metrics, request
@@ -95,3 +99,17 @@ def test_whoever_is_named_as_the_source_is_in_the_ledger_even_after_a_kill(
         assert len(upstream.received) == 1
         source = made.get(f"/v1/footprint/{again.ours['call-id']}").json["instead"]["source"]
         assert source["gco2e"] > 0
+
+
+@needs_redis
+async def test_what_redis_keeps_of_a_caller_can_be_erased_and_what_it_cannot_read_is_passed_over(redis: RedisServer) -> None:
+    door = RedisDoor(redis.url)
+    store = InRedis(door, Clock().perf)
+    answer = Kept(status=200, headers=(), body=b"{}", source_call_id="c", kept_ms=1)
+    for name in ("me:1", "me:2", "them:1"):
+        await store.keep(name, answer, 60)
+    assert await store.erase("me") == 2
+    assert [await store.find(name) for name in ("me:1", "them:1")] == [None, answer]
+    await (await door.client()).set(PREFIX + "them:1", b"\xc1not ours")
+    assert await store.find("them:1") is None
+    await store.close()

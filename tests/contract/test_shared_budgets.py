@@ -63,7 +63,7 @@ def test_a_process_that_is_killed_holds_its_reservation_no_longer_than_its_lease
 async def test_only_the_first_of_several_seeds_counts(redis: RedisServer, name: str) -> None:
     pair = [RedisAccounts(redis.url, writer=f"{name}{number}") for number in range(2)]
     assert (await pair[0].enter(0, "c", [claim(name)])).unseeded == (name,)
-    await asyncio.gather(*(each.seed(name, 40, 0) for each in pair))
+    await asyncio.gather(*(each.seed(name, 40, as_of_ms=0, drop_at_ms=0) for each in pair))
     assert await pair[1].look(0, name) == State(40, 0)
     for each in pair:
         await each.close()
@@ -71,24 +71,34 @@ async def test_only_the_first_of_several_seeds_counts(redis: RedisServer, name: 
 
 async def test_a_settlement_that_is_sent_again_counts_once(redis: RedisServer, name: str) -> None:
     accounts = RedisAccounts(redis.url, writer=name)
-    await accounts.seed(name, 0, 0)
+    await accounts.seed(name, 0, as_of_ms=0, drop_at_ms=0)
     for _ in range(2):
-        await accounts._run("settle", 0, "c", [name], [7, 0, name, 1])
-    await accounts._run("settle", 0, "d", [name], [5, 0, name, 2])
+        await accounts._run("settle", 0, "c", [name], [7, 0, name, 1, 1])
+    await accounts._run("settle", 0, "d", [name], [5, 0, name, 2, 1])
     assert await accounts.look(0, name) == State(12, 0)
+    await accounts.close()
+
+
+async def test_a_settlement_that_waited_while_its_account_was_seeded_anew_is_not_counted_twice(redis: RedisServer, name: str) -> None:
+    accounts = RedisAccounts(redis.url, writer=name)
+    await accounts.seed(name, 40, as_of_ms=1000, drop_at_ms=0)
+    await accounts.enter(0, "c", [claim(name)])
+    accounts.settle([Settlement(name, "c", 7, at_ms=999), Settlement(name, None, 5, at_ms=1000)])
+    await accounts.settled()
+    assert await accounts.look(0, name) == State(45, 0)
     await accounts.close()
 
 
 async def test_settlements_wait_while_the_server_is_gone_and_are_sent_when_it_is_back(name: str) -> None:
     with redis_server() as own:
         accounts = RedisAccounts(own.url, writer=name)
-        await accounts.seed(name, 0, 0)
+        await accounts.seed(name, 0, as_of_ms=0, drop_at_ms=0)
         with own.frozen():
             for number in range(3):
-                accounts.settle([Settlement(name, f"c{number}", 5)])
+                accounts.settle([Settlement(name, f"c{number}", 5, 1)])
             with pytest.raises(ConnectionError):
                 await accounts.enter(0, "d", [claim(name)])
-        accounts.settle([Settlement(name, "d", 4)])
+        accounts.settle([Settlement(name, "d", 4, 1)])
         await accounts.settled()
         assert await accounts.look(0, name) == State(19, 0), "also what was reserved while the answer could not come"
         await accounts.close()
@@ -98,9 +108,9 @@ async def test_beyond_many_settlements_that_wait_are_added_up_and_none_is_lost(n
     monkeypatch.setattr("proxy.budgets.shared.MOST_WAITING", 10)
     with redis_server() as own:
         accounts = RedisAccounts(own.url, writer=name)
-        await accounts.seed(name, 0, 0)
+        await accounts.seed(name, 0, as_of_ms=0, drop_at_ms=0)
         with own.frozen():
-            accounts.settle([Settlement(name, f"c{number}", 1) for number in range(100)])
+            accounts.settle([Settlement(name, f"c{number}", 1, 1) for number in range(100)])
             assert len(accounts._waiting) <= 10
         await accounts.settled()
         assert await accounts.look(0, name) == State(100, 0)
@@ -177,6 +187,7 @@ def test_a_redis_that_lost_its_memory_is_seeded_again_from_the_ledger(name: str,
     one = budget(0.35, name=name, on_lost="fail_closed")
     with redis_server() as own, proxy(tmp_path, models=aliases(upstream.url), budgets=[one], redis=own.url) as made:
         assert [made.chat(LARGE, **NOEL).status for _ in range(2)] == [200, 200]
+        until(lambda: gauge(made, "reserved", name) == 0 or None)
         own.stop()
         own.start()
         until(lambda: made.chat(LARGE, **NOEL).status == 402 or None)

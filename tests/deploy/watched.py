@@ -1,12 +1,14 @@
 """A real proxy under mixed simulated traffic, and a real Prometheus that scrapes it with our rules. It must never answer for either."""
 
 import contextlib
+import io
 import json
 import shutil
 import subprocess
 import time
 import urllib.parse
 import urllib.request
+import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +123,12 @@ POLICIES = [
     {"name": "only-watched", "when": {"alias": "watched"}, "prefer": {"among": ["small"]}, "mode": "shadow"},
     {"name": "again", "when": {"alias": "small"}, "apply": {"reuse": "1h"}, "mode": "enforce"},
     {"name": "few-versions", "when": {"alias": "visuals"}, "iterations": {"at_most": 2, "tag": "campaign"}, "mode": "enforce"},
-    {"name": "small-first", "when": {"alias": "answers"}, "escalate": {"to": "large", "when": ["truncated"]}, "mode": "enforce"},
+    {
+        "name": "small-first",
+        "when": {"alias": "answers"},
+        "escalate": {"to": "large", "when": ["truncated"], "must_match": "words that no answer has"},
+        "mode": "enforce",
+    },
 ]
 BUDGETS = [
     {"name": "noel-26", "match": {"campaign": "noel-26"}, "limit_kgco2e": 1, "period": "month"},
@@ -140,6 +147,9 @@ def _models(good: str, failing: ScriptedUpstream) -> dict[str, Any]:
         "answers": {"deployments": [at("gpt-4o-mini", "swedencentral")]},
         "visuals": {"deployments": [at("gpt-image-1", "eastus")]},
         "voice": {"deployments": [at("gpt-4o-mini-tts", "eastus")]},
+        "ears": {"deployments": [at("whisper-1", "eastus")]},
+        "films": {"deployments": [at("sora-2", "eastus")]},
+        "thinking": {"deployments": [at("o4-mini", "swedencentral")]},
         "rescued": {
             "deployments": [at("gpt-4o-mini", "eastus", failing.url), at("gpt-4o-mini", "francecentral", order=1)],
             "breaker": {"failures": 2, "pause_s": 600},
@@ -171,6 +181,28 @@ def _grid_page(request: Received) -> Script:
     return whole(page()) if page is not None else whole(b"no such page", status=b"404 Not Found")
 
 
+LONG = [{"role": "user", "content": "Describe each of our jumpers. " * 400}]
+
+
+def _wave(seconds: int = 2) -> bytes:
+    """A silent recording."""
+    with io.BytesIO() as held:
+        with wave.open(held, "wb") as sound:
+            sound.setnchannels(1)
+            sound.setsampwidth(2)
+            sound.setframerate(8000)
+            sound.writeframes(bytes(16_000 * seconds))
+        return held.getvalue()
+
+
+RECORDING = (
+    b'--cut\r\ncontent-disposition: form-data; name="model"\r\n\r\nears\r\n'
+    b'--cut\r\ncontent-disposition: form-data; name="file"; filename="a.wav"\r\ncontent-type: audio/wav\r\n\r\n'
+    + _wave()
+    + b"\r\n--cut--\r\n"
+)
+
+
 def calls(made: Proxy) -> None:
     """One round of traffic: models, zones, tags, policies, pictures, sound, errors, what is not weighed."""
     made.chat(ask(model="large"), x_grammage_tag_stage="draft", **XMAS)
@@ -178,11 +210,15 @@ def calls(made: Proxy) -> None:
     made.chat(ask(model="small", stream=True), **XMAS)
     made.chat(ask(model="small", temperature=0))
     made.chat(ask(model="watched"), x_grammage_tag_campaign="never-declared", x_grammage_tag_brand="acme")
-    made.chat(ask(model="answers", max_tokens=1))
+    made.chat(ask(model="answers"))
+    made.chat(ask(model="thinking", reasoning_effort="high"))
+    made.chat(ask(model="thinking", messages=LONG, prompt_cache_key="catalogue"), **SALES)
     made.chat(ask(model="rescued"), **SALES)
-    made.chat(ask(model="a-name-that-nobody-knows"))
     made.chat(ask(model="large"), x_simulate_fault="500", **XMAS)
     made.chat(ask(model="large"), x_simulate_fault="no-usage", **XMAS)
     made.post("/v1/images/generations", {"model": "visuals", "prompt": "A merino jumper on snow.", "size": "1024x1024"}, **XMAS)
     made.post("/v1/audio/speech", {"model": "voice", "input": "Bonjour à tous.", "voice": "alloy"}, **SALES)
+    made.send("POST", "/v1/audio/transcriptions", RECORDING, {"content-type": "multipart/form-data; boundary=cut"})
+    film = made.post("/v1/videos", {"model": "films", "prompt": "A merino jumper on snow.", "seconds": "4"}, **XMAS).json["id"]
+    until(lambda: made.get(f"/v1/videos/{film}").json["status"] == "completed" or None)
     made.get("/v1/files")

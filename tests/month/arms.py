@@ -129,7 +129,7 @@ class _Purse:
         self._accounts = MemoryAccounts()
         account = self._rule.account_at(self._at_ms(0))
         self._key, self._drop_at_ms = account.key, account.drop_at_ms
-        at_once(self._accounts.seed(self._key, 0, self._drop_at_ms))
+        at_once(self._accounts.seed(self._key, 0, as_of_ms=0, drop_at_ms=self._drop_at_ms))
 
     def takes(self, i: int, forecast_gco2e: float) -> bool:
         """Reserves the forecast of call `i` where the limit allows it."""
@@ -145,7 +145,7 @@ class _Purse:
 
     def settle(self, i: int, gco2e: float) -> None:
         """Counts what call `i` came to."""
-        self._accounts.settle([Settlement(self._key, _name(i), round(gco2e * MG_PER_G), self._drop_at_ms)])
+        self._accounts.settle([Settlement(self._key, _name(i), round(gco2e * MG_PER_G), self._at_ms(i), self._drop_at_ms)])
 
     def _at_ms(self, i: int) -> int:
         return MONTH_BEGINS_MS + int(self._month.hour[i]) * MS_PER_HOUR

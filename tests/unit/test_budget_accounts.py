@@ -1,4 +1,4 @@
-"""Accounts of budgets: periods, whose calls they count, and the same sums in this process's memory as in Redis, whatever happens to them."""
+"""Accounts of budgets: periods, whose calls they count, and the same sums in this process as in Redis, whatever happens to them."""
 
 import asyncio
 import itertools
@@ -92,16 +92,16 @@ def claim(key: str = "a", mg: int = 10, limit_mg: int = 100, *, blocks: bool = T
 async def test_an_account_counts_nothing_before_it_is_seeded() -> None:
     accounts = MemoryAccounts()
     assert await accounts.enter(NOW, "c", [claim()]) == Entered(False, unseeded=("a",))
-    accounts.settle([Settlement("a", "c", 5)])
-    await accounts.seed("a", 7, 0)
-    await accounts.seed("a", 70, 0)
+    accounts.settle([Settlement("a", "c", 5, NOW)])
+    await accounts.seed("a", 7, as_of_ms=0, drop_at_ms=0)
+    await accounts.seed("a", 70, as_of_ms=0, drop_at_ms=0)
     assert await accounts.look(NOW, "a") == State(7, 0)
 
 
 async def test_a_call_that_one_budget_refuses_reserves_nothing_of_the_others() -> None:
     accounts = MemoryAccounts()
     for key in ("a", "b"):
-        await accounts.seed(key, 95 if key == "b" else 0, 0)
+        await accounts.seed(key, 95 if key == "b" else 0, as_of_ms=0, drop_at_ms=0)
     entered = await accounts.enter(NOW, "c", [claim("a"), claim("b")])
     assert (entered.is_reserved, [state.fits for state in entered.states]) == (False, [True, False])
     assert await accounts.look(NOW, "a") == State(0, 0)
@@ -111,11 +111,11 @@ async def test_a_call_that_one_budget_refuses_reserves_nothing_of_the_others() -
 
 async def test_a_reservation_ends_with_its_lease_and_a_late_settlement_still_counts() -> None:
     accounts = MemoryAccounts()
-    await accounts.seed("a", 0, 0)
+    await accounts.seed("a", 0, as_of_ms=0, drop_at_ms=0)
     await accounts.enter(NOW, "dead", [claim(mg=90)])
     assert not (await accounts.enter(NOW + 999, "c", [claim(mg=20)])).is_reserved
     assert (await accounts.enter(NOW + 1000, "c", [claim(mg=20)])).is_reserved
-    accounts.settle([Settlement("a", "dead", 33)])
+    accounts.settle([Settlement("a", "dead", 33, NOW)])
     assert await accounts.look(NOW + 1001, "a") == State(33, 20)
 
 
@@ -169,10 +169,10 @@ async def told(accounts: Accounts, run: int, step: tuple[int, str, str | None, o
         answer = await accounts.enter(now_ms, str(call_id), claims)
     elif what == "settle":
         assert isinstance(facts, tuple)
-        accounts.settle([Settlement(f"{run}{facts[0]}", call_id, facts[1])])
+        accounts.settle([Settlement(f"{run}{facts[0]}", call_id, facts[1], now_ms)])
         if isinstance(accounts, RedisAccounts):
             await accounts.settled()
     elif what == "seed":
         assert isinstance(facts, tuple)
-        await accounts.seed(f"{run}{facts[0]}", facts[1], 0)
+        await accounts.seed(f"{run}{facts[0]}", facts[1], as_of_ms=now_ms + 15, drop_at_ms=0)
     return answer, [await accounts.look(now_ms, f"{run}{key}") for key in "ab"]

@@ -75,7 +75,8 @@ def test_a_sum_keeps_the_doubt_that_its_calls_share() -> None:
     assert way.gco2e == pytest.approx(50)
     assert way.gco2e_low / way.gco2e == pytest.approx(one.p5 / one.mean)
     assert way.gco2e_high / way.gco2e == pytest.approx(one.p95 / one.mean)
-    assert (way.quality, way.change, way.change_low, way.change_high, way.water_ml) == (pytest.approx(0.9), 0, 0, 0, 50)
+    assert way.quality == pytest.approx(0.9)
+    assert (way.change, way.change_low, way.change_high, way.water_ml) == (0, 0, 0, 50)
 
 
 def test_change_is_told_with_the_doubt_that_so_few_calls_leave() -> None:
@@ -103,7 +104,7 @@ def test_mixing_at_random_lies_on_the_line_between() -> None:
     share, grams = mixed(ways[0], ways[1], 0.75)
     assert share == pytest.approx(0.25)
     assert grams == pytest.approx(0.25 * 2.0 + 0.75 * 0.4)
-    assert mixed(ways[0], ways[1], 2.0) == (1.0, pytest.approx(2.0))
+    assert mixed(ways[0], ways[1], 2.0) == pytest.approx((1.0, 2.0))
     assert mixed(ways[1], ways[1], 0.9)[0] == 0.0
 
 

@@ -200,7 +200,8 @@ def test_each_bucket_of_a_histogram_points_at_its_latest_call(metrics: Metrics) 
     for call_id, latency_s in (("call-a", 1.5), ("call-b", 2.0), ("call-c", 40.0)):
         metrics.observe(call(call_id=call_id, latency_s=latency_s))
     rich, _ = metrics.render("application/openmetrics-text; version=1.0.0")
-    samples = (sample for family in openmetrics_families(rich.decode()) for sample in family.samples)
+    families = openmetrics_families(rich.decode())  # type: ignore[no-untyped-call]  # the library has not typed it
+    samples = (sample for family in families for sample in family.samples)
     pointers = {
         sample.labels["le"]: (sample.exemplar.labels, sample.exemplar.value)
         for sample in samples
@@ -211,7 +212,7 @@ def test_each_bucket_of_a_histogram_points_at_its_latest_call(metrics: Metrics) 
 
 def test_junk_models_tags_and_paths_in_great_number_make_few_series(metrics: Metrics) -> None:
     for number in range(50_000):
-        junk = f"junk-{number}-\n\"{{}}"
+        junk = f'junk-{number}-\n"{{}}'
         metrics.observe(call(alias=junk, tags=(("campaign", junk), ("brand", junk), (junk, junk))))
         metrics.observe_passthrough(f"/v1/{junk}/{number}", 404)
     body, _ = metrics.render("")

@@ -77,6 +77,7 @@ def test_what_is_wrong_in_the_configuration_is_told_there(tmp_path: Path) -> Non
         ("{name: A b, apply: {n_at_most: 1}}", "policies[0].name", ""),
         ("{name: a, apply: {n_at_most: 1}, locked: true, holdback: 0.1}", "policies[0].holdback", "locked"),
         ("{name: a, apply: {n_at_most: 1}, when: {alias: lage}}", "policies[0].when.alias", "did you mean `large`"),
+        ("{name: a, apply: {reuse_any_temperature: true}}", "policies[0].apply.reuse_any_temperature", "does nothing without `reuse`"),
         ("{name: a, prefer: {among: ['la*']}}", "policies[0].prefer.among", "is a pattern"),
         ("{name: a, apply: {n_at_most: 1}, when: {tags: {'sta ge': x}}}", "policies[0].when.tags.sta ge", "a tag's name"),
         ("{name: a, apply: {n_at_most: 1}, when: {operation: chatt}}", "policies[0].when.operation[0]", "must be"),

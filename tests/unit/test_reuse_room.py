@@ -8,11 +8,13 @@ import pytest
 
 from estimators.usage import Usage
 from proxy.call import AttemptRecord
+from proxy.redis_door import RedisDoor
 from proxy.reuse import flights
 from proxy.reuse.flights import Flight
 from proxy.reuse.kept import Kept, is_whole_stream
 from proxy.reuse.memory import InMemory
 from proxy.reuse.room import Lead, Reuse
+from proxy.reuse.shared import InRedis
 
 DAY_S = 86_400.0
 NAME = "owner:question"
@@ -172,3 +174,18 @@ STREAMS: list[tuple[str, bytes, bool]] = [
 @pytest.mark.parametrize(("operation", "body", "is_whole"), STREAMS)
 def test_a_stream_says_itself_that_it_came_to_a_good_end(operation: str, body: bytes, is_whole: bool) -> None:
     assert is_whole_stream(operation, body) is is_whole
+
+
+@pytest.mark.parametrize("address", ["redis://127.0.0.1:port", "redis://127.0.0.1:1/0"])
+async def test_a_redis_that_cannot_be_had_is_a_miss_and_is_let_be_for_a_while(address: str) -> None:
+    clock = Clock()
+    now_s = [0.0]
+    door = RedisDoor(address, patience_s=0.05)
+    store = InRedis(door, lambda: now_s[0])
+    assert await store.find(NAME) is None
+    await store.keep(NAME, kept(clock), DAY_S)
+    now_s[0] = 1.5
+    assert await store.find(NAME) is None
+    with pytest.raises(ConnectionError):
+        await store.erase("owner")
+    await store.close()

@@ -1,7 +1,7 @@
 -- Accounts of carbon budgets in whole milligrams. One call of this script is one step that nothing comes between.
 -- KEYS: of each account its totals (a hash) and its leases (call ids by the end of their lease), in pairs.
 -- ARGV: what to do, the time in ms (0: the server's own), a call id, then a fixed number of values for each account.
--- Totals: used, reserved, seeded, `c:<call>` what a call has reserved, `w:<writer>` the last settlement of a process.
+-- Totals: used, reserved, seeded (as of when: what was settled before is in it), `c:<call>` what a call has reserved, `w:<writer>` the last settlement of a process.
 local what, now, call = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 if now == 0 then
   local time = redis.call('TIME')
@@ -64,19 +64,19 @@ end
 
 local totals, leases = KEYS[1], KEYS[2]
 
-if what == 'settle' then -- mg, when to drop the account, writer, number of its settlement
+if what == 'settle' then -- mg, when to drop the account, writer, number of its settlement, when it was
   if redis.call('HEXISTS', totals, 'seeded') == 0 then return {} end
   if number_of(totals, 'w:' .. ARGV[6]) < tonumber(ARGV[7]) then -- else it came before, and its answer was lost
     redis.call('HSET', totals, 'w:' .. ARGV[6], ARGV[7])
     if call ~= '' then release(totals, leases, call) end
-    redis.call('HINCRBY', totals, 'used', ARGV[4])
+    if tonumber(ARGV[8]) >= number_of(totals, 'seeded') then redis.call('HINCRBY', totals, 'used', ARGV[4]) end
     drop_at(totals, leases, ARGV[5])
   end
   return {number_of(totals, 'used'), number_of(totals, 'reserved')}
 end
 
-if what == 'seed' then -- mg, when to drop the account
-  if redis.call('HSETNX', totals, 'seeded', now) == 0 then return 0 end
+if what == 'seed' then -- mg, when to drop the account, as of when
+  if redis.call('HSETNX', totals, 'seeded', ARGV[6]) == 0 then return 0 end
   redis.call('HINCRBY', totals, 'used', ARGV[4])
   drop_at(totals, leases, ARGV[5])
   return 1
