@@ -106,7 +106,10 @@ class Apply(Section):
     """What is changed in requests. Nothing here raises what the caller asks for, and it acts in mode enforce only."""
 
     max_output_tokens: int | None = Field(default=None, ge=1, description="Longest answer, in tokens, per choice.")
-    concise: bool = Field(default=False, description="Adds a line that asks for a short answer, in the language of the request.")
+    concise: bool = Field(
+        default=False,
+        description="Adds a line that asks for a short answer, in the language of the request; not where it asks for JSON or offers tools.",
+    )
     n_at_most: int | None = Field(default=None, ge=1, description="Most choices or pictures per call.")
     image_size_at_most: str | None = Field(
         default=None, pattern=r"^[1-9]\d{1,4}x[1-9]\d{1,4}$", description="Largest picture, such as 1024x1024; a larger one gets this size."

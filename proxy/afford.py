@@ -133,6 +133,7 @@ async def _go_small(rooms: Rooms, worst: Standing, passage: Passage) -> None:
     """Sends the call to the lowest forecast, by a policy of the budget's own; what an enforced policy requires holds for that one too."""
     before = passage.decision
     acting = before.verdict.policy if before.verdict is not None and before.verdict.acts else None
+    passage.own_verdict = before.verdict
     there = replace(rooms, policies=_policies_of(rooms, worst, acting))
     plain = replace(before, verdict=None, escalation=None)
     passage.ask, made = await consult(

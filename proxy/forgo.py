@@ -43,7 +43,7 @@ async def forgo(rooms: Rooms, worth: Worth, passage: Passage, send: Send) -> Sen
 
     Raises AlternativeOffered, IterationsExceeded, PurposeMissing as the policy has it, BadRequest for any other word.
     """
-    verdict = passage.decision.verdict
+    verdict = passage.own_verdict or passage.decision.verdict
     asked = None if verdict is None else worth.by_policy.get(verdict.policy)
     if verdict is None or asked is None or verdict.action == "holdback":
         return send
@@ -56,7 +56,7 @@ async def forgo(rooms: Rooms, worth: Worth, passage: Passage, send: Send) -> Sen
             await _watch(passage, asked.offer, wanted)
         elif await _instead(rooms, passage, verdict, asked.offer, wanted, send):
             return None
-    return await _counted(rooms, worth, passage, asked, tags, send)
+    return await _counted(rooms, worth, passage, verdict, asked, tags, send)
 
 
 def _lacks_purpose(rooms: Rooms, passage: Passage, policy: str, *, acts: bool) -> None:
@@ -78,7 +78,7 @@ async def _watch(passage: Passage, offer: Offer, wanted: Wanted) -> None:
         _note(passage, cannot.reason)
         return
     verdict = passage.decision.verdict
-    if verdict is not None:
+    if verdict is not None and passage.own_verdict is None:
         watched = replace(verdict, action="alternative", reason=WATCHED, choice=None)
         passage.decision = replace(passage.decision, verdict=watched)
 
@@ -226,10 +226,12 @@ def _with_choice(decided: DecisionRecord, gco2e: Quantity) -> DecisionRecord:
     return msgspec.structs.replace(decided, choice_gco2e=gco2e)
 
 
-async def _counted(rooms: Rooms, worth: Worth, passage: Passage, asked: Asked, tags: Mapping[str, str], send: Send) -> Send:
+async def _counted(
+    rooms: Rooms, worth: Worth, passage: Passage, verdict: Verdict, asked: Asked, tags: Mapping[str, str], send: Send
+) -> Send:
     """The way out that tells how often the asset was made. Raises IterationsExceeded where that is enough."""
-    verdict, iterations = passage.decision.verdict, asked.iterations
-    if iterations is None or verdict is None:
+    iterations = asked.iterations
+    if iterations is None:
         return send
     turn = await worth.counts.enter(verdict.policy, verdict.mode, iterations, tags)
     if turn is None:

@@ -17,6 +17,7 @@ from proxy.large_form import LargeForm
 from proxy.policy.candidates import Candidate
 from proxy.policy.decide import Decision
 from proxy.policy.retry import Route
+from proxy.policy.verdict import Verdict
 from proxy.reuse.room import Lead
 from proxy.route import Address
 from proxy.upstream.base import Headers, WholeReply
@@ -65,6 +66,7 @@ class Passage:
     its place for a while. instead: what answers in place of a provider, None where a provider does; the call is idle then. lead: identical
     calls may wait for the present attempt.
     decided: what a policy said, where that is not to be weighed by usage. turn: its place among the answers that its policy counts.
+    own_verdict: what its policy said, where a budget took over.
     """
 
     call_id: str
@@ -119,6 +121,7 @@ class Passage:
     instead: InsteadRecord | None = None
     decided: DecisionRecord | None = None
     turn: Turn | None = None
+    own_verdict: Verdict | None = None
     lead: Lead | None = None
 
     @property

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 from config.settings import Settings
 from config.tables import Tables
+from estimators import local
 from estimators.choose import METHODS
 from estimators.metered import METHOD, VERSION
 from proxy.budgets.account import Accounts, MemoryAccounts
@@ -17,7 +18,7 @@ from proxy.ledger.budget_store import BudgetStore
 def in_force(tables: Tables) -> Pin:
     """The methods and the factor set that this proxy weighs by."""
     methods = [f"{method.id}@{method.version}" for method in METHODS]
-    return Pin(method=" ".join((*methods, f"{METHOD}@{VERSION}")), factor_set=tables.factors.stamp)
+    return Pin(method=" ".join((*methods, f"{METHOD}@{VERSION}", f"{local.METHOD}@{local.VERSION}")), factor_set=tables.factors.stamp)
 
 
 class Furnisher:

@@ -21,6 +21,7 @@ from proxy.rooms import Rooms
 from proxy.send import end_attempt, send_on
 from proxy.settle import meter_nothing_seen, weigh
 from proxy.upstream.base import UpstreamReply, read_whole
+from proxy.weigh import WEIGHING_TROUBLE
 
 _log = logging.getLogger("grammage.escalate")
 
@@ -89,16 +90,26 @@ async def _is_within_limit(rooms: Rooms, passage: Passage) -> bool:
         return True
     asked = ((passage.candidate, passage.ask), (escalation.plan[0], escalation.ask))
     pairs = [(await _prepared(rooms, passage, candidate), ask) for candidate, ask in asked]
-    return sum(rooms.scales.forecast(one, ask, passage.tags).gco2e.mean for one, ask in pairs if one is not None) <= limit_gco2e
+    try:
+        forecast_g = sum(rooms.scales.forecast(one, ask, passage.tags).gco2e.mean for one, ask in pairs if one is not None)
+    except WEIGHING_TROUBLE as error:
+        _log.warning("call %s: two answers cannot be forecast: %s", passage.call_id, type(error).__name__)
+        return True
+    return forecast_g <= limit_gco2e
 
 
 async def _climb(rooms: Rooms, passage: Passage, query: bytes, escalation: Escalation, held: Held, found: Judged) -> UpstreamReply:
     """The larger model's answer; the first one as it was where there is none."""
     shortcoming = found.shortcoming or ""
-    first = await set_aside(rooms, passage, held, shortcoming)
     apply = escalation.apply.model_copy(update={"max_output_tokens": None}) if found.by_cap else escalation.apply
     above = replace(passage.decision, attempts=escalation.plan, altered="")
-    passage.ask, passage.decision = under_caps(escalation.ask, above, apply, escalation.market)
+    try:
+        consulted = under_caps(escalation.ask, above, apply, escalation.market)
+    except GrammageError as error:
+        _log.warning("call %s cannot be written for a larger model: %s", passage.call_id, error.code)
+        return held.reply
+    first = await set_aside(rooms, passage, held, shortcoming)
+    passage.ask, passage.decision = consulted
     passage.request_bytes = len(passage.ask.body)
     passage.route, passage.kept, passage.escalated = None, None, shortcoming
     open_attempt(passage, passage.decision.attempts[0], rooms.clock.perf())

@@ -9,7 +9,6 @@ from proxy.ledger.base import Door, Fetched, Values
 from proxy.ledger.columns import ASSET_VERDICTS, CHOSEN, SCOPED_QUANTITIES, quantity_columns
 
 NOT_GENERATED: Final = "not_generated"
-VERDICTS: Final = ("accepted", "rejected")
 _ADD: Final = f"INSERT INTO asset_verdicts ({', '.join(ASSET_VERDICTS)}) VALUES ({', '.join(f':{column}' for column in ASSET_VERDICTS)})"
 _SAID: Final = f"SELECT {', '.join(ASSET_VERDICTS)} FROM asset_verdicts WHERE asset = :asset ORDER BY decided_ms, verdict_id"
 _FIGURES: Final = tuple(column for line in SCOPED_QUANTITIES for column in quantity_columns(line))

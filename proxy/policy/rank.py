@@ -13,6 +13,9 @@ from proxy.policy.decide import in_turn
 from proxy.policy.hours import Figures
 
 COST_UNKNOWN = "cost_unknown"
+EQUALS = " equals"
+"""Makes the draw among equals another one than that of the usual turn, which it would undo."""
+
 HOURLY = "hourly"
 HOURLY_UNKNOWN = "hourly_unknown"
 
@@ -120,7 +123,7 @@ def _sorted(scored: Scored, call_id: str) -> Order:
         equals += 1
     if equals > 1 and ranked:
         tied = {each.option.candidate: (score, each) for score, each in ranked[:equals]}
-        ranked[:equals] = [tied[each] for each in in_turn(tuple(tied), call_id)]
+        ranked[:equals] = [tied[each] for each in in_turn(tuple(tied), call_id + EQUALS)]
     return tuple(ranked)
 
 

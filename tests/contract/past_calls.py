@@ -31,7 +31,7 @@ DRAFTS: dict[str, Any] = {
 
 def settings_of(*policies: dict[str, Any], **sections: object) -> Settings:
     """A large model in the east of the USA and a small one in Sweden, under the policies."""
-    return Settings.model_validate({"models": MODELS, "policies": list(policies), "auth": "open", **sections})
+    return Settings.model_validate({"models": MODELS, "policies": list(policies), "auth": "open"} | sections)
 
 
 class Weigher:

@@ -106,6 +106,12 @@ def test_a_policy_that_watches_holds_nobody_back(tmp_path: Path, upstream: Scrip
         assert make(made).ours["iterations"] == "1/1", "what was only watched was not counted by the policy that acts"
 
 
+def test_a_budget_at_its_end_lets_nobody_pass_a_hard_end(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    budget = {"name": "spent", "limit_kgco2e": 1e-12, "on_exceed": "route_smallest"}
+    with house(tmp_path, upstream, iterations={"hard": True}, budgets=[budget]) as made:
+        assert [make(made).status for _ in range(4)] == [200, 200, 409, 409]
+
+
 def test_other_tags_may_be_counted_and_streams_count_when_they_end(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     with house(tmp_path, upstream, iterations={"tag": "campaign"}) as made:
         upstream.answers(*STREAM)

@@ -21,6 +21,10 @@ from proxy.replay.tally import Tally
 from tests.contract.ledger_rows import change_ledger
 from tests.contract.ledgers import STARTED_MS, open_store, record
 from tests.contract.past_calls import DRAFTS, MODELS, Weigher, settings_of
+from tests.contract.proxy_harness import ask
+from tests.contract.scripted_upstream import ScriptedUpstream
+from tests.contract.test_policies import SMALL, aliases
+from tests.contract.test_policies import house as serving
 from tests.contract.test_policy_cli import grammage
 from tests.sample_records import attempt
 
@@ -275,3 +279,22 @@ def test_what_cannot_be_meant_is_a_wrong_use(wrong: tuple[str, ...]) -> None:
 def test_a_ledger_that_is_not_there_is_told(tmp_path: Path) -> None:
     done = grammage("policy", "replay", "--ledger", f"sqlite:///{tmp_path}/none.db")
     assert (done.returncode, "there is no ledger" in done.stderr) == (1, True)
+
+
+def test_a_call_judged_again_comes_to_what_was_recorded_of_it(upstream: ScriptedUpstream, tmp_path: Path, tables: Tables) -> None:
+    with serving(tmp_path, upstream, SMALL) as proxy:
+        answers = [proxy.chat(ask(model="large"), x_grammage_tag_stage=stage) for stage in ("draft", "final")]
+        shown = [proxy.get(f"/v1/footprint/{answer.ours['call-id']}").json for answer in answers]
+    bench = Bench(settings_of(SMALL, models=aliases(upstream.url)), tables, NOBODY)
+    draft, final = past_calls(f"sqlite:///{proxy.ledger}")
+    judged, other = bench.judge(draft), bench.judge(final)
+    assert (judged.policy, judged.action) == (shown[0]["decision"]["policy"], shown[0]["decision"]["action"]) == ("drafts-small", "routed")
+    assert (other.policy, shown[1]["decision"]) == ("none", None)
+    figures = Tally()
+    figures.add(draft, judged)
+    found = figures.figures()
+    difference = shown[0]["decision"]["difference"]
+    assert found["baseline_gco2e"] == pytest.approx(shown[0]["decision"]["baseline"]["gco2e"], rel=1e-3)
+    assert found["would_be_gco2e"] == pytest.approx(shown[0]["decision"]["choice"]["gco2e"], rel=1e-3)
+    for end in ("", "_low", "_high"):
+        assert found[f"difference_gco2e{end}"] == pytest.approx(difference[f"gco2e{end}"], rel=2e-2)

@@ -1,0 +1,69 @@
+"""Writes pictures of some panels' data, asked of a real Prometheus that watches a real proxy: `python -m tests.deploy.pictures [SECONDS]`.
+
+It must never show what no query gave.
+"""
+
+import json
+import re
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+from deploy.grafana.generate import FOLDER, files
+from tests.contract.proxy_harness import Proxy
+from tests.deploy.plot import Picture, svg
+from tests.deploy.watched import Prometheus, calls, house, prometheus
+
+INTO = FOLDER.parent / "pictures"
+WINDOW = "15s"
+SHOWN = (
+    ("footprint", "Emissions per hour", "band"),
+    ("campaigns", "Emissions per hour by campaign", "stacked"),
+    ("models", "Baseline and choice per hour", "line"),
+    ("operations", "Time of a call", "line"),
+)
+
+
+def main(seconds: int = 120) -> None:
+    """Drives traffic for so long, asks, writes."""
+    with tempfile.TemporaryDirectory() as folder, house(Path(folder)) as made:
+        inner = Path(folder) / "prometheus"
+        inner.mkdir()
+        with prometheus(inner, made.url.removeprefix("http://")) as watching:
+            _drive(made, seconds)
+            INTO.mkdir(exist_ok=True)
+            for board, title, kind in SHOWN:
+                drawn = svg(_picture(watching, board, title, kind, seconds - 20))
+                (INTO / f"{board}.svg").write_text(drawn, encoding="utf-8")
+
+
+def _drive(made: Proxy, seconds: int) -> None:
+    """Rounds of traffic, quicker and slower in turn."""
+    pause = threading.Event()
+    for tick in range(seconds):
+        if tick % 40 < 20 or tick % 4 == 0:
+            calls(made)
+        pause.wait(0.5)
+
+
+def _picture(watching: Prometheus, board: str, title: str, kind: str, span_s: int) -> Picture:
+    document = json.loads(dict(files())[f"en/{board}.json"])
+    (panel,) = [panel for panel in document["panels"] if panel["title"] == title]
+    series: dict[str, list[tuple[float, float]]] = {}
+    for target in panel["targets"]:
+        query = re.sub(r"\$\w+", ".*", target["expr"].replace("$__rate_interval", WINDOW))
+        for row in watching.course(query, span_s):
+            series[_legend(target["legendFormat"], row["metric"])] = [(at, float(text)) for at, text in row["values"] if text != "NaN"]
+    begin_s = min(at for points in series.values() for at, _ in points)
+    moved = {name: [(at - begin_s, number) for at, number in points] for name, points in series.items()}
+    return Picture(title=title, unit=panel["fieldConfig"]["defaults"]["unit"], kind=kind, series=moved)
+
+
+def _legend(text: str, labels: dict[str, Any]) -> str:
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: str(labels.get(found[1], "")), text)
+
+
+if __name__ == "__main__":
+    main(*(int(argument) for argument in sys.argv[1:2]))
