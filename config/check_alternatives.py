@@ -87,9 +87,7 @@ def _memory(path: KeyPath, alternative: Any) -> Iterator[Finding]:
 
 def _picture(path: KeyPath, alternative: Any) -> Iterator[Finding]:
     if not Path(alternative.folder).is_dir():
-        yield Finding(
-            path=(*path, "folder"), message=f"{alternative.folder} is no folder; its path begins beside the configuration"
-        )
+        yield Finding(path=(*path, "folder"), message=f"{alternative.folder} is no folder; its path begins beside the configuration")
 
 
 def _elsewhere(path: KeyPath, alternative: Any) -> Iterator[Finding]:

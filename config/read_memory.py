@@ -2,12 +2,14 @@
 
 import csv
 import io
-import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from config.alternatives import Memory
 from config.tag_rules import NAME_RULE, is_tag_name
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 SOURCE, TARGET = "source", "target"
 MOST_BYTES = 256 * 1024 * 1024
@@ -76,6 +78,8 @@ def _rows(reader: "csv.DictReader[str]", tags: list[str]) -> list[Remembered]:
 
 def _from_tmx(raw: bytes, tag: str) -> list[Remembered]:
     """Each unit's text in the header's language, with that of each other language; one other language alone needs no tag."""
+    import xml.etree.ElementTree as ET  # not for the start of those who have none
+
     if b"<!ENTITY" in raw:
         raise ValueError("declares entities, which are not read; write the texts out")
     try:
@@ -94,7 +98,7 @@ def _from_tmx(raw: bytes, tag: str) -> list[Remembered]:
     return rows
 
 
-def _unit(unit: ET.Element) -> list[tuple[str, str]]:
+def _unit(unit: "Element") -> list[tuple[str, str]]:
     found = []
     for variant in unit.iter("tuv"):
         segment = variant.find("seg")

@@ -69,6 +69,7 @@ class WeighingFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     catalogue_model: weighed as that one. hardware: what was known of the machines, as JSON. possible_output_tokens: how far the provider
     may have gone on after a cut. weighed_as: the estimators' word for it, where the call's path does not tell. batched: by a batch API.
+    place: what told where it ran, as JSON, where provider and region alone do not. cpu_s: processor time of what the proxy made itself.
     """
 
     catalogue_model: str | None = None
@@ -77,6 +78,8 @@ class WeighingFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     possible_output_tokens: int | None = None
     weighed_as: str | None = None
     batched: bool = False
+    place: str | None = None
+    cpu_s: float | None = None
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):

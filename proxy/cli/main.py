@@ -43,7 +43,7 @@ COMMANDS: Mapping[str, Entry] = {
     "factors": Entry("proxy.cli.factors:factors", "List, compare and check the numbers behind an estimate."),
     "budgets": Entry("proxy.cli.budgets:budgets", "Show what carbon budgets allow and what is used of them."),
     "keys": Entry("proxy.cli.keys:keys", "Issue, list, rotate and revoke the proxy's own keys."),
-    "policy": Entry("proxy.cli.policy:policy", "Test policies by cases, and explain what they make of a call."),
+    "policy": Entry("proxy.cli.policy:policy", "What policies make of described calls and of those of the ledger."),
     "db": Entry("proxy.cli.db:db", "Look after the ledger's database."),
     "simulated-provider": Entry("proxy.cli.simulated_provider:simulated_provider", "Run the built-in simulated provider alone."),
     "doctor": Entry("proxy.cli.doctor:doctor", "Find out what stands in the way."),

@@ -187,6 +187,8 @@ WEIGHING_FACTS = (
     "possible_output_tokens",
     "weighed_as",
     "batched",
+    "place",
+    "cpu_s",
 )
 """What an attempt was weighed by, where that is not the usual. A table of its own, as above."""
 
@@ -262,6 +264,7 @@ KINDS: dict[str, Kind] = {
     "minutes_saved": "double",
     "possible_output_tokens": "bigint",
     "batched": "boolean",
+    "cpu_s": "double",
     "tags": "json",
     "status": "integer",
     "stream": "boolean",
@@ -306,7 +309,7 @@ NULLABLE = frozenset(
         "brand",
         "campaign",
         "minutes_saved",
-        *WEIGHING_FACTS[2:-1],
+        *(name for name in WEIGHING_FACTS[2:] if name != "batched"),
         *SPARSE,
         *USAGE_COUNTS,
         *MEDIA,
@@ -320,5 +323,5 @@ NULLABLE = frozenset(
 DEFAULTS = {"role": CHOSEN}
 """What rows have that were written before the column was; rows of today name it."""
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
 """Schema revisions, oldest first, as in migrations/versions; this code reads and writes the last."""

@@ -18,6 +18,7 @@ OTHER_METHOD = "other_method"
 """Its figure would be another method's than the baseline's: the two cannot be compared."""
 
 NOT_WEIGHED = "not_weighed"
+RATIOS = ("water_ratio_at_most", "cost_ratio_at_most")
 
 Known = Callable[[Candidate, str, str], Prepared | None]
 """The prepared method of a deployment, model and operation, None where it has not been prepared yet."""
@@ -71,6 +72,21 @@ class Shortlists:
                 self._made.clear()
             found = self._made[key] = self._make(rule, call)
         return found
+
+    def meeting(self, rule: Rule, alias: str) -> tuple[frozenset[Candidate], tuple[str, ...]]:
+        """The alias's own deployments that meet what can be told without a forecast, and a reason for each other one.
+
+        Ratios of water and cost are forecasts: where they are required, nobody meets them.
+        """
+        require, met, rejected = rule.policy.require, [], []
+        ratio = next((name for name in RATIOS if getattr(require, name) is not None), None)
+        for option in self._options.own(alias, "openai"):
+            why = unmet(require, option) or ratio
+            if why is None:
+                met.append(option.candidate)
+            else:
+                rejected.append(f"{option}: {why}")
+        return frozenset(met), tuple(rejected)
 
     def _make(self, rule: Rule, call: CallFacts) -> Shortlist:
         row = self._options.own(call.alias, call.dialect)

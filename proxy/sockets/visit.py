@@ -21,6 +21,7 @@ from proxy.policy.decide import NO_POLICY, Decision, decide, refuse_reader
 from proxy.rooms import Rooms
 from proxy.route import address_of
 from proxy.sockets.address import DEPLOYMENT, key_in, parameter
+from proxy.sockets.govern import SocketFacts, governed
 from proxy.sockets.kinds import SocketKind, kind_at
 from proxy.upstream.base import Headers
 
@@ -120,7 +121,17 @@ def decide_for(rooms: Rooms, visit: Visit, alias: str | None) -> Decision:
             f"no deployment of {alias!r} takes WebSockets: they pass to providers of the OpenAI dialect only, untranslated.",
             code="unknown_path",
         )
-    return replace(decision, attempts=able)
+    facts = SocketFacts(
+        call_id=visit.first_id,
+        alias=alias,
+        operation=visit.kind.endpoint.operation,
+        weighed_as=visit.kind.endpoint.weighed_as,
+        path=visit.kind.endpoint.path,
+        caller=visit.caller,
+        tags=visit.tags,
+        asked=visit.asked_policy,
+    )
+    return governed(rooms, facts, replace(decision, attempts=able))
 
 
 def is_able(candidate: Candidate) -> bool:

@@ -16,6 +16,7 @@ import pytest
 from proxy.clock import Clock
 from tests.contract.proxy_harness import GRAMMAGE, KEY, Proxy, ask, proxy, until
 from tests.contract.scripted_upstream import UNTIL_LEFT, Received, Script, ScriptedUpstream, scripted_upstream, whole
+from tests.contract.socket_harness import DONE, SocketUpstream, opened, refusal
 from tests.intensity_samples import energy_charts
 
 OK = whole(b'{"choices":[{"message":{"content":"Hi"}}],"usage":{"prompt_tokens":100,"completion_tokens":50}}')
@@ -164,7 +165,7 @@ def test_calls_follow_the_hour_and_totals_the_year(
         assert row["choice_zone"] == ZONES[expected][0]
         record = made.get(f"/v1/footprint/{raw.headers['x-grammage-call-id']}").json
         (estimate,) = record["attempts"][0]["estimates"]
-        assert estimate["gco2e_per_kwh"] != 12.0
+        assert estimate["intensity_source"] != "energy-charts"
         assert record["attempts"][0]["hourly_intensity"]["gco2e_per_kwh"] == 12.0
 
 
@@ -221,6 +222,25 @@ def test_caps_are_written_into_geminis_dialect_and_into_forms(tmp_path: Path, up
             for name in (b"n", b"size", b"quality", b"prompt", b"model")
         }
         assert texts == {b"n": b"1", b"size": b"1024x1024", b"quality": b"low", b"prompt": b"Brighter", b"model": b"gpt-image-1"}
+
+
+REGIONS_ONLY = {"name": "sweden", "require": {"region_in": "swedencentral"}, "otherwise": "refuse", "mode": "enforce"}
+
+
+def test_a_socket_is_held_to_what_policies_require(tmp_path: Path, provider: SocketUpstream) -> None:
+    rows = [at(provider.url, "gpt-realtime-us"), at(provider.url, "gpt-realtime-se", "swedencentral", order=1)]
+    models = {"gpt-realtime": {"deployments": rows}, "elsewhere": {"deployments": rows[:1]}}
+    with proxy(tmp_path, models=models, policies=[REGIONS_ONLY]) as made:
+        provider.says(DONE)
+        with opened(made) as socket:
+            socket.send("{}")
+            assert socket.recv(timeout=15) == DONE
+        assert "gpt-realtime-se" in provider.last.path
+        assert made.recorded()[0]["policy"] == "sweden"
+        refused = refusal(made, "/v1/realtime?model=elsewhere")
+        assert (refused.status_code, json.loads(refused.body or b"{}")["error"]["code"]) == (422, "policy_refused")
+        assert "region_in" in json.loads(refused.body or b"{}")["error"]["message"]
+        assert len(provider.opened) == 1
 
 
 def forecast(made: Proxy, **tags: str) -> float:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy.grafana.generate import FOLDER, files
-from tests.contract.proxy_harness import Proxy
+from tests.contract.proxy_harness import Proxy, ask
 from tests.deploy.plot import Picture, svg
-from tests.deploy.watched import Prometheus, calls, house, prometheus
+from tests.deploy.watched import SALES, XMAS, Prometheus, house, prometheus, words
 
 INTO = FOLDER.parent / "pictures"
 WINDOW = "15s"
@@ -22,7 +22,7 @@ SHOWN = (
     ("footprint", "Emissions per hour", "band"),
     ("campaigns", "Emissions per hour by campaign", "stacked"),
     ("models", "Baseline and choice per hour", "line"),
-    ("operations", "Time of a call", "line"),
+    ("operations", "Time spent in the proxy", "line"),
 )
 
 
@@ -40,11 +40,14 @@ def main(seconds: int = 120) -> None:
 
 
 def _drive(made: Proxy, seconds: int) -> None:
-    """Rounds of traffic, quicker and slower in turn."""
+    """Chats of every kind, and more of one campaign, then of the other."""
     pause = threading.Event()
     for tick in range(seconds):
-        if tick % 40 < 20 or tick % 4 == 0:
-            calls(made)
+        words(made)
+        for _ in range(6 if tick % 40 < 20 else 1):
+            made.chat(ask(model="large"), x_grammage_tag_stage="draft", **XMAS)
+        for _ in range(1 if tick % 60 < 30 else 4):
+            made.chat(ask(model="large"), **SALES)
         pause.wait(0.5)
 
 
@@ -56,6 +59,7 @@ def _picture(watching: Prometheus, board: str, title: str, kind: str, span_s: in
         query = re.sub(r"\$\w+", ".*", target["expr"].replace("$__rate_interval", WINDOW))
         for row in watching.course(query, span_s):
             series[_legend(target["legendFormat"], row["metric"])] = [(at, float(text)) for at, text in row["values"] if text != "NaN"]
+    series = {name: points for name, points in series.items() if any(number for _, number in points)}
     begin_s = min(at for points in series.values() for at, _ in points)
     moved = {name: [(at - begin_s, number) for at, number in points] for name, points in series.items()}
     return Picture(title=title, unit=panel["fieldConfig"]["defaults"]["unit"], kind=kind, series=moved)

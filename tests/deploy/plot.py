@@ -51,6 +51,11 @@ def svg(picture: Picture) -> str:
         around = [place(*point) for point in series["high"]] + [place(*point) for point in reversed(series["low"])]
         parts.append(f'<polygon points="{" ".join(around)}" fill="{COLOURS[0]}" fill-opacity=".2"/>')
         series = {"expected": series["expected"]}
+    if picture.kind == "stacked":
+        floor = [place(end_s, 0.0), place(0.0, 0.0)]
+        for number, points in reversed(list(enumerate(series.values()))):
+            filled = " ".join([*(place(*point) for point in points), *floor])
+            parts.append(f'<polygon points="{filled}" fill="{COLOURS[number % len(COLOURS)]}"/>')
     for number, points in enumerate(series.values()):
         drawn = " ".join(place(*point) for point in points)
         parts.append(f'<polyline points="{drawn}" fill="none" stroke="{COLOURS[number % len(COLOURS)]}" stroke-width="1.6"/>')

@@ -204,7 +204,15 @@ RECORDING = (
 
 
 def calls(made: Proxy) -> None:
-    """One round of traffic: models, zones, tags, policies, pictures, sound, errors, what is not weighed."""
+    """One round of traffic: models, zones, tags, policies, pictures, sound, video, errors, what is not weighed."""
+    words(made)
+    media(made)
+    made.chat(ask(model="large"), x_simulate_fault="500", **XMAS)
+    made.get("/v1/files")
+
+
+def words(made: Proxy) -> None:
+    """Chats under every policy."""
     made.chat(ask(model="large"), x_grammage_tag_stage="draft", **XMAS)
     made.chat(ask(model="large"), **SALES)
     made.chat(ask(model="small", stream=True), **XMAS)
@@ -214,11 +222,13 @@ def calls(made: Proxy) -> None:
     made.chat(ask(model="thinking", reasoning_effort="high"))
     made.chat(ask(model="thinking", messages=LONG, prompt_cache_key="catalogue"), **SALES)
     made.chat(ask(model="rescued"), **SALES)
-    made.chat(ask(model="large"), x_simulate_fault="500", **XMAS)
     made.chat(ask(model="large"), x_simulate_fault="no-usage", **XMAS)
+
+
+def media(made: Proxy) -> None:
+    """A picture, speech, a recording written down, a film."""
     made.post("/v1/images/generations", {"model": "visuals", "prompt": "A merino jumper on snow.", "size": "1024x1024"}, **XMAS)
     made.post("/v1/audio/speech", {"model": "voice", "input": "Bonjour à tous.", "voice": "alloy"}, **SALES)
     made.send("POST", "/v1/audio/transcriptions", RECORDING, {"content-type": "multipart/form-data; boundary=cut"})
     film = made.post("/v1/videos", {"model": "films", "prompt": "A merino jumper on snow.", "seconds": "4"}, **XMAS).json["id"]
     until(lambda: made.get(f"/v1/videos/{film}").json["status"] == "completed" or None)
-    made.get("/v1/files")

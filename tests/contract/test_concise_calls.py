@@ -71,3 +71,10 @@ def test_a_policy_that_only_watches_adds_nothing(upstream: ScriptedUpstream, tmp
         assert "altered" not in answer.ours
         assert answer.ours["policy"] == "shadow:short"
         assert sent(upstream)["messages"] == ask()["messages"]
+
+
+def test_a_history_that_is_to_be_compacted_stays_as_it_is(enforced: Proxy, upstream: ScriptedUpstream) -> None:
+    body = {"model": "large", "input": "Describe a merino jumper."}
+    assert enforced.post("/v1/responses", {**body, "store": False}).ours["altered"] == "concise"
+    assert "altered" not in enforced.post("/v1/responses/compact", body).ours
+    assert sent(upstream) == {**body, "model": "gpt-4o"}
