@@ -179,6 +179,7 @@ def _weighed(rooms: Rooms, passage: Passage, cpu_s: float) -> tuple[list[tuple[b
     """The headers with the figures, and the footprint as a member of usage; the answer goes out without where they fail."""
     place, settings = passage.candidate.place, rooms.settings
     served = deployment_headers(passage.candidate, passage.model, False, passage.decision.policy, "")
+    passage.cpu_s = cpu_s
     try:
         estimate = passage.estimate = local_estimate(cpu_s, place, rooms.tables.factors, settings.weighing.profile)
     except WEIGHING_TROUBLE as error:

@@ -114,6 +114,7 @@ class Passage:
     object_id: str | None = None
     hour: Hour | None = None
     possible_output_tokens: int | None = None
+    cpu_s: float | None = None
     shortcoming: str | None = None
     escalated: str = ""
     held: Seen | None = None
@@ -159,13 +160,15 @@ def attempt_of(passage: Passage, attempt_id: str, now: float) -> AttemptRecord:
         latency_s=now - passage.sent if passage.sent else 0.0,
         upstream_object_id=passage.object_id,
         hour=passage.hour,
-        facts=candidate.facts if passage.possible_output_tokens is None else _facts_of_a_cut(candidate, passage.possible_output_tokens),
+        facts=candidate.facts if passage.possible_output_tokens is None and passage.cpu_s is None else _own_facts(passage),
         shortcoming=passage.shortcoming,
     )
 
 
-def _facts_of_a_cut(candidate: Candidate, possible_output_tokens: int) -> WeighingFacts:
-    return msgspec.structs.replace(candidate.facts or WeighingFacts(), possible_output_tokens=possible_output_tokens)
+def _own_facts(passage: Passage) -> WeighingFacts:
+    """What this attempt alone was weighed by, beside what its deployment's all are."""
+    usual = passage.candidate.facts or WeighingFacts()
+    return msgspec.structs.replace(usual, possible_output_tokens=passage.possible_output_tokens, cpu_s=passage.cpu_s)
 
 
 def close_attempt(passage: Passage, record: AttemptRecord, now: float) -> None:
@@ -184,7 +187,7 @@ def open_attempt(passage: Passage, candidate: Candidate, now: float) -> None:
     passage.status, passage.outcome = 0, "ok"
     passage.served_model, passage.upstream_request_id, passage.object_id = None, None, None
     passage.usage, passage.estimate, passage.unweighed_reason, passage.hour = None, None, None, None
-    passage.possible_output_tokens = None
+    passage.possible_output_tokens = passage.cpu_s = None
     passage.meter_warnings, passage.response_bytes, passage.forced_usage = (), 0, False
     passage.shortcoming, passage.held, passage.weighed_before = None, None, None
 

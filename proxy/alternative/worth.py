@@ -76,7 +76,8 @@ def ways_from(settings: Settings) -> dict[str, Way]:
 
 def worth_from(settings: Settings, ways: Mapping[str, Way], tables: Tables, counts: Counts) -> Worth | None:
     """What the policies in force ask; None where they ask nothing."""
-    place = tables.places.resolve(LOCAL_PROVIDER, zone=settings.server.zone)
+    words = PlaceWords(provider=LOCAL_PROVIDER, zone=settings.server.zone)
+    place = words.place(tables.places)
     asked: dict[str, Asked] = {}
     for policy in settings.policies:
         offer, needs_purpose = None, policy.require.purpose_declared
@@ -92,7 +93,7 @@ def worth_from(settings: Settings, ways: Mapping[str, Way], tables: Tables, coun
                 runs=policy.alternative.mode == "run",
                 locked=policy.locked,
                 way=ways[ref],
-                machine=_machine(alternative.kind, place),
+                machine=_machine(alternative.kind, words, place),
             )
         asked[policy.name] = Asked(offer=offer, iterations=policy.iterations, needs_purpose=needs_purpose)
     purposes = {name: campaign.purpose for name, campaign in settings.campaigns.items() if campaign.purpose}
@@ -124,7 +125,7 @@ def _elsewhere(alternative: Any) -> Way:
     return ElsewhereWay(alternative.text, alternative.url)
 
 
-def _machine(kind: str, place: Place) -> Candidate:
+def _machine(kind: str, words: PlaceWords, place: Place) -> Candidate:
     """The proxy's own machine as records have a deployment."""
     return Candidate(
         pattern=PROVIDER,
@@ -135,6 +136,7 @@ def _machine(kind: str, place: Place) -> Candidate:
         api_key=None,
         weigh_as=None,
         place=place,
+        facts=WeighingFacts(place=msgspec.json.encode(words).decode()),
         bases={},
         retry=Retry(),
         breaker=Breaker(),

@@ -13,6 +13,7 @@ from config.providers import FOREIGN_BASES, SIMULATED, Dialect, Door, names_of, 
 from config.settings import Settings
 from estimators.hardware import UNKNOWN_HARDWARE, Hardware
 from proxy.call import WeighingFacts
+from proxy.policy.place_words import PlaceWords, place_fact
 
 DEFAULT_UPSTREAM = "https://api.openai.com/v1"
 UNKNOWN_PROVIDER = "unknown"
@@ -206,7 +207,8 @@ def _candidate(pattern: str, deployment: Deployment, places: Places, alias: Alia
     base = (deployment.api_base or public_base(deployment.provider) or "").rstrip("/")
     host = urlsplit(base).hostname
     region = deployment.region or place_in_name(deployment.model or "")
-    place = places.resolve(deployment.provider, region=region, zone=deployment.zone, api_host=host)
+    words = PlaceWords(provider=deployment.provider, region=region, zone=deployment.zone, api_host=host)
+    place = words.place(places)
     rules = alias or Alias(deployments=[deployment])
     return Candidate(
         pattern=pattern,
@@ -221,7 +223,7 @@ def _candidate(pattern: str, deployment: Deployment, places: Places, alias: Alia
         meter=deployment.meter,
         hardware=stated_hardware(deployment),
         operating_prior=deployment.operating_prior,
-        facts=_facts(deployment),
+        facts=_facts(deployment, place_fact(provider_id(deployment.provider), place, words, places)),
         prefix=_own_prefix(pattern, deployment),
         retry=rules.retry,
         breaker=rules.breaker,
@@ -235,13 +237,15 @@ def _own_prefix(pattern: str, deployment: Deployment) -> str:
     return f"{name}/" if name != pattern and name in names_of(provider_id(deployment.provider)) else ""
 
 
-def _facts(deployment: Deployment) -> WeighingFacts | None:
+def _facts(deployment: Deployment, place: str | None) -> WeighingFacts | None:
     """What its calls are weighed by beside the usual; None where that is all."""
-    stated = (deployment.catalogue_model, deployment.hardware, deployment.operating_prior)
-    if stated == (None, None, None):
+    stated = (deployment.catalogue_model, deployment.hardware, deployment.operating_prior, place)
+    if stated == (None, None, None, None):
         return None
     machines = None if deployment.hardware is None else deployment.hardware.model_dump_json(exclude_none=True)
-    return WeighingFacts(catalogue_model=deployment.catalogue_model, hardware=machines, operating_prior=deployment.operating_prior)
+    return WeighingFacts(
+        catalogue_model=deployment.catalogue_model, hardware=machines, operating_prior=deployment.operating_prior, place=place
+    )
 
 
 def stated_hardware(deployment: Deployment) -> Hardware:

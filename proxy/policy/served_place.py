@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
+import msgspec
+
 from config.places import Places
+from proxy.call import WeighingFacts
 from proxy.policy.candidates import Candidate
+from proxy.policy.place_words import PlaceWords, place_fact
 
 TELLING_HEADERS: Mapping[str, bytes] = {"azure": b"x-ms-region"}
 """Answer headers that name a region, by the provider that sends them."""
 
-REGION_TOLD = "region-told-by-answer"
-"""Warning: the resource lies there; for a wide deployment type the work may have been done elsewhere."""
-
-TIER = "D"
 _UNKNOWN = "region-unknown"
 _REMEMBERED = 1024
 _LONGEST = 64
@@ -33,4 +33,7 @@ def placed(candidate: Candidate, told: bytes, places: Places) -> Candidate:
     place = places.resolve(candidate.provider, region=region)
     if _UNKNOWN in place.warnings or place.assumed:
         return candidate
-    return replace(candidate, place=replace(place, tier=TIER, warnings=(*place.warnings, REGION_TOLD)))
+    words = PlaceWords(provider=candidate.provider, region=region, told=True)
+    served = words.place(places)
+    facts = msgspec.structs.replace(candidate.facts or WeighingFacts(), place=place_fact(candidate.provider, served, words, places))
+    return replace(candidate, place=served, facts=facts)

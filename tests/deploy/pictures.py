@@ -19,11 +19,12 @@ from tests.deploy.watched import SALES, XMAS, Prometheus, house, prometheus, wor
 INTO = FOLDER.parent / "pictures"
 WINDOW = "15s"
 SHOWN = (
-    ("footprint", "Emissions per hour", "band"),
-    ("campaigns", "Emissions per hour by campaign", "stacked"),
-    ("models", "Baseline and choice per hour", "line"),
-    ("operations", "Time spent in the proxy", "line"),
+    ("footprint", "Emissions per hour", "band", ".*"),
+    ("campaigns", "Emissions per hour by campaign", "stacked", ".*"),
+    ("models", "Baseline and choice per hour", "line", "drafts-small|only-watched"),
+    ("operations", "Time spent in the proxy", "line", ".*"),
 )
+"""Dashboard, panel, how it is drawn, and the policies that are shown."""
 
 
 def main(seconds: int = 120) -> None:
@@ -34,8 +35,8 @@ def main(seconds: int = 120) -> None:
         with prometheus(inner, made.url.removeprefix("http://")) as watching:
             _drive(made, seconds)
             INTO.mkdir(exist_ok=True)
-            for board, title, kind in SHOWN:
-                drawn = svg(_picture(watching, board, title, kind, seconds - 20))
+            for board, title, kind, policies in SHOWN:
+                drawn = svg(_picture(watching, board, title, kind, policies, seconds - 20))
                 (INTO / f"{board}.svg").write_text(drawn, encoding="utf-8")
 
 
@@ -51,12 +52,13 @@ def _drive(made: Proxy, seconds: int) -> None:
         pause.wait(0.5)
 
 
-def _picture(watching: Prometheus, board: str, title: str, kind: str, span_s: int) -> Picture:
+def _picture(watching: Prometheus, board: str, title: str, kind: str, policies: str, span_s: int) -> Picture:
     document = json.loads(dict(files())[f"en/{board}.json"])
     (panel,) = [panel for panel in document["panels"] if panel["title"] == title]
     series: dict[str, list[tuple[float, float]]] = {}
     for target in panel["targets"]:
-        query = re.sub(r"\$\w+", ".*", target["expr"].replace("$__rate_interval", WINDOW))
+        expr = target["expr"].replace("$__rate_interval", WINDOW).replace("$policy", policies)
+        query = re.sub(r"\$\w+", ".*", expr)
         for row in watching.course(query, span_s):
             series[_legend(target["legendFormat"], row["metric"])] = [(at, float(text)) for at, text in row["values"] if text != "NaN"]
     series = {name: points for name, points in series.items() if any(number for _, number in points)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 760, 300
-LEFT, RIGHT, TOP, BOTTOM = 70, 12, 34, 56
+LEFT, RIGHT, TOP, BOTTOM = 70, 12, 34, 70
 COLOURS = ("#0072b2", "#e69f00", "#56b4e9", "#d55e00", "#cc79a7", "#7f7f7f", "#9467bd", "#8c564b")
 SCALES: Mapping[str, tuple[tuple[float, str], ...]] = {
     "massg": ((1e6, "t"), (1e3, "kg"), (1, "g"), (1e-3, "mg"), (1e-6, "ug")),
@@ -63,11 +63,15 @@ def svg(picture: Picture) -> str:
 
 
 def _legend(names: Sequence[str]) -> list[str]:
-    parts, x = [], float(LEFT)
+    """Names in rows under the axis."""
+    parts, x, y = [], float(LEFT), HEIGHT - 36
     for number, name in enumerate(names):
-        parts.append(f'<rect x="{x:.1f}" y="{HEIGHT - 22}" width="10" height="10" fill="{COLOURS[number % len(COLOURS)]}"/>')
-        parts.append(f'<text x="{x + 14:.1f}" y="{HEIGHT - 13}">{escape(name)}</text>')
-        x += 30 + 6.4 * len(name)
+        width = 30 + 6.4 * len(name)
+        if x + width > WIDTH:
+            x, y = float(LEFT), y + 18
+        parts.append(f'<rect x="{x:.1f}" y="{y}" width="10" height="10" fill="{COLOURS[number % len(COLOURS)]}"/>')
+        parts.append(f'<text x="{x + 14:.1f}" y="{y + 9}">{escape(name)}</text>')
+        x += width
     return parts
 
 
