@@ -126,7 +126,7 @@ def _refuse_or_note(budgets: Budgets, holding: Holding, worst: Standing | None) 
         if not each.fits and each.rule.budget.on_exceed == action:
             budgets.note(each.rule, action)
     if action == "refuse":
-        raise told.exceeded(worst, holding.mg)
+        raise told.exceeded(worst, holding)
 
 
 async def _go_small(rooms: Rooms, worst: Standing, passage: Passage) -> None:

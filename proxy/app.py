@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -31,8 +31,10 @@ from proxy.intensity.keeper import Keeper
 from proxy.keys.desk import Desk
 from proxy.keys.keyring import Keyring
 from proxy.keys.limits import LIMIT_HEADERS, Limiter
+from proxy.ledger.base import LedgerUnavailable
 from proxy.ledger.spool import Spool, spool_path
 from proxy.ledger.store import Store
+from proxy.ledger.weighing_store import RulesInForce
 from proxy.ledger.writer import LedgerWriter
 from proxy.log import CallLog, LineWriter
 from proxy.meters.board import Board
@@ -137,6 +139,7 @@ class App:
         if self._settings.auth_mode == "keys" and not self._settings.keys and not self._keyring.holders:
             _log.warning("nobody may call yet: `auth: keys` is set and there is no key; `grammage keys create NAME` makes one")
         self._enter(self._settings, ways_from(self._settings))
+        await asyncio.gather(*self._closing)
         if self._rooms.budgets is not None:
             await self._rooms.budgets.open()
         self._waits_for_litellm = self._litellm.is_loading
@@ -191,6 +194,7 @@ class App:
         if origins:
             front = CORSMiddleware(front, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED_HEADERS)
         self._rooms, self._front = rooms, front
+        self._in_background(asyncio.to_thread(self._keep_rules, _rules_in_force(settings, self._clock.now_ms())))
         self._admin = create_web(self._web_rooms(rooms), trusted=True)
 
     def _change_meters(self, meters: Board | None) -> None:
@@ -214,10 +218,20 @@ class App:
         if intensity is not None:
             intensity.start()
 
+    def _keep_rules(self, rules: RulesInForce) -> None:
+        """Lets the ledger know by what its calls are weighed from now on, where that is new."""
+        try:
+            self._store.weighing().keep(rules)
+        except LedgerUnavailable as error:
+            _log.warning("the ledger could not be told the rules of weighing, a reweigh will take those before them: %s", error)
+
     def _close_in_background(self, room: Board | Keeper | Reuse) -> None:
-        closing = asyncio.get_running_loop().create_task(room.close())
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+        self._in_background(room.close())
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     def _reused(self, settings: Settings, secret: bytes) -> Reuse | None:
         """The room of answers that are kept; the same one over reloads, None while no policy has any use for it."""
@@ -359,6 +373,12 @@ def _addressed(scope: Scope, address: Address) -> Scope:
 def _weighing_rules(settings: Settings) -> WeighingRules:
     weighing = settings.weighing
     return WeighingRules(operating_prior=weighing.operating_prior, profile=weighing.profile, methods=tuple(weighing.methods))
+
+
+def _rules_in_force(settings: Settings, since_ms: int) -> RulesInForce:
+    weighing = settings.weighing
+    methods = tuple(weighing.methods)
+    return RulesInForce(since_ms=since_ms, operating_prior=weighing.operating_prior, profile=weighing.profile, methods=methods)
 
 
 def _built_in(settings: Settings) -> Iterable[str]:

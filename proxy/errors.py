@@ -120,7 +120,7 @@ class Unauthorized(GrammageError):
 class BudgetExceeded(GrammageError):
     status = 402
     code = "carbon_budget_exceeded"
-    headers = ((b"x-should-retry", b"false"),)
+    headers: Sequence[tuple[bytes, bytes]] = ((b"x-should-retry", b"false"),)
 
 
 class Forbidden(GrammageError):

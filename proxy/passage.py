@@ -66,7 +66,7 @@ class Passage:
     its place for a while. instead: what answers in place of a provider, None where a provider does; the call is idle then. lead: identical
     calls may wait for the present attempt.
     decided: what a policy said, where that is not to be weighed by usage. turn: its place among the answers that its policy counts.
-    own_verdict: what its policy said, where a budget took over.
+    own_verdict: what its policy said, where a budget took over. cpu_s: processor time of what the proxy made itself.
     """
 
     call_id: str

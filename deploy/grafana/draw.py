@@ -78,6 +78,8 @@ def _line(panel: Panel, phrases: Phrases) -> timeseries.Panel:
         common.VizLegendOptions().show_legend(True).placement(kinds.LegendPlacement.BOTTOM).display_mode(kinds.LegendDisplayMode.LIST)
     )
     made.tooltip(common.VizTooltipOptions().mode(kinds.TooltipDisplayMode.MULTI).sort(kinds.SortOrder.DESCENDING))
+    if panel.limits is not None:
+        made.thresholds_style(common.GraphThresholdsStyleConfig().mode(kinds.GraphThresholdsStyleMode.DASHED))
     if panel.link:
         made.data_links([build.DashboardLink(phrases.word("show_models")).url(_address(panel, phrases, f"${{__field.labels.{panel.by}}}"))])
     return made

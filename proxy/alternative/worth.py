@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from config.check_alternatives import template_of
 from config.deployment import Breaker, Deployment, Retry, Timeouts
 from config.place import Place
@@ -19,8 +21,10 @@ from proxy.alternative.made import Way
 from proxy.alternative.memory import MemoryWay
 from proxy.alternative.picture import PictureWay, need_library
 from proxy.alternative.template import TemplateWay
+from proxy.call import WeighingFacts
 from proxy.errors import StartError
 from proxy.policy.candidates import LOCAL_PROVIDER, Candidate
+from proxy.policy.place_words import PlaceWords
 
 PROVIDER = "local-alternative"
 """Stands for the proxy's own machine in records and metrics."""

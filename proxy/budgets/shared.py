@@ -53,6 +53,7 @@ class RedisAccounts:
         self._numbers = count(1)
         self._pump: asyncio.Task[None] | None = None
         self._on_way = 0
+        self._failures = 0
         self._closing = False
 
     async def enter(self, now_ms: int, call_id: str, claims: Sequence[Claim]) -> Entered:
@@ -156,11 +157,18 @@ class RedisAccounts:
         self._waiting = deque([*on_way, *((next(self._numbers), each) for each in sums.values())])
 
     async def _run(self, what: str, now_ms: int, call_id: str, keys: Sequence[str], values: Sequence[int | str]) -> Any:
-        """The script's answer. Raises ConnectionError while Redis does not serve."""
+        """The script's answer. Raises ConnectionError while Redis does not serve: whoever waited behind one that failed fails with it."""
         script, _ = await self._ready()
+        failures = self._failures
         async with self._turns:
-            with plainly():
-                return await script(keys=_named(keys), args=[what, now_ms if self._own_time else 0, call_id, *values])
+            if self._failures != failures:
+                raise ConnectionError("Redis did not serve those before")
+            try:
+                with plainly():
+                    return await script(keys=_named(keys), args=[what, now_ms if self._own_time else 0, call_id, *values])
+            except ConnectionError:
+                self._failures += 1
+                raise
 
     async def _ready(self) -> "tuple[AsyncScript, Redis]":
         """The script, which the server keeps by its digest, and the client."""

@@ -160,6 +160,15 @@ CHOSEN: Role = "chosen"
 SHADOW: Role = "shadow"
 """Whether an opinion is the one that counts, or that of a method which ran beside it to be compared."""
 
+SETS = "set:"
+"""What the role of an opinion begins with that belongs to a named set: it counts only where that set is asked for."""
+
+
+def set_role(name: str) -> str:
+    """The role of the opinions of a named set."""
+    return f"{SETS}{name}"
+
+
 ESTIMATES = (*ESTIMATE_FACTS, *FIGURES, "role")
 
 RETAGS = ("call_id", "name", "created_ms", "value")

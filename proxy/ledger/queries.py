@@ -28,7 +28,7 @@ from proxy.ledger.reading import check_schema, open_engine
 from proxy.ledger.server import plainly
 from proxy.ledger.tables import attempts, calls, estimates, instead, retags
 
-Dimension = Literal["model", "tag", "day", "provider", "zone", "operation"]
+Dimension = Literal["model", "tag", "day", "provider", "zone", "operation", "policy"]
 DAY_MS: Final = 86_400_000
 UNASSIGNED: Final = "unassigned"
 NONE: Final = "none"
@@ -48,13 +48,15 @@ _FACTS = (
     "first_ms",
     "last_ms",
 )
+_BY_CALL: Final = {"operation": calls.c.operation, "policy": calls.c.policy}
 _BY_COLUMN: Final = {"model": attempts.c.model, "provider": attempts.c.provider, "zone": attempts.c.zone}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """Which calls to sum and by what: started at or after since_ms and before until_ms; of each attempt the newest opinion of `method`,
-    a shadow's too, or the newest that counts when it is None.
+    a shadow's too, or the newest that counts when it is None. tags: calls alone whose tag of each name has one of its values.
+    offsets: days are of a place, whose clock is so many ms ahead of UTC from an instant on, oldest first; empty: days of UTC.
     """
 
     by: Dimension
@@ -62,6 +64,8 @@ class Selection:
     since_ms: int | None = None
     until_ms: int | None = None
     method: str | None = None
+    tags: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    offsets: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,14 +125,14 @@ def read_sums(url: str, selection: Selection) -> Sums:
     engine = open_engine(url)
     try:
         with engine.begin() as connection:
-            (whole,) = _facts(connection, selection, literal("all"))
-            key = _key(selection)
+            (whole,) = facts_of(connection, selection, literal("all"))
+            key = key_of(selection)
             return Sums(
                 whole=whole,
-                groups=_facts(connection, selection, key),
+                groups=facts_of(connection, selection, key),
                 opinions=_opinions(connection, selection, key),
-                unweighed=_unweighed(connection, selection, key),
-                instead=_instead(connection, selection),
+                unweighed=unweighed_of(connection, selection, key),
+                instead=instead_of(connection, selection),
             )
     except SQLAlchemyError as error:
         raise StartError(f"cannot read the ledger at {engine.url!r}: {plainly(error)}; `grammage db check` says more") from error
@@ -136,18 +140,27 @@ def read_sums(url: str, selection: Selection) -> Sums:
         engine.dispose()
 
 
-def _key(selection: Selection) -> ColumnElement[str]:
+def key_of(selection: Selection) -> ColumnElement[str]:
     """The text that calls or attempts are grouped by; a day as its number since 1970."""
     if selection.by == "day":
-        return cast(calls.c.started_ms // DAY_MS, String)
-    if selection.by == "operation":
-        return calls.c.operation
+        return cast(_local_ms(selection.offsets) // DAY_MS, String)
+    if selection.by in _BY_CALL:
+        return _BY_CALL[selection.by]
     if selection.by == "tag":
-        return _tag(selection.tag_name or "")
+        return tag_of(selection.tag_name or "")
     return func.coalesce(_BY_COLUMN[selection.by], NONE)
 
 
-def _tag(name: str) -> ColumnElement[str]:
+def _local_ms(offsets: tuple[tuple[int, int], ...]) -> ColumnElement[int]:
+    """When a call began by the clock of the place, in ms since its 1970."""
+    started = calls.c.started_ms
+    if not offsets:
+        return started
+    ahead = case(*((started >= since_ms, offset_ms) for since_ms, offset_ms in reversed(offsets)), else_=offsets[0][1])
+    return started + ahead
+
+
+def tag_of(name: str) -> ColumnElement[str]:
     """A call's tag: its newest re-tag, else what it was recorded with, else unassigned."""
     newest = (
         select(retags.c.value)
@@ -159,11 +172,14 @@ def _tag(name: str) -> ColumnElement[str]:
     return func.coalesce(func.nullif(func.coalesce(newest, calls.c.tags[name].as_string()), ""), UNASSIGNED)
 
 
-def _in_period(statement: Select[Any], selection: Selection) -> Select[Any]:
+def in_period(statement: Select[Any], selection: Selection) -> Select[Any]:
+    """The statement for the calls of the selection alone; nothing is counted twice that was booked late."""
     if selection.since_ms is not None:
         statement = statement.where(calls.c.started_ms >= selection.since_ms)
     if selection.until_ms is not None:
         statement = statement.where(calls.c.started_ms < selection.until_ms)
+    for name, values in selection.tags:
+        statement = statement.where(tag_of(name).in_(values))
     return statement.where(~_is_booked_late())
 
 
@@ -175,26 +191,28 @@ def _is_booked_late() -> ColumnElement[bool]:
     return and_(waits, booked)
 
 
-def _facts(connection: Connection, selection: Selection, key: ColumnElement[str]) -> list[Facts]:
+def facts_of(connection: Connection, selection: Selection, key: ColumnElement[str]) -> list[Facts]:
+    """Counts of each group."""
     source = attempts.c.usage_source
     statement = select(
         key.label("key"),
         func.count(func.coalesce(func.nullif(calls.c.origin_call_id, UNKNOWN_ORIGIN), calls.c.call_id).distinct()).label("calls"),
         func.count(attempts.c.attempt_id).label("attempts"),
-        _count_if(attempts.c.simulated).label("simulated_attempts"),
+        count_if(attempts.c.simulated).label("simulated_attempts"),
         func.count(source).label("metered_attempts"),
-        _count_if(source == "counted").label("counted_usage"),
-        _count_if(source == "estimated").label("estimated_usage"),
+        count_if(source == "counted").label("counted_usage"),
+        count_if(source == "estimated").label("estimated_usage"),
         *(func.coalesce(func.sum(attempts.c[count]), 0).label(count) for count in USAGE_COUNTS),
         func.min(calls.c.started_ms).label("first_ms"),
         func.max(calls.c.started_ms).label("last_ms"),
     ).select_from(calls.outerjoin(attempts, attempts.c.call_id == calls.c.call_id))
-    grouped = _in_period(statement, selection)
+    grouped = in_period(statement, selection)
     found = connection.execute(grouped if isinstance(key, BindParameter) else grouped.group_by(key)).mappings()
     return [Facts(**{name: row[name] for name in _FACTS}, usage={name: int(row[name]) for name in USAGE_COUNTS}) for row in found]
 
 
-def _count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
+def count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    """How many rows the condition holds for."""
     return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
 
@@ -203,15 +221,16 @@ def _opinions(connection: Connection, selection: Selection, key: ColumnElement[s
     facts = (attempts.c.provider, attempts.c.model, estimates.c.zone, *(estimates.c[name] for name in _BASIS))
     statement = (
         select(
-            key.label("key"), *facts, func.count().label("attempts"), *(moment for line in SCOPED_QUANTITIES for moment in _moments(line))
+            key.label("key"), *facts, func.count().label("attempts"), *(moment for line in SCOPED_QUANTITIES for moment in moments_of(line))
         )
-        .select_from(calls.join(attempts, attempts.c.call_id == calls.c.call_id).join(estimates, _is_newest(selection.method)))
+        .select_from(calls.join(attempts, attempts.c.call_id == calls.c.call_id).join(estimates, is_newest(selection.method)))
         .group_by(key, *facts)
     )
-    return [_opinion_of(dict(row)) for row in connection.execute(_in_period(statement, selection)).mappings()]
+    return [_opinion_of(dict(row)) for row in connection.execute(in_period(statement, selection)).mappings()]
 
 
-def _is_newest(method: str | None) -> ColumnElement[bool]:
+def is_newest(method: str | None) -> ColumnElement[bool]:
+    """Joins an attempt with its newest opinion."""
     others = estimates.alias("others")
     newest = select(others.c.estimate_id).where(others.c.attempt_id == attempts.c.attempt_id)
     newest = newest.where(others.c.role == CHOSEN if method is None else others.c.method == method)
@@ -219,7 +238,8 @@ def _is_newest(method: str | None) -> ColumnElement[bool]:
     return and_(estimates.c.attempt_id == attempts.c.attempt_id, estimates.c.estimate_id == newest.scalar_subquery())
 
 
-def _moments(line: str) -> list[ColumnElement[float]]:
+def moments_of(line: str) -> list[ColumnElement[float]]:
+    """The sum of means, of mean times standard deviation per shared scope, of the call scope's moment."""
     mean = estimates.c[line]
     shared = [func.sum(mean * func.sqrt(estimates.c[f"{line}_var_{scope}"])).label(f"{line}_{scope}") for scope in _SHARED]
     own = func.sum(mean * mean * (func.exp(estimates.c[f"{line}_var_call"]) - 1)).label(f"{line}_call")
@@ -234,11 +254,11 @@ def _opinion_of(row: dict[str, Any]) -> Opinions:
         factor_set=row["factor_set"],
         profile=row["profile"],
         attempts=row["attempts"],
-        lines={line: _sum_of(row, line) for line in SCOPED_QUANTITIES if row[line] is not None},
+        lines={line: sum_of(row, line) for line in SCOPED_QUANTITIES if row[line] is not None},
     )
 
 
-def _sum_of(row: dict[str, Any], line: str) -> Quantity:
+def sum_of(row: dict[str, Any], line: str) -> Quantity:
     """The quantity with the group's mean, its mean-weighted standard deviations, and the moment of its calls' own errors."""
     mean = float(row[line])
     if mean <= 0:
@@ -248,7 +268,8 @@ def _sum_of(row: dict[str, Any], line: str) -> Quantity:
     return Quantity(mean * math.exp(-variance.total / 2), variance)
 
 
-def _unweighed(connection: Connection, selection: Selection, key: ColumnElement[str]) -> list[Unweighed]:
+def unweighed_of(connection: Connection, selection: Selection, key: ColumnElement[str]) -> list[Unweighed]:
+    """Attempts without an opinion that counts, by group and reason."""
     statement = (
         select(key.label("key"), attempts.c.unweighed_reason, func.count().label("attempts"))
         .select_from(calls.join(attempts, attempts.c.call_id == calls.c.call_id))
@@ -256,18 +277,19 @@ def _unweighed(connection: Connection, selection: Selection, key: ColumnElement[
         .where(~select(literal(1)).where(_counts_for_attempt()).correlate(attempts).exists())
         .group_by(key, attempts.c.unweighed_reason)
     )
-    found = connection.execute(_in_period(statement, selection)).mappings()
+    found = connection.execute(in_period(statement, selection)).mappings()
     return [Unweighed(key=row["key"], reason=row["unweighed_reason"], attempts=row["attempts"]) for row in found]
 
 
-def _instead(connection: Connection, selection: Selection) -> dict[str, int]:
+def instead_of(connection: Connection, selection: Selection) -> dict[str, int]:
+    """Calls that no provider answered, by what did."""
     statement = (
         select(instead.c.kind, func.count(calls.c.call_id.distinct()).label("calls"))
         .select_from(calls.join(instead, instead.c.call_id == calls.c.call_id).outerjoin(attempts, attempts.c.call_id == calls.c.call_id))
         .group_by(instead.c.kind)
         .order_by(instead.c.kind)
     )
-    return {str(row["kind"]): int(row["calls"]) for row in connection.execute(_in_period(statement, selection)).mappings()}
+    return {str(row["kind"]): int(row["calls"]) for row in connection.execute(in_period(statement, selection)).mappings()}
 
 
 def _counts_for_attempt() -> ColumnElement[bool]:

@@ -97,11 +97,23 @@ def _add_attempt(rows: Rows, record: CallRecord, attempt: AttemptRecord) -> None
 
 def estimate_row(record: CallRecord, attempt: AttemptRecord, estimate: Estimate, role: Role = CHOSEN) -> Row:
     """The opinion formed during the call, or beside it. Its id follows from the attempt's: writing it twice is writing it once."""
+    return opinion_row(
+        estimate,
+        attempt_id=attempt.attempt_id,
+        estimate_id=attempt.attempt_id if role == CHOSEN else f"{attempt.attempt_id}:{estimate.method}",
+        call_id=record.call_id,
+        created_ms=record.started_ms + int(record.latency_s * 1000),
+        role=role,
+    )
+
+
+def opinion_row(estimate: Estimate, *, attempt_id: str, estimate_id: str, call_id: str, created_ms: int, role: str) -> Row:
+    """An estimate as a row of its own."""
     row: list[object] = [
-        attempt.attempt_id,
-        attempt.attempt_id if role == CHOSEN else f"{attempt.attempt_id}:{estimate.method}",
-        record.call_id,
-        record.started_ms + int(record.latency_s * 1000),
+        attempt_id,
+        estimate_id,
+        call_id,
+        created_ms,
         estimate.method,
         estimate.method_version,
         estimate.factor_set,

@@ -11,10 +11,11 @@ from proxy.errors import StartError
 from proxy.ledger.asset_store import AssetStore
 from proxy.ledger.base import Door, Durability, Fetched
 from proxy.ledger.budget_store import BudgetStore
-from proxy.ledger.columns import CALLS_COUNTED, MEDIA, MEDIA_KINDS, METERED, METERED_KINDS, SHADOW, USAGE_COUNTS
+from proxy.ledger.columns import CALLS_COUNTED, CHOSEN, MEDIA, MEDIA_KINDS, METERED, METERED_KINDS, SHADOW, USAGE_COUNTS
 from proxy.ledger.iteration_store import IterationStore
 from proxy.ledger.key_store import KeyStore
 from proxy.ledger.sqlite import SqliteDoor
+from proxy.ledger.weighing_store import WeighingStore
 
 _SQLITE_SCHEMES = ("sqlite:///", "sqlite+pysqlite:///")
 _FLAGS = ("stream", "stream_complete", "place_assumed", "simulated", "partial", "metered_shared")
@@ -105,6 +106,10 @@ class Store:
         """What budgets ask of the calls, and what their periods are pinned to."""
         return BudgetStore(self._door)
 
+    def weighing(self) -> WeighingStore:
+        """What configurations said of weighing."""
+        return WeighingStore(self._door)
+
     def keys(self) -> KeyStore:
         """The keys kept beside the calls."""
         return KeyStore(self._door)
@@ -162,7 +167,7 @@ def _attempt(row: Fetched, opinions: list[Fetched]) -> Fetched:
     whole = counts | {"source": source, "partial": partial, "media": media, "metered": metered, "calls": calls}
     row["usage"] = None if source is None else whole
     own = [_opinion(opinion) for opinion in opinions if opinion["attempt_id"] == row["attempt_id"]]
-    row["estimates"] = [opinion for opinion in own if opinion["role"] != SHADOW]
+    row["estimates"] = [opinion for opinion in own if opinion["role"] == CHOSEN]
     row["shadow"] = [opinion for opinion in own if opinion["role"] == SHADOW]
     return row
 

@@ -18,7 +18,7 @@ def claim(key: str, limit_mg: int, mg: int, lease_ms: int = LONG_MS) -> Claim:
     return Claim(key=key, limit_mg=limit_mg, mg=mg, blocks=True, lease_ms=lease_ms, drop_at_ms=0)
 
 
-async def crowd(url: str, key: str, calls: int, limit_mg: int, mg: int, real_mg: int) -> dict[str, int]:
+async def crowd(url: str, key: str, calls: int, limit_mg: int, mg: int, real_mg: int, lease_ms: int = LONG_MS) -> dict[str, int]:
     """So many calls at once: each that is let in comes to `real_mg`. `most_in_flight`: calls of all
     processes that had reserved and not settled, as far as any of these saw."""
     accounts = RedisAccounts(url, writer=f"p{os.getpid()}", patience_s=PATIENCE_S)
@@ -29,7 +29,7 @@ async def crowd(url: str, key: str, calls: int, limit_mg: int, mg: int, real_mg:
     async def one(number: int) -> None:
         call_id = f"{os.getpid()}-{number}"
         async with turns:
-            entered = await accounts.enter(0, call_id, [claim(key, limit_mg, mg)])
+            entered = await accounts.enter(0, call_id, [claim(key, limit_mg, mg, lease_ms)])
             await asyncio.sleep(0)  # some of the others come in before it ends
         (state,) = entered.states
         seen["most_in_flight"] = max(seen["most_in_flight"], state.reserved_mg // mg + 1)

@@ -5,6 +5,7 @@ import asyncio
 import itertools
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from config.settings import Settings
 from proxy.budgets.account import Claim, Settlement, State
 from proxy.budgets.rule import Rule
-from proxy.budgets.shared import RedisAccounts
+from proxy.budgets.shared import PATIENCE_S, RedisAccounts
 from tests.contract.budget_crowds import looked, prove_the_limit, seeded, started
 from tests.contract.proxy_harness import GRAMMAGE, Proxy, proxy, serve_command, until
 from tests.contract.redis_server import RedisServer, redis_program, redis_server
@@ -102,6 +103,20 @@ async def test_settlements_wait_while_the_server_is_gone_and_are_sent_when_it_is
         await accounts.settled()
         assert await accounts.look(0, name) == State(19, 0), "also what was reserved while the answer could not come"
         await accounts.close()
+
+
+async def test_a_server_that_hangs_holds_a_crowd_up_no_longer_than_one_call(name: str) -> None:
+    with redis_server() as own:
+        accounts = RedisAccounts(own.url, writer=name)
+        await accounts.seed(name, 0, as_of_ms=0, drop_at_ms=0)
+        with own.frozen():
+            before = time.monotonic()
+            crowd = (accounts.enter(0, f"c{number}", [claim(name)]) for number in range(500))
+            found = await asyncio.gather(*crowd, return_exceptions=True)
+            waited_s = time.monotonic() - before
+        await accounts.close()
+    assert all(isinstance(each, ConnectionError) for each in found)
+    assert waited_s < 8 * PATIENCE_S, "in turns of 32 they would wait 16 times as long as one"
 
 
 async def test_beyond_many_settlements_that_wait_are_added_up_and_none_is_lost(name: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ from tests.month.proof import prove
 
 pytestmark = [pytest.mark.prove, pytest.mark.timeout(900)]
 BEYOND_ANYBODY = {"gpt-4.1": "95th percentile"}
-"""Goals that even the optimum misses where it does not know the draw: the sizes of these models are inferred, within a factor of three."""
+"""What is not held to its goal: the sizes of these models are inferred, within a factor of three each way. Over 4,000 draws it is 11 % for
+the example's policies, and 12 % for the optimum that does not know the draw; over the 500 of this seed 9 %."""
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
