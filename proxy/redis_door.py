@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+_log = logging.getLogger("grammage.redis")
 NO_PACKAGE = "the package `redis` is not there: pip install redis"
 PATIENCE_S = 0.25
 """How long a call waits for Redis."""
@@ -42,9 +44,14 @@ class RedisDoor:
 
     async def close(self) -> None:
         """Gives back the connections."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        client, self._client = self._client, None
+        if client is None:
+            return
+        try:
+            with plainly():
+                await client.aclose()
+        except OSError as error:  # a server that hangs now: the rest of the proxy is to be closed all the same
+            _log.info("a connection to Redis was dropped: %s", error)
 
 
 @contextlib.contextmanager

@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, Entry] = {
     "simulate": Entry("proxy.cli.simulate:simulate", "Weigh a planned campaign, compare plans, or show the study of 2025."),
     "score": Entry("proxy.cli.score:score", "Judge estimators on measured energy."),
     "report": Entry("proxy.cli.report:report", "Sum the ledger by model, tag or day."),
+    "reweigh": Entry("proxy.cli.reweigh:reweigh", "Weigh recorded calls anew, beside what was said of them."),
     "models": Entry("proxy.cli.models:models", "List the models of the catalogue."),
     "regions": Entry("proxy.cli.regions:regions", "List the cloud regions and their grids."),
     "intensity": Entry("proxy.cli.intensity:intensity", "Ask the live sources of grid intensity once."),

@@ -4,6 +4,8 @@ from typing import Literal
 
 from estimators.quantity import LogVariance
 from proxy.ledger.decision_columns import DECISION_FIGURES, DECISION_NULLABLE, DECISIONS
+from proxy.ledger.import_columns import IMPORT_KEYS, IMPORT_KINDS, IMPORT_NULLABLE, IMPORT_TABLES
+from proxy.ledger.rollup_columns import COUNTS, DIMENSIONS, SPAN, TOUCHED, WHICH, sum_columns
 
 Kind = Literal["text", "integer", "bigint", "double", "boolean", "json"]
 
@@ -204,6 +206,10 @@ WEIGHING_FACTS = (
 ASSET_VERDICTS = ("verdict_id", "asset", "brand", "campaign", "verdict", "decided_ms", "caller_id", "minutes_saved")
 """What people said of a finished asset; the last word on it counts."""
 
+SUMS = sum_columns(SCOPED_QUANTITIES, SCOPES[:4])
+ROLLUPS = (*WHICH, *DIMENSIONS, *COUNTS, *SPAN, *USAGE_COUNTS, *SUMS)
+"""Sums of calls by hour and by day: made anew whole, never added to."""
+
 TABLES = {
     "calls": CALLS,
     "attempts": ATTEMPTS,
@@ -217,6 +223,10 @@ TABLES = {
     "shortcomings": SHORTCOMINGS,
     "asset_verdicts": ASSET_VERDICTS,
     "weighing_facts": WEIGHING_FACTS,
+    "touched_hours": TOUCHED,
+    "rollups_hour": ROLLUPS,
+    "rollups_day": ROLLUPS,
+    **IMPORT_TABLES,
 }
 
 WRITES = (
@@ -231,6 +241,7 @@ WRITES = (
     ("instead", INSTEAD),
     ("shortcomings", SHORTCOMINGS),
     ("weighing_facts", WEIGHING_FACTS),
+    ("touched_hours", TOUCHED),
 )
 """Tables and columns of each kind of row that a batch holds, in the order of rows.py."""
 
@@ -247,6 +258,10 @@ KEYS = {
     "shortcomings": ("attempt_id",),
     "asset_verdicts": ("verdict_id",),
     "weighing_facts": ("attempt_id",),
+    "touched_hours": ("hour", "touch_id"),
+    "rollups_hour": (),
+    "rollups_day": (),
+    **IMPORT_KEYS,
 }
 """Primary keys. They begin with what rows are looked up by, so that no further index is needed for it."""
 
@@ -256,6 +271,8 @@ INDICES = {
     "ix_attempts_upstream_object_id": ("attempts", "upstream_object_id"),
     "ix_shortcomings_call_id": ("shortcomings", "call_id"),
     "ix_asset_verdicts_asset": ("asset_verdicts", "asset"),
+    "ix_rollups_hour_bucket_ms": ("rollups_hour", "bucket_ms"),
+    "ix_rollups_day_bucket_ms": ("rollups_day", "bucket_ms"),
 }
 
 UNIQUE_INDICES = {"ux_keys_hash": ("keys", "hash", ""), "ux_keys_live_name": ("keys", "name", "revoked_ms IS NULL")}
@@ -267,6 +284,8 @@ SPARSE = frozenset({"origin_call_id", "upstream_object_id"})
 KINDS: dict[str, Kind] = {
     "started_ms": "bigint",
     "created_ms": "bigint",
+    "hour": "bigint",
+    **dict.fromkeys(("bucket_ms", *COUNTS, *SPAN), "bigint"),
     "expires_ms": "bigint",
     "revoked_ms": "bigint",
     "decided_ms": "bigint",
@@ -295,7 +314,8 @@ KINDS: dict[str, Kind] = {
     **{f"media_{field}": kind for field, kind in MEDIA_KINDS.items()},
     **{f"metered_{field}": kind for field, kind in METERED_KINDS.items()},
     CALLS_COUNTED: "bigint",
-    **dict.fromkeys((*FIGURES, *DECISION_FIGURES), "double"),
+    **IMPORT_KINDS,
+    **dict.fromkeys((*FIGURES, *DECISION_FIGURES, *SUMS), "double"),
 }
 """Every column that is not text."""
 
@@ -325,12 +345,14 @@ NULLABLE = frozenset(
         *METERED,
         CALLS_COUNTED,
         *FIGURES,
+        *SUMS,
         *DECISION_NULLABLE,
+        *IMPORT_NULLABLE,
     }
 )
 
 DEFAULTS = {"role": CHOSEN}
 """What rows have that were written before the column was; rows of today name it."""
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012", "0013")
 """Schema revisions, oldest first, as in migrations/versions; this code reads and writes the last."""

@@ -47,7 +47,8 @@ def statements() -> list[str]:
 
 def _create_table(name: str) -> str:
     columns = [f"{column} {_TYPES[KINDS.get(column, 'text')]}{_default(column)}{_not_null(column)}" for column in TABLES[name]]
-    return f"CREATE TABLE {name} ({', '.join(columns)}, PRIMARY KEY ({', '.join(KEYS[name])}))"
+    key = [f"PRIMARY KEY ({', '.join(KEYS[name])})"] if KEYS[name] else []
+    return f"CREATE TABLE {name} ({', '.join([*columns, *key])})"
 
 
 def _only_filled(column: str) -> str:

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from estimators.quantity import NOTHING, LogVariance, Quantity, ScopeKeys
 from proxy.call import PENDING, UNKNOWN_ORIGIN
 from proxy.errors import StartError
-from proxy.ledger.columns import CHOSEN, SCOPED_QUANTITIES, SCOPES, USAGE_COUNTS
+from proxy.ledger.columns import CHOSEN, SCOPED_QUANTITIES, SCOPES, SHADOW, USAGE_COUNTS, set_role
 from proxy.ledger.reading import check_schema, open_engine
 from proxy.ledger.server import plainly
 from proxy.ledger.tables import attempts, calls, estimates, instead, retags
@@ -34,6 +34,9 @@ UNASSIGNED: Final = "unassigned"
 NONE: Final = "none"
 """The key of calls without an attempt, where attempts are grouped."""
 NOT_GENERATED: Final = "not_generated"
+NOT_IN_SET: Final = "not_in_set"
+"""Why an attempt that was weighed is in no figure of a named set: the set does not hold it."""
+
 
 _SHARED = SCOPES[:4]
 _BASIS = ("method", "method_version", "quality", "factor_set", "profile")
@@ -55,7 +58,7 @@ _BY_COLUMN: Final = {"model": attempts.c.model, "provider": attempts.c.provider,
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """Which calls to sum and by what: started at or after since_ms and before until_ms; of each attempt the newest opinion of `method`,
-    a shadow's too, or the newest that counts when it is None. tags: calls alone whose tag of each name has one of its values.
+    a shadow's too, or the newest that counts when it is None; with estimate_set that of the named set. tags: calls alone whose tag of each name has one of its values.
     offsets: days are of a place, whose clock is so many ms ahead of UTC from an instant on, oldest first; empty: days of UTC.
     """
 
@@ -66,6 +69,7 @@ class Selection:
     method: str | None = None
     tags: tuple[tuple[str, tuple[str, ...]], ...] = ()
     offsets: tuple[tuple[int, int], ...] = ()
+    estimate_set: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +134,7 @@ def read_sums(url: str, selection: Selection) -> Sums:
             return Sums(
                 whole=whole,
                 groups=facts_of(connection, selection, key),
-                opinions=_opinions(connection, selection, key),
+                opinions=[opinion_of(row) for row in opinion_rows(connection, selection, key)],
                 unweighed=unweighed_of(connection, selection, key),
                 instead=instead_of(connection, selection),
             )
@@ -216,24 +220,31 @@ def count_if(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
 
-def _opinions(connection: Connection, selection: Selection, key: ColumnElement[str]) -> list[Opinions]:
+def opinion_rows(connection: Connection, selection: Selection, key: ColumnElement[str]) -> list[dict[str, Any]]:
     """Groups of opinions. Of each line: the sum of means, of mean times standard deviation per shared scope, of the call scope's moment."""
     facts = (attempts.c.provider, attempts.c.model, estimates.c.zone, *(estimates.c[name] for name in _BASIS))
     statement = (
         select(
             key.label("key"), *facts, func.count().label("attempts"), *(moment for line in SCOPED_QUANTITIES for moment in moments_of(line))
         )
-        .select_from(calls.join(attempts, attempts.c.call_id == calls.c.call_id).join(estimates, is_newest(selection.method)))
+        .select_from(
+            calls.join(attempts, attempts.c.call_id == calls.c.call_id).join(estimates, is_newest(selection.method, selection.estimate_set))
+        )
         .group_by(key, *facts)
     )
-    return [_opinion_of(dict(row)) for row in connection.execute(in_period(statement, selection)).mappings()]
+    return [dict(row) for row in connection.execute(in_period(statement, selection)).mappings()]
 
 
-def is_newest(method: str | None) -> ColumnElement[bool]:
-    """Joins an attempt with its newest opinion."""
+def is_newest(method: str | None, estimate_set: str | None = None) -> ColumnElement[bool]:
+    """Joins an attempt with its newest opinion; those of named sets are looked at only where the set is named."""
     others = estimates.alias("others")
     newest = select(others.c.estimate_id).where(others.c.attempt_id == attempts.c.attempt_id)
-    newest = newest.where(others.c.role == CHOSEN if method is None else others.c.method == method)
+    if method is not None:
+        newest = newest.where(others.c.method == method)
+    if estimate_set is not None or method is None:
+        newest = newest.where(others.c.role == _role(estimate_set))
+    else:
+        newest = newest.where(others.c.role.in_((CHOSEN, SHADOW)))
     newest = newest.order_by(others.c.created_ms.desc(), others.c.estimate_id.desc()).limit(1)
     return and_(estimates.c.attempt_id == attempts.c.attempt_id, estimates.c.estimate_id == newest.scalar_subquery())
 
@@ -246,7 +257,8 @@ def moments_of(line: str) -> list[ColumnElement[float]]:
     return [func.sum(mean).label(line), *shared, own]
 
 
-def _opinion_of(row: dict[str, Any]) -> Opinions:
+def opinion_of(row: dict[str, Any]) -> Opinions:
+    """What a row of sums says."""
     return Opinions(
         key=row["key"],
         shared=ScopeKeys(f"{row['method']}@{row['method_version']}", row["provider"], row["model"], row["zone"]),
@@ -270,15 +282,17 @@ def sum_of(row: dict[str, Any], line: str) -> Quantity:
 
 def unweighed_of(connection: Connection, selection: Selection, key: ColumnElement[str]) -> list[Unweighed]:
     """Attempts without an opinion that counts, by group and reason."""
+    in_set = selection.estimate_set is not None
+    reason = func.coalesce(attempts.c.unweighed_reason, NOT_IN_SET) if in_set else attempts.c.unweighed_reason
     statement = (
-        select(key.label("key"), attempts.c.unweighed_reason, func.count().label("attempts"))
+        select(key.label("key"), reason.label("reason"), func.count().label("attempts"))
         .select_from(calls.join(attempts, attempts.c.call_id == calls.c.call_id))
-        .where(attempts.c.unweighed_reason.is_not(None))
-        .where(~select(literal(1)).where(_counts_for_attempt()).correlate(attempts).exists())
-        .group_by(key, attempts.c.unweighed_reason)
+        .where(reason.is_not(None))
+        .where(~select(literal(1)).where(_counts_for_attempt(selection.estimate_set)).correlate(attempts).exists())
+        .group_by(key, reason)
     )
     found = connection.execute(in_period(statement, selection)).mappings()
-    return [Unweighed(key=row["key"], reason=row["unweighed_reason"], attempts=row["attempts"]) for row in found]
+    return [Unweighed(key=row["key"], reason=row["reason"], attempts=row["attempts"]) for row in found]
 
 
 def instead_of(connection: Connection, selection: Selection) -> dict[str, int]:
@@ -292,5 +306,10 @@ def instead_of(connection: Connection, selection: Selection) -> dict[str, int]:
     return {str(row["kind"]): int(row["calls"]) for row in connection.execute(in_period(statement, selection)).mappings()}
 
 
-def _counts_for_attempt() -> ColumnElement[bool]:
-    return and_(estimates.c.attempt_id == attempts.c.attempt_id, estimates.c.role == CHOSEN)
+def _counts_for_attempt(estimate_set: str | None) -> ColumnElement[bool]:
+    return and_(estimates.c.attempt_id == attempts.c.attempt_id, estimates.c.role == _role(estimate_set))
+
+
+def _role(estimate_set: str | None) -> str:
+    """The role of the opinions that are asked for."""
+    return CHOSEN if estimate_set is None else set_role(estimate_set)

@@ -10,6 +10,7 @@ import msgspec
 from estimators.estimate import Estimate
 from estimators.quantity import Quantity
 from proxy.call import AttemptRecord, CallRecord, DecisionRecord
+from proxy.clock import uuid7
 from proxy.ledger.columns import (
     ATTEMPTS,
     CALL_FACTS,
@@ -25,6 +26,7 @@ from proxy.ledger.columns import (
     Role,
 )
 from proxy.ledger.decision_columns import DECISION_FACTS, SIDES, WHO
+from proxy.ledger.rollup_columns import HOUR_MS
 from proxy.ledger.usage_row import calls_value, is_text, text_values, usage_values
 
 Row = tuple[object, ...]
@@ -55,12 +57,17 @@ class Rows(NamedTuple):
     instead: list[Row]
     shortcomings: list[Row]
     facts: list[Row]
+    touched: list[Row]
 
 
 def rows_of(records: Iterable[CallRecord]) -> Rows:
     """All rows of the records."""
-    rows = Rows([], [], [], [], [], [], [], [], [], [], [])
+    rows = Rows([], [], [], [], [], [], [], [], [], [], [], [])
+    touched: dict[int, Row] = {}
     for record in records:
+        hour = record.started_ms // HOUR_MS
+        if hour not in touched:
+            touched[hour] = (hour, uuid7(record.started_ms))
         call = (*_call_head(record), _json(dict(record.tags)).decode(), *_call_tail(record))
         if record.origin_call_id is None:
             rows.calls.append(call)
@@ -72,6 +79,7 @@ def rows_of(records: Iterable[CallRecord]) -> Rows:
             rows.instead.append((record.call_id, *_instead_facts(record.instead)))
         for attempt in record.attempts:
             _add_attempt(rows, record, attempt)
+    rows.touched.extend(touched.values())
     return rows
 
 

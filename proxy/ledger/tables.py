@@ -45,6 +45,13 @@ instead = _table("instead")
 shortcomings = _table("shortcomings")
 asset_verdicts = _table("asset_verdicts")
 weighing_facts = _table("weighing_facts")
+touched_hours = _table("touched_hours")
+rollups_hour = _table("rollups_hour")
+rollups_day = _table("rollups_day")
+imports = _table("imports")
+import_batches = _table("import_batches")
+import_spends = _table("import_spends")
+reconciliations = _table("reconciliations")
 
 for _index, (_of, _column) in INDICES.items():
     _at = METADATA.tables[_of].c[_column]

@@ -244,7 +244,7 @@ def made_at(revision: str, url: str, kept: list[CallRecord]) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
         for (table, columns), rows in zip(WRITES, rows_of(kept), strict=True):
-            if not rows:
+            if not rows or not inspect(connection).has_table(table):
                 continue
             of_the_day = {column["name"] for column in inspect(connection).get_columns(table)}
             names = [name for name in columns if name in of_the_day]
