@@ -1,37 +1,13 @@
-"""Sums of the finest grain that a report is made of, read in one snapshot. It must never load a ledger call by call."""
+"""Sums of the finest grain that a report is made of. It must never load a ledger call by call."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Integer, and_, case, cast, func, literal, select
-from sqlalchemy.exc import SQLAlchemyError
 
-from estimators.quantity import ScopeKeys
-from proxy.errors import StartError
 from proxy.ledger.columns import SCOPED_QUANTITIES, USAGE_COUNTS
-from proxy.ledger.deliveries import AssetCell, Word, assets_of, words_of
-from proxy.ledger.policy_sums import PolicyCell, policies_of
-from proxy.ledger.queries import (
-    Dimension,
-    Facts,
-    Opinions,
-    Selection,
-    Unweighed,
-    count_if,
-    facts_of,
-    in_period,
-    instead_of,
-    is_newest,
-    key_of,
-    moments_of,
-    opinions_of,
-    sum_of,
-    tag_of,
-    unweighed_of,
-)
-from proxy.ledger.reading import check_schema, open_engine
-from proxy.ledger.server import plainly
+from proxy.ledger.queries import Opinions, Selection, count_if, in_period, is_newest, moments_of, opinion_of, tag_of
 from proxy.ledger.tables import attempts, calls, estimates, hourly_intensities
 
 LONG_ANSWER_TOKENS: Final = 1000
@@ -43,10 +19,10 @@ SHORT_ANSWER_TOKENS: Final = 300
 BESIDE: Final = ("training_gco2e", "network_gco2e")
 """Lines whose doubt is kept as one number."""
 
-BUCKETS_PER_E: Final = 8
+CLASSES_PER_E: Final = 8
 """How finely lengths of answers are told apart: so many classes while a length grows by e (definition)."""
 
-_WHERE: Final = ("provider", "model", "region", "zone")
+_WHERE: Final = ("provider", "model", "region")
 _BASIS: Final = ("method", "method_version", "quality", "factor_set", "profile")
 
 
@@ -63,7 +39,8 @@ class Beside:
 class Cell:
     """Weighed attempts that share everything a report tells apart. opinions: their sums. tags: values in the order that was asked for.
 
-    usage: sums, `images` among them. covered_*: operational grams of attempts whose hour is known, by the yearly factor and by the hour's.
+    usage: sums, `images` and `seconds` of sound and video among them. answers: attempts that wrote text. covered_*: operational grams of
+    attempts whose hour is known, by the yearly factor and by the hour's.
     """
 
     operation: str
@@ -73,7 +50,8 @@ class Cell:
     zone: str
     tags: tuple[str, ...]
     opinions: Opinions
-    usage: Mapping[str, int]
+    usage: Mapping[str, float]
+    answers: int
     short_answers: int
     long_answers: int
     beside: Mapping[str, Beside]
@@ -89,70 +67,95 @@ class LengthClass:
     provider: str
     model: str
     zone: str
-    bucket: int
+    length_class: int
     answers: int
     output_tokens: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """Counts and days' opinions of one way to group calls; opinions only where cells cannot tell."""
-
-    facts: Sequence[Facts]
-    unweighed: Sequence[Unweighed]
-    opinions: Sequence[Opinions] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Period:
-    """What one period sums up to."""
-
-    whole: Facts
-    unweighed: Sequence[Unweighed]
-    cells: Sequence[Cell]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What to read. tag_names: tags that cells are told apart by; groups: what to count calls by, by name."""
-
-    selection: Selection
-    previous: Selection | None
-    tag_names: tuple[str, ...]
-    groups: Mapping[str, tuple[Dimension, str | None]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
-    """Everything that a report is made of, of one instant."""
-
-    now: Period
-    before: Period | None
-    groups: Mapping[str, Group]
-    instead: Mapping[str, int]
-    policies: Sequence[PolicyCell]
-    assets: Sequence[AssetCell]
-    words: Sequence[Word]
-    lengths: Sequence[LengthClass]
+def cells_of(connection: Connection, selection: Selection, tag_names: Sequence[str]) -> list[Cell]:
+    """Cells of all weighed attempts."""
+    tags = [tag_of(name).label(f"tag_{i}") for i, name in enumerate(tag_names)]
+    where = [attempts.c[name] for name in _WHERE]
+    facts = [calls.c.operation, *where, estimates.c.zone, *(estimates.c[name] for name in _BASIS), *tags]
+    output = func.coalesce(attempts.c.output_tokens, 0)
+    moments = [moment for line in SCOPED_QUANTITIES for moment in moments_of(line)]
+    statement = (
+        select(
+            literal("all").label("key"),
+            *facts,
+            func.count().label("attempts"),
+            count_if(output > 0).label("answers"),
+            count_if(and_(output > 0, output <= SHORT_ANSWER_TOKENS)).label("short_answers"),
+            count_if(output > LONG_ANSWER_TOKENS).label("long_answers"),
+            *_usage(),
+            *moments,
+            *(moment for line in BESIDE for moment in _beside(line)),
+            *_hours(),
+        )
+        .select_from(
+            calls.join(attempts, attempts.c.call_id == calls.c.call_id)
+            .join(estimates, is_newest(selection.method, selection.estimate_set))
+            .outerjoin(hourly_intensities, hourly_intensities.c.attempt_id == attempts.c.attempt_id)
+        )
+        .group_by(*facts)
+    )
+    return [_cell(dict(row), len(tag_names)) for row in connection.execute(in_period(statement, selection)).mappings()]
 
 
-def read_extent(url: str) -> tuple[int, int] | None:
-    """When the first and the last call of the ledger began, None for an empty one. Raises StartError."""
-    return _reading(url, lambda connection: _extent(connection))
+def lengths_of(connection: Connection, selection: Selection) -> list[LengthClass]:
+    """How long answers are, by model and place."""
+    facts = [calls.c.operation, attempts.c.provider, attempts.c.model, attempts.c.zone]
+    tokens = attempts.c.output_tokens
+    length_class = cast(func.ln(tokens) * CLASSES_PER_E, Integer)
+    statement = (
+        select(*facts, length_class.label("length_class"), func.count().label("answers"), func.sum(tokens).label("output_tokens"))
+        .select_from(calls.join(attempts, attempts.c.call_id == calls.c.call_id))
+        .where(tokens > 0)
+        .group_by(*facts, length_class)
+    )
+    found = connection.execute(in_period(statement, selection)).mappings()
+    return [LengthClass(**{**row, "output_tokens": int(row["output_tokens"])}) for row in found]
 
 
-def read_report(url: str, asked: Asked) -> Read:
-    """The sums. Raises StartError when there is no ledger at the URL, or it cannot be read."""
-    return _reading(url, lambda connection: _read(connection, asked))
+def _usage() -> list[ColumnElement[Any]]:
+    seconds = [func.coalesce(attempts.c[f"media_{name}"], 0.0) for name in ("video_seconds", "audio_input_seconds", "audio_output_seconds")]
+    return [
+        *(func.coalesce(func.sum(attempts.c[count]), 0).label(count) for count in USAGE_COUNTS),
+        func.coalesce(func.sum(attempts.c.media_images), 0).label("images"),
+        func.coalesce(func.sum(seconds[0] + seconds[1] + seconds[2]), 0.0).label("seconds"),
+    ]
 
 
-def _reading[T](url: str, read: Any) -> Any:
-    check_schema(url)
-    engine = open_engine(url)
-    try:
-        with engine.begin() as connection:
-            return read(connection)
-    except SQLAlchemyError as error:
-        raise StartError(f"cannot read the ledger at {engine.url!r}: {plainly(error)}; `grammage db check` says more") from error
-    finally:
-        engine.dispose()
+def _beside(line: str) -> list[ColumnElement[Any]]:
+    """The sum of means, of mean times standard deviation of the logarithm (from mean and median), and how many there are."""
+    mean, p50 = estimates.c[line], estimates.c[f"{line}_p50"]
+    sd = case((and_(p50 > 0, mean > p50), func.sqrt(2 * func.ln(mean / p50))), else_=0.0)
+    return [func.sum(mean).label(line), func.sum(mean * sd).label(f"{line}_sd"), func.count(mean).label(f"{line}_attempts")]
+
+
+def _hours() -> list[ColumnElement[Any]]:
+    """Operational grams of attempts whose hour's average lifecycle intensity is known; other bases are in no sum."""
+    hour, yearly, grams = hourly_intensities.c.gco2e_per_kwh, estimates.c.gco2e_per_kwh, estimates.c.operational_gco2e
+    counts = and_(hour.is_not(None), yearly > 0, hourly_intensities.c.basis.like("%lifecycle%"))
+    return [
+        func.coalesce(func.sum(case((counts, grams), else_=0.0)), 0.0).label("covered_yearly"),
+        func.coalesce(func.sum(case((counts, grams * hour / yearly), else_=0.0)), 0.0).label("covered_hourly"),
+    ]
+
+
+def _cell(row: dict[str, Any], tags: int) -> Cell:
+    return Cell(
+        **{name: row[name] for name in ("operation", "provider", "model", "region", "zone")},
+        tags=tuple(row[f"tag_{i}"] for i in range(tags)),
+        opinions=opinion_of(row),
+        usage={name: float(row[name]) for name in (*USAGE_COUNTS, "images", "seconds")},
+        **{name: int(row[name]) for name in ("answers", "short_answers", "long_answers")},
+        beside={line: _beside_of(row, line) for line in BESIDE if row[f"{line}_attempts"]},
+        covered_yearly_gco2e=float(row["covered_yearly"]),
+        covered_hourly_gco2e=float(row["covered_hourly"]),
+    )
+
+
+def _beside_of(row: dict[str, Any], line: str) -> Beside:
+    mean = float(row[line])
+    return Beside(mean=mean, coherent_sd=row[f"{line}_sd"] / mean if mean > 0 else 0.0, attempts=int(row[f"{line}_attempts"]))

@@ -58,7 +58,8 @@ _BY_COLUMN: Final = {"model": attempts.c.model, "provider": attempts.c.provider,
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """Which calls to sum and by what: started at or after since_ms and before until_ms; of each attempt the newest opinion of `method`,
-    a shadow's too, or the newest that counts when it is None; with estimate_set that of the named set. tags: calls alone whose tag of each name has one of its values.
+    a shadow's too, or the newest that counts when it is None; with estimate_set that of the named set.
+    tags: calls alone whose tag of each name has one of its values.
     offsets: days are of a place, whose clock is so many ms ahead of UTC from an instant on, oldest first; empty: days of UTC.
     """
 
@@ -258,6 +259,7 @@ def moments_of(line: str) -> list[ColumnElement[float]]:
 
 
 def opinion_of(row: dict[str, Any]) -> Opinions:
+    """The group's opinions from its row of moments."""
     """What a row of sums says."""
     return Opinions(
         key=row["key"],

@@ -41,13 +41,14 @@ def open_engine(url: str) -> Engine:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    """Transactions are begun by us (one snapshot for all sums); square roots are lent to a SQLite built without them."""
+    """Transactions are begun by us (one snapshot for all sums); roots and logarithms are lent to a SQLite built without them."""
     connection.isolation_level = None
     try:
-        connection.execute("SELECT sqrt(1.0), exp(0.0)")
+        connection.execute("SELECT sqrt(1.0), exp(0.0), ln(1.0)")
     except sqlite3.OperationalError:
         connection.create_function("sqrt", 1, math.sqrt, deterministic=True)
         connection.create_function("exp", 1, math.exp, deterministic=True)
+        connection.create_function("ln", 1, math.log, deterministic=True)
 
 
 def _begin(connection: Connection) -> None:
