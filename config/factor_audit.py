@@ -12,7 +12,7 @@ UNIT_WORDS = frozenset(
         "pJ", "nJ", "J", "MJ", "Wh", "kWh", "W",
         "s", "second", "seconds", "h", "hours", "year", "years",
         "GB", "B", "L", "m",
-        "gCO2e", "kgCO2e", "tCO2e", "kgSbeq", "USD",
+        "gCO2e", "kgCO2e", "tCO2e", "kgSbeq", "USD", "EUR",
         "GPU", "server", "step", "steps", "layer", "block", "request", "requests", "output", "outputs", "call", "calls",
         "FLOP", "value", "values", "expert", "experts",
         "param", "params", "token", "tokens", "context", "word", "character", "characters",

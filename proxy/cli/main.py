@@ -38,6 +38,8 @@ COMMANDS: Mapping[str, Entry] = {
     "score": Entry("proxy.cli.score:score", "Judge estimators on measured energy."),
     "report": Entry("proxy.cli.report:report", "Sum the ledger by model, tag or day."),
     "reweigh": Entry("proxy.cli.reweigh:reweigh", "Weigh recorded calls anew, beside what was said of them."),
+    "retag": Entry("proxy.cli.retag:retag", "Give recorded calls another tag, by rule."),
+    "privacy": Entry("proxy.cli.privacy:privacy", "Export and erase what is kept of an end user or a key."),
     "models": Entry("proxy.cli.models:models", "List the models of the catalogue."),
     "regions": Entry("proxy.cli.regions:regions", "List the cloud regions and their grids."),
     "intensity": Entry("proxy.cli.intensity:intensity", "Ask the live sources of grid intensity once."),

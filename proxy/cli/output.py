@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from proxy.reports.cell import harmless
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -43,7 +45,7 @@ def show_rows(
     elif form is Format.CSV:
         writer = csv.DictWriter(sys.stdout, list(columns), extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows({column: row.get(column) for column in columns} for row in rows)
+        writer.writerows({column: harmless(row.get(column)) for column in columns} for row in rows)
     else:
         _show_table(rows, columns, title, number or two_digits)
 

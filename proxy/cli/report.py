@@ -9,6 +9,7 @@ import typer
 
 from proxy.cli.ledger_url import declared_campaigns, ledger_url
 from proxy.cli.output import Format, message, show_rows
+from proxy.cli.report_compare import show_comparison
 from proxy.keys.moment import instant_ms
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ def report(
     method: Annotated[
         str | None, typer.Option("--method", help="Only estimates by this method; default: the newest of each attempt.")
     ] = None,
+    of_set: Annotated[
+        str | None, typer.Option("--set", help="Estimates of this set, made by `grammage reweigh`; default: those made with the calls.")
+    ] = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--compare", help="Explain by factor how the second differs from the first: `live`, sets, or factor sets."),
+    ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
     config: Annotated[Path | None, typer.Option("--config", help="Configuration that names the ledger; default: GRAMMAGE_CONFIG.")] = None,
     ledger: Annotated[str | None, typer.Option("--ledger", help="The ledger's URL, instead of the configuration's.")] = None,
@@ -51,7 +59,10 @@ def report(
         raise typer.BadParameter(f"--since {since!r} is not before --until {until!r}: no call can lie between them")
     grouped = cast("Dimension", "tag" if by is By.CAMPAIGN else by.value)  # By names these and campaign
     tag_name = by.value if by is By.CAMPAIGN else tag_name
-    selection = Selection(by=grouped, tag_name=tag_name, since_ms=since_ms, until_ms=until_ms, method=method)
+    selection = Selection(by=grouped, tag_name=tag_name, since_ms=since_ms, until_ms=until_ms, method=method, estimate_set=of_set)
+    if compare is not None:
+        show_comparison(ledger_url(ledger, config), selection, *compare, form)
+        return
     summary = summarise(ledger_url(ledger, config), selection)
     campaigns = declared_campaigns(config) if by is By.CAMPAIGN else None
     if form is Format.JSON:

@@ -33,7 +33,9 @@ def reweigh(
         Path | None,
         typer.Option("--factor-set", help="Folder of changed tables, or a .csv or exported .json of factor rows; default: this version's."),
     ] = None,
-    method: Annotated[str | None, typer.Option("--method", help="One method for all; default: as configured when each call was made.")] = None,
+    method: Annotated[
+        str | None, typer.Option("--method", help="One method for all; default: as configured when each call was made.")
+    ] = None,
     named: Annotated[str | None, typer.Option("--set", help="Name of the set; default: the factor set's stamp, and the method.")] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
     config: ConfigFile = None,

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from config.equivalences import Equivalence
+from config.everyday import Equivalent, equivalents
 from estimators.quantity import Quantity
 from proxy.cli.output import Cell, Row
 from proxy.scenario.advise import Advice
 from proxy.scenario.compare import Comparison
-from proxy.scenario.equivalents import Equivalent, equivalents
 from proxy.scenario.weigh import LINES, Part, Weighed
 
 CSV_COLUMNS = ("section", "scenario", "baseline", "per", "line", "expected", "p5", "p95", "ratio", "probability_lower")

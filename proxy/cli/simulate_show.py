@@ -4,13 +4,13 @@ import json
 from collections.abc import Sequence
 
 from config.equivalences import Equivalence
+from config.everyday import equivalents
 from config.scenario import Scenario
 from estimators.quantity import Quantity
 from proxy.cli.output import Cell, Format, Row, show_rows
 from proxy.cli.simulate_document import CSV_COLUMNS, Simulation, as_document, csv_rows
 from proxy.cli.speech import Speech, mass_unit
 from proxy.scenario.compare import Comparison
-from proxy.scenario.equivalents import equivalents
 from proxy.scenario.weigh import LINES, Part, Weighed
 
 UNITS = {"facility_energy_wh": "Wh", "water_ml": "mL"}

@@ -44,6 +44,7 @@ class Cell:
     """
 
     operation: str
+    policy: str
     provider: str
     model: str
     region: str | None
@@ -76,7 +77,8 @@ def cells_of(connection: Connection, selection: Selection, tag_names: Sequence[s
     """Cells of all weighed attempts."""
     tags = [tag_of(name).label(f"tag_{i}") for i, name in enumerate(tag_names)]
     where = [attempts.c[name] for name in _WHERE]
-    facts = [calls.c.operation, *where, estimates.c.zone, *(estimates.c[name] for name in _BASIS), *tags]
+    place = attempts.c.zone.label("place")
+    facts = [calls.c.operation, calls.c.policy, *where, place, estimates.c.zone, *(estimates.c[name] for name in _BASIS), *tags]
     output = func.coalesce(attempts.c.output_tokens, 0)
     moments = [moment for line in SCOPED_QUANTITIES for moment in moments_of(line)]
     statement = (
@@ -145,7 +147,8 @@ def _hours() -> list[ColumnElement[Any]]:
 
 def _cell(row: dict[str, Any], tags: int) -> Cell:
     return Cell(
-        **{name: row[name] for name in ("operation", "provider", "model", "region", "zone")},
+        **{name: row[name] for name in ("operation", "policy", "provider", "model", "region")},
+        zone=row["place"],
         tags=tuple(row[f"tag_{i}"] for i in range(tags)),
         opinions=opinion_of(row),
         usage={name: float(row[name]) for name in (*USAGE_COUNTS, "images", "seconds")},

@@ -11,7 +11,18 @@ from proxy.errors import StartError
 from proxy.ledger.cells import Cell, LengthClass, cells_of, lengths_of
 from proxy.ledger.deliveries import AssetCell, Word, assets_of, words_of
 from proxy.ledger.policy_sums import PolicyCell, policies_of
-from proxy.ledger.queries import Facts, Opinions, Selection, Unweighed, facts_of, instead_of, key_of, opinions_of, unweighed_of
+from proxy.ledger.queries import (
+    Facts,
+    Opinions,
+    Selection,
+    Unweighed,
+    facts_of,
+    instead_of,
+    key_of,
+    opinion_of,
+    opinion_rows,
+    unweighed_of,
+)
 from proxy.ledger.reading import check_schema, open_engine
 from proxy.ledger.server import plainly
 from proxy.ledger.tables import calls
@@ -21,7 +32,7 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Calls grouped in one way, with everything a line of a report needs."""
+    """Calls grouped in one way. opinions: of days alone, the others stand in the cells."""
 
     facts: Sequence[Facts]
     unweighed: Sequence[Unweighed]
@@ -114,5 +125,5 @@ def _group(connection: Connection, selection: Selection) -> Group:
     return Group(
         facts=facts_of(connection, selection, key),
         unweighed=unweighed_of(connection, selection, key),
-        opinions=opinions_of(connection, selection, key),
+        opinions=[opinion_of(row) for row in opinion_rows(connection, selection, key)] if selection.by == "day" else (),
     )

@@ -27,7 +27,7 @@ WHICH: Final = ("bucket_ms", "estimate_set")
 """Start of the hour or day (UTC), and whose opinions."""
 
 TOUCHED: Final = ("hour", "touch_id")
-"""Hours (since 1970) in which something was written that no rollup has; one row per transaction and hour, so that none waits for another."""
+"""Hours (since 1970) in which something was written that no rollup has; a row per transaction and hour: none waits for another."""
 
 
 def sum_columns(lines: tuple[str, ...], shared: tuple[str, ...]) -> tuple[str, ...]:

@@ -54,4 +54,6 @@ class SetLedger:
         try:
             yield
         except SQLAlchemyError as error:
-            raise StartError(f"the ledger at {self._engine.url!r} cannot be used: {plainly(error)}; `grammage db check` says more") from error
+            raise StartError(
+                f"the ledger at {self._engine.url!r} cannot be used: {plainly(error)}; `grammage db check` says more"
+            ) from error

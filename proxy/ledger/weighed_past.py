@@ -60,7 +60,10 @@ class Period:
     def holds(self) -> Any:
         """The condition on a call."""
         started = calls.c.started_ms
-        bounds = [started >= self.since_ms if self.since_ms is not None else None, started < self.until_ms if self.until_ms is not None else None]
+        bounds = [
+            started >= self.since_ms if self.since_ms is not None else None,
+            started < self.until_ms if self.until_ms is not None else None,
+        ]
         return and_(True, *(bound for bound in bounds if bound is not None))
 
 
@@ -70,7 +73,9 @@ def count_calls(engine: Engine, period: Period) -> int:
         return int(connection.execute(select(func.count()).select_from(calls).where(period.holds())).scalar_one())
 
 
-def in_batches(engine: Engine, period: Period, *, estimate_set: str, batch_calls: int = BATCH_CALLS) -> Iterator[tuple[int, list[WeighedPast]]]:
+def in_batches(
+    engine: Engine, period: Period, *, estimate_set: str, batch_calls: int = BATCH_CALLS
+) -> Iterator[tuple[int, list[WeighedPast]]]:
     """So many calls and their attempts, oldest first, until the period ends; each batch in a transaction of its own."""
     after: tuple[int, str] | None = None
     while True:
@@ -114,7 +119,9 @@ def _opinions(connection: Connection, ids: Sequence[str], estimate_set: str) -> 
     statement = select(*columns).where(estimates.c.attempt_id.in_(ids), estimates.c.role != SHADOW)
     live: dict[str, LiveOpinion] = {}
     in_set: set[str] = set()
-    for attempt_id, role, method, profile, warnings in connection.execute(statement.order_by(estimates.c.created_ms, estimates.c.estimate_id)):
+    for attempt_id, role, method, profile, warnings in connection.execute(
+        statement.order_by(estimates.c.created_ms, estimates.c.estimate_id)
+    ):
         if role == CHOSEN:
             live[attempt_id] = LiveOpinion(method=method, profile=profile, warnings=tuple(warnings.split(",")) if warnings else ())
         elif role == set_role(estimate_set):

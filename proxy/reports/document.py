@@ -229,7 +229,10 @@ class Likeness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Branch:
-    """One brand, campaign or asset with what lies below it, heaviest first. cut: how many lighter ones below it are not listed."""
+    """One brand, campaign or asset with what lies below it, heaviest first. cut: how many lighter ones are not listed.
+
+    calls: attempts with a figure.
+    """
 
     level: Level
     name: str

@@ -9,6 +9,7 @@ from typing import Final
 
 from config.settings import Campaign
 from proxy.ledger.columns import SCOPED_QUANTITIES
+from proxy.reports.cell import harmless
 from proxy.reports.line import Line, Spread
 from proxy.reports.summary import Summary
 
@@ -17,7 +18,6 @@ Campaigns = Mapping[str, Campaign]
 DECLARED: Final = ("brand", "purpose")
 """What is shown of a campaign as its owners declare it."""
 
-_RUNS_IN_A_SPREADSHEET: Final = ("=", "+", "-", "@", "\t", "\r")
 TABLE_COLUMNS: Final = (
     "group",
     "calls",
@@ -53,6 +53,7 @@ def as_document(summary: Summary, campaigns: Campaigns | None = None) -> dict[st
         "last_call": timestamp(summary.last_ms),
         "profiles": list(summary.profiles),
         "methods": list(summary.methods),
+        "estimate_set": selection.estimate_set,
         "factor_sets": list(summary.factor_sets),
         "instead": dict(summary.instead),
         "notes": notes(summary),
@@ -68,7 +69,7 @@ def csv_document(summary: Summary, campaigns: Campaigns | None = None) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\r\n")
     writer.writeheader()
-    writer.writerows({name: _harmless(cell) for name, cell in row.items()} for row in rows)
+    writer.writerows({name: harmless(cell) for name, cell in row.items()} for row in rows)
     return text.getvalue()
 
 
@@ -87,6 +88,7 @@ def basis(summary: Summary) -> list[str]:
         f"boundary  {', '.join(summary.profiles) or 'none: no call was weighed'}",
         f"method    {', '.join(summary.methods) or 'none'}",
         f"factors   {', '.join(summary.factor_sets) or 'none'}",
+        *([] if selection.estimate_set is None else [f"estimates of the set {selection.estimate_set}"]),
         *(f"note      {note}" for note in notes(summary)),
     ]
 
@@ -171,11 +173,6 @@ def _csv_row(summary: Summary, line: Line, kind: str) -> dict[str, Cell]:
         "methods": " ".join(summary.methods),
         "factor_sets": " ".join(summary.factor_sets),
     }
-
-
-def _harmless(cell: Cell) -> Cell:
-    """Text that a spreadsheet would take for a formula gets an apostrophe in front."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_RUNS_IN_A_SPREADSHEET) else cell
 
 
 def _table_row(line: Line) -> dict[str, Cell]:

@@ -105,7 +105,16 @@ class Restater:
         """The method for such attempts; None where the one asked for does not cover them."""
         rules = self._in_force(past)
         deployment = (past.provider, past.region, past.zone, past.place_assumed, past.served_model, operation)
-        key = (*deployment, facts.place, facts.catalogue_model, facts.hardware, facts.operating_prior, facts.batched, *rules.said, self._profile(past))
+        key = (
+            *deployment,
+            facts.place,
+            facts.catalogue_model,
+            facts.hardware,
+            facts.operating_prior,
+            facts.batched,
+            *rules.said,
+            self._profile(past),
+        )
         if key not in self._prepared:
             if len(self._prepared) >= _MOST_PREPARED:
                 self._prepared.clear()

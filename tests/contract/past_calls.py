@@ -59,6 +59,7 @@ class Weigher:
             served_model=model,
             region=place.region,
             zone=place.zone,
+            place_assumed=place.assumed,
             usage=usage,
             estimate=estimate,
         )

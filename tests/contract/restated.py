@@ -41,9 +41,12 @@ def weigh_again(url: str, *, tables: Tables | None = None, batch_calls: int = 10
         for done in restate(ledger, Period(), name, restater, lambda: LATER_MS, batch_calls):
             unweighable = done.unweighable
     live, again = _by_attempt(url, "chosen"), _by_attempt(url, f"set:{name}")
-    differing = {attempt: _differing(live[attempt], again[attempt]) for attempt in live if attempt in again and live[attempt] != again[attempt]}
+    differing = {
+        attempt: _differing(live[attempt], again[attempt]) for attempt in live if attempt in again and live[attempt] != again[attempt]
+    }
     same = sum(1 for attempt in live if live[attempt] == again.get(attempt))
-    return Again(same=same, differing=differing, missing=[attempt for attempt in live if attempt not in again], unweighable=unweighable)
+    missing = [attempt for attempt in live if attempt not in again]
+    return Again(same=same, differing=differing, missing=missing, unweighable=unweighable)
 
 
 def _by_attempt(url: str, role: str) -> dict[str, tuple[Any, ...]]:

@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from config.equivalences import read_equivalences
+from config.everyday import equivalents
 from config.load_scenario import load_scenario
 from config.problem import ConfigError
+from config.relatives import lowest_region, smaller_relative
 from config.scenario import Scenario, ScenarioImages
 from config.tables import Tables, load_tables
 from estimators import METHODS, Usage, prepare
 from estimators.quantity import LogVariance, Quantity, ScopeKeys, Total, add
-from proxy.scenario.advise import advise, lowest_region, smaller_relative
+from proxy.scenario.advise import advise
 from proxy.scenario.compare import compare
-from proxy.scenario.equivalents import equivalents
 from proxy.scenario.sums import Keyed, repeated, shared_scopes, summed
 from proxy.scenario.volume import lengths_of, volume_of
 from proxy.scenario.weigh import PICTURES, TEXTS, Weighed, place_of, weigh

@@ -1,0 +1,13 @@
+"""Text for the cells of a spreadsheet, as itself and never as a formula. It must never change a number."""
+
+from typing import Final, TypeVar
+
+Value = TypeVar("Value")
+
+BEGINS_A_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001  # some programs take the wide ones too
+SHOWN_AS_TEXT: Final = "'"
+
+
+def harmless(cell: Value) -> Value | str:
+    """Text that a spreadsheet would take for a formula gets an apostrophe in front; numbers, flags and None stay what they are."""
+    return f"{SHOWN_AS_TEXT}{cell}" if isinstance(cell, str) and cell.startswith(BEGINS_A_FORMULA) else cell

@@ -1,0 +1,108 @@
+"""Finished things: how many, how many were accepted, and what one came to. It must never net a benefit against grams.
+
+The grams of rejected and undecided assets are part of what an accepted one came to: they were made on the way.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from config.factor import Factor
+from proxy.ledger.deliveries import AssetCell, Word
+from proxy.ledger.queries import UNASSIGNED, Facts
+from proxy.reports.document import Deliverable, Unit
+from proxy.reports.line import Spread
+from proxy.reports.sums import Keyed, spread_of, times
+
+ACCEPTED, REJECTED = "accepted", "rejected"
+WORDS_FACTOR: Final = "scenario.tokens_per_word"
+PER: Final = 1000
+
+Asset = tuple[str, str, str]
+
+
+class LastWords:
+    """The last word on each asset, by its name and by brand and campaign where the word names them."""
+
+    def __init__(self, words: Iterable[Word]) -> None:
+        self._said: dict[str, list[Word]] = {}
+        for word in words:
+            self._said.setdefault(word.asset, []).append(word)
+
+    def of(self, brand: str, campaign: str, asset: str) -> Word | None:
+        """The last word that is about this asset, None when nobody said one."""
+        said = reversed(self._said.get(asset, ()))
+        return next((word for word in said if word.brand in (None, brand) and word.campaign in (None, campaign)), None)
+
+
+@dataclass(slots=True)
+class Made:
+    """The assets of one kind so far."""
+
+    calls: Counter[Asset] = field(default_factory=Counter)
+    parts: list[Keyed] = field(default_factory=list)
+
+    def add(self, cell: AssetCell) -> None:
+        """One more cell of an asset."""
+        self.calls[cell.brand, cell.campaign, cell.asset] += cell.calls
+        if cell.gco2e is not None and cell.shared is not None:
+            self.parts.append((cell.gco2e, cell.shared))
+
+    def told(self, kind: str, words: LastWords) -> Deliverable:
+        """The kind's line."""
+        said = [words.of(*asset) for asset in self.calls]
+        verdicts = Counter(word.verdict for word in said if word is not None)
+        minutes = [word.minutes_saved for word in said if word is not None and word.minutes_saved is not None]
+        accepted, calls = verdicts[ACCEPTED], sum(self.calls.values())
+        gco2e = spread_of(self.parts)
+        return Deliverable(
+            kind=kind,
+            assets=len(self.calls),
+            accepted=accepted,
+            rejected=verdicts[REJECTED],
+            undecided=len(self.calls) - accepted - verdicts[REJECTED],
+            calls=calls,
+            gco2e=gco2e,
+            calls_per_accepted=calls / accepted if accepted else None,
+            gco2e_per_accepted=times(gco2e, 1 / accepted) if accepted and gco2e is not None else None,
+            minutes_saved=sum(minutes) if minutes else None,
+        )
+
+
+def made_by(cells: Iterable[AssetCell], tag: int) -> dict[str, Made]:
+    """Assets by the value of one of their tags."""
+    found: dict[str, Made] = {}
+    for cell in cells:
+        found.setdefault(cell.tags[tag], Made()).add(cell)
+    return found
+
+
+def deliverables(cells: Sequence[AssetCell], words: LastWords, tag: int) -> tuple[Deliverable, ...]:
+    """A line for each kind, heaviest first, those without a kind last."""
+    lines = [made.told(kind, words) for kind, made in made_by(cells, tag).items()]
+    return tuple(sorted(lines, key=lambda line: (line.kind == UNASSIGNED, -line.gco2e.mean if line.gco2e else 0.0, line.kind)))
+
+
+def units(parts: Mapping[str, tuple[Facts, Sequence[Keyed], float]], factors: Mapping[str, Factor]) -> tuple[Unit, ...]:
+    """Grams per unit. parts: by `text` and `image`, the counts, the grams of the calls that made them, and how many were made."""
+    found = []
+    for name, (facts, grams, quantity) in parts.items():
+        spread = spread_of(grams)
+        if spread is not None and quantity > 0:
+            found.append(_unit(name, facts.calls, spread, quantity, factors))
+    return tuple(found)
+
+
+def _unit(name: str, calls: int, spread: Spread, quantity: float, factors: Mapping[str, Factor]) -> Unit:
+    if name == "image":
+        return Unit(name="image", quantity=quantity, calls=calls, gco2e_per_unit=times(spread, 1 / quantity))
+    factor = factors.get(WORDS_FACTOR)
+    made = quantity / PER / (factor.value if factor is not None else 1.0)
+    return Unit(
+        name="1000_output_tokens" if factor is None else "1000_words",
+        quantity=made,
+        calls=calls,
+        gco2e_per_unit=times(spread, 1 / made),
+        assumption=None if factor is None else WORDS_FACTOR,
+    )

@@ -1,0 +1,92 @@
+"""Writes a report as one HTML page with its style and charts inside. It must never hold a script or ask another machine for anything."""
+
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from proxy.reports.document import Report
+from proxy.reports.pages.cells import Written, written
+from proxy.reports.pages.charts import WIDTH, Picture, draw
+from proxy.reports.pages.language import Language
+from proxy.reports.pages.outline import PAGE_ROWS, Cell, Column, Outline, Table
+from proxy.reports.pages.write import write
+
+INKS: Final = {
+    "axis": "#3d4450",
+    "grid": "#d3d8de",
+    "bar": "#2f6fb0",
+    "more": "#b4631a",
+    "less": "#6a58b4",
+    "range": "#111111",
+    "word": "#1b1f24",
+    "faint": "#4a5260",
+}
+"""Colours on paper; the style sheet has those of a dark screen. Blue, orange and violet differ for every kind of eye."""
+
+DAY_ROWS: Final = 31
+
+
+def html_page(report: Report, code: str, *, with_equivalences: bool = True) -> str:
+    """The page in a language (`en` or `fr`)."""
+    return page(write(report, code, with_equivalences=with_equivalences), report)
+
+
+def page(outline: Outline, report: Report) -> str:
+    """The page of an outline."""
+    language = Language(code=outline.language)
+    return _environment().get_template("report.html.jinja").render(_context(outline, report, language)) + "\n"
+
+
+def page_rows(table: Table) -> tuple[tuple[Cell, ...], ...]:
+    """The rows that a page shows: all of a short table, the first of a long one."""
+    if table.is_whole:
+        return table.rows
+    return table.rows[: DAY_ROWS if table.id == "days" else PAGE_ROWS]
+
+
+def _context(outline: Outline, report: Report, language: Language) -> dict[str, Any]:
+    basis = report.basis
+    short = (f"{language.say('basis', 'profiles')}: {', '.join(basis.profiles)}", f"{language.say('basis', 'factor_sets')}: {', '.join(basis.factor_sets)}")
+
+    def cells(cell: Cell, column: Column) -> Written:
+        return written(cell, column, language)
+
+    def pictures(table: Table) -> Picture | None:
+        return draw(table, language)
+
+    def cut(table: Table) -> str:
+        return language.say("page", "cut", count=language.count(len(table.rows) - len(page_rows(table))))
+
+    return {
+        "outline": outline,
+        "short_basis": " · ".join(short),
+        "titles": {section.id: section.title for section in outline.sections},
+        "tool": f"grammage {basis.tool_version}",
+        "created": basis.created,
+        "css": Markup(_data("report.css")),  # our own file, not a text of anybody's
+        "ink": INKS,
+        "width": f"{WIDTH:g}",
+        "cells": cells,
+        "pictures": pictures,
+        "page_rows": page_rows,
+        "cut": cut,
+        "is_web": _is_web,
+        "say": lambda key: language.say("page", key),
+        "words": lambda key: language.say("words", key),
+    }
+
+
+def _is_web(cell: Cell) -> bool:
+    return isinstance(cell, str) and cell.startswith(("https://", "http://"))
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(loader=FunctionLoader(_data), autoescape=True, undefined=StrictUndefined, trim_blocks=False)
+
+
+def _data(name: str) -> str:
+    return files("proxy.reports.pages").joinpath(f"data/{name}").read_text("utf-8")

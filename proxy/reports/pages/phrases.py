@@ -1,0 +1,35 @@
+"""Gives every text of a report in each language from one table. It must never fall back to another language."""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+import yaml
+
+LANGUAGES: Final = ("en", "fr")
+Texts = Mapping[str, Mapping[str, Mapping[str, str]]]
+
+_SPACED: Final = {"fr": (re.compile(r" (?=[:»])|(?<=«) "), re.compile(r" (?=[;!?])"))}
+"""Where a language wants a space that never breaks, and where a narrow one."""
+
+
+@cache
+def table() -> Texts:
+    """Section, key, language: one phrase each."""
+    found: Texts = yaml.safe_load(files("proxy.reports.pages").joinpath("data/phrases.yaml").read_text("utf-8"))
+    return found
+
+
+def phrase(language: str, section: str, key: str) -> str:
+    """One phrase, with the language's own spaces. Raises KeyError for one that the table lacks."""
+    text = table()[section][key][language]
+    for pattern, space in zip(_SPACED.get(language, ()), ("\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}"), strict=False):
+        text = pattern.sub(space, text)
+    return text
+
+
+def listed(language: str, section: str) -> tuple[str, ...]:
+    """All phrases of a section, in the table's order."""
+    return tuple(phrase(language, section, key) for key in table()[section])

@@ -1,0 +1,68 @@
+"""Puts the parts of a report in the order of a page. It must never leave out the basis or what may not be claimed."""
+
+from proxy.reports.document import Basis, Report
+from proxy.reports.pages.amounts import boundary, change, deliverables, total
+from proxy.reports.pages.choices import lighter, policies
+from proxy.reports.pages.columns import table
+from proxy.reports.pages.language import Language
+from proxy.reports.pages.origins import details, equivalences, habits
+from proxy.reports.pages.outline import Outline, Section, printable
+from proxy.reports.pages.phrases import listed
+from proxy.reports.pages.trust import drivers, quality
+
+_ORDER = (total, boundary, change, deliverables, quality, policies, lighter, drivers, equivalences, details, habits)
+
+
+def write(report: Report, code: str, *, with_equivalences: bool = True) -> Outline:
+    """The report in a language (`en` or `fr`), with or without everyday equivalents."""
+    language = Language(code=code)
+    parts = [each for each in _ORDER if with_equivalences or each is not equivalences]
+    facts = _basis(report.basis, language)
+    grams = report.total.gco2e
+    may, may_not = listed(code, "may"), listed(code, "may_not")
+    return Outline(
+        language=code,
+        title=language.say("page", "title"),
+        subtitle=(language.period(report.basis.since, report.basis.until), _scope(report.basis, language)),
+        headline=None if grams is None else (language.amount("g", grams.mean), language.between("g", grams)),
+        sections=(*(each(report, language) for each in parts), _claims(may, may_not, language), _basis_section(facts, language)),
+        basis=facts,
+        may=may,
+        may_not=may_not,
+    )
+
+
+def _scope(basis: Basis, language: Language) -> str:
+    pairs = (f"{language.code_name('tags', name)} {value}" for name, value in basis.scope.items())
+    return printable(", ".join(pairs)) or language.say("page", "scope_all")
+
+
+def _basis(basis: Basis, language: Language) -> dict[str, str]:
+    """Every line of the basis by its title; a line that nothing is known of says so."""
+    lines = {
+        "tool_version": f"grammage {basis.tool_version}",
+        "config_sha256": basis.config_sha256,
+        "factor_sets": ", ".join(basis.factor_sets),
+        "methods": ", ".join(basis.methods),
+        "estimate_set": basis.estimate_set or language.say("basis", "live"),
+        "profiles": ", ".join(basis.profiles),
+        "lines": ", ".join(language.code_name("columns", name) for name in basis.lines),
+        "intensity": language.say("basis", "yearly") if basis.intensity == "yearly" else basis.intensity,
+        "since": basis.since,
+        "until": basis.until,
+        "time_zone": basis.time_zone,
+        "scope": _scope(basis, language),
+        "created": basis.created,
+    }
+    return {language.say("basis", key): printable(text) or "-" for key, text in lines.items()}
+
+
+def _claims(may: tuple[str, ...], may_not: tuple[str, ...], language: Language) -> Section:
+    said = [(language.say("words", key), text) for key, texts in (("may", may), ("may_not", may_not)) for text in texts]
+    found = table(language, "claims", ("kind", "statement"), said)
+    return Section(id="claims", title=language.say("sections", "claims"), tables=(found,))
+
+
+def _basis_section(facts: dict[str, str], language: Language) -> Section:
+    found = table(language, "basis", ("item", "content"), list(facts.items()))
+    return Section(id="basis", title=language.say("sections", "basis"), tables=(found,))
