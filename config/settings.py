@@ -86,6 +86,12 @@ class Ledger(Section):
         default="pass", description="When database, spool and memory are full: answer anyway, or deny new calls."
     )
     queue_calls: int = Field(default=50_000, ge=100, description="Most calls kept in memory.")
+    rollup_every_s: float | None = Field(
+        default=60,
+        ge=1,
+        le=86_400,
+        description="Seconds between two sums of hours and days, for reports; null: by `grammage db rollup` only.",
+    )
 
 
 class Weighing(Section):

@@ -11,8 +11,9 @@ from proxy.auth import refuse_page, with_query_key
 from proxy.call import Caller
 from proxy.clock import uuid7
 from proxy.consult import consult
-from proxy.endpoints.base import Ask, Endpoint, parse
+from proxy.endpoints.base import Ask, Endpoint
 from proxy.endpoints.form import is_form
+from proxy.endpoints.parse import parse
 from proxy.errors import BadRequest, Forbidden, LedgerDown, LoopDetected, UnsupportedMediaType
 from proxy.headers import DRY_RUN, LIMIT, is_loop
 from proxy.large_form import LargeForm

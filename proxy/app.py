@@ -32,6 +32,7 @@ from proxy.keys.desk import Desk
 from proxy.keys.keyring import Keyring
 from proxy.keys.limits import LIMIT_HEADERS, Limiter
 from proxy.ledger.base import LedgerUnavailable
+from proxy.ledger.roller import Roller
 from proxy.ledger.spool import Spool, spool_path
 from proxy.ledger.store import Store
 from proxy.ledger.weighing_store import RulesInForce
@@ -114,6 +115,8 @@ class App:
         tls = tls_context()
         self._session = open_session(tls)
         self._writer.start()
+        self._roller = Roller(ledger.url, ledger.rollup_every_s)
+        self._roller.start()
         self._shadows = Shadows(self._writer)
         self._shadows.start()
         self._metrics.watch_ledger(self._writer)
@@ -158,6 +161,7 @@ class App:
             await self._reuse.close()
         await self._litellm.close()
         await self._shadows.close()
+        await asyncio.to_thread(self._roller.close)
         await self._writer.close()
         await self._wire.close()
         await self._wire_sockets.close()

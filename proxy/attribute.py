@@ -5,7 +5,8 @@ from urllib.parse import unquote
 
 from config.tag_rules import NAME_RULE, VALUE_RULE, is_tag_name, is_tag_value
 from proxy.call import Caller
-from proxy.endpoints.base import Ask, decoded
+from proxy.endpoints.base import Ask
+from proxy.endpoints.reading import decoded
 from proxy.errors import BadRequest
 from proxy.splice import find_member, remove_member
 from proxy.upstream.base import Headers

@@ -10,7 +10,8 @@ from config.policies import Apply
 from config.settings import Settings
 from config.tables import Tables
 from proxy.call import Caller
-from proxy.endpoints.base import Ask, parse
+from proxy.endpoints.base import Ask
+from proxy.endpoints.parse import parse
 from proxy.endpoints.responses import COMPACT
 from proxy.errors import PolicyRefused
 from proxy.late.whose import STORED

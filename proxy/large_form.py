@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import IO
 
 from proxy.asgi import Upload
-from proxy.endpoints.base import Ask, Endpoint, parse, parse_fields
+from proxy.endpoints.base import Ask, Endpoint
 from proxy.endpoints.form import Form, boundary_of, malformed, with_model
 from proxy.endpoints.form_stream import FormReader
+from proxy.endpoints.parse import parse, parse_fields
 from proxy.errors import BadRequest, GrammageError, UpstreamUnreachable
 from proxy.upstream.base import Headers
 

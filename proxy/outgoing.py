@@ -9,8 +9,9 @@ import msgspec
 from config.providers import BEARER, Dialect, key_header
 from proxy.attribute import without_tag_metadata
 from proxy.auth import key_of
-from proxy.endpoints.base import Ask, text_of
+from proxy.endpoints.base import Ask
 from proxy.endpoints.form import with_model
+from proxy.endpoints.reading import text_of
 from proxy.headers import outgoing
 from proxy.large_form import length_header
 from proxy.passage import Passage

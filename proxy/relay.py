@@ -9,7 +9,8 @@ from contextlib import suppress
 from starlette.types import Send
 
 from estimators.estimate import Estimate
-from proxy.endpoints.base import Endpoint, no_event_text
+from proxy.endpoints.base import Endpoint
+from proxy.endpoints.reading import no_event_text
 from proxy.errors import GrammageError, UpstreamUnreachable
 from proxy.headers import returned, value_of
 from proxy.meter.foreign import FOREIGN_RELAYS, ForeignRelay

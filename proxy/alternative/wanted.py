@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from proxy.endpoints.base import Ask, decoded
+from proxy.endpoints.base import Ask
+from proxy.endpoints.reading import decoded
 from proxy.splice import find_member
 
 FIELDS = b"x-grammage-fields"

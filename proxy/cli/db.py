@@ -1,4 +1,4 @@
-"""`grammage db`: the ledger's schema, checked or brought up to date. It must never change a row."""
+"""`grammage db`: the ledger's schema, checked or brought up to date. It must never change a call."""
 
 from contextlib import closing
 from pathlib import Path
@@ -39,3 +39,19 @@ def check(config: Config = None, ledger: Ledger = None) -> None:
         return
     message(f"the ledger's schema is {revision or 'missing'}, this version needs {REVISIONS[-1]}; run: grammage db upgrade")
     raise typer.Exit(1)
+
+
+@db.command()
+def rollup(config: Config = None, ledger: Ledger = None) -> None:
+    """Sum up every hour and day that changed since it was last summed; a proxy does so by itself each minute."""
+    from proxy.ledger.reading import check_schema  # slow (SQLAlchemy); not for the help
+    from proxy.ledger.roll import roll  # as above
+    from proxy.ledger.turn import taken_turn  # as above
+
+    url = ledger_url(ledger, config)
+    check_schema(url)
+    with taken_turn(url) as turn:
+        if turn is None:
+            message("another process is summing the ledger up right now")
+            return
+        message(f"summed up: {roll(turn)} calls in the hours that had changed")

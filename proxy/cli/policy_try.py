@@ -10,7 +10,8 @@ from config.tables import Tables
 from proxy.call import Caller
 from proxy.consult import MARKET, Consulted, carried_out, facts_of, policies_from, prepare_all, ready_to_escalate, refusal
 from proxy.endpoints import ENDPOINTS
-from proxy.endpoints.base import Ask, Endpoint, parse
+from proxy.endpoints.base import Ask, Endpoint
+from proxy.endpoints.parse import parse
 from proxy.errors import BadRequest, PolicyRefused
 from proxy.escalate.judge import judged_as
 from proxy.meter.reply import read_reply

@@ -43,6 +43,7 @@ def report(
         tuple[str, str] | None,
         typer.Option("--compare", help="Explain by factor how the second differs from the first: `live`, sets, or factor sets."),
     ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Read calls alone, not the sums of hours and days: the same, slower.")] = False,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
     config: Annotated[Path | None, typer.Option("--config", help="Configuration that names the ledger; default: GRAMMAGE_CONFIG.")] = None,
     ledger: Annotated[str | None, typer.Option("--ledger", help="The ledger's URL, instead of the configuration's.")] = None,

@@ -38,7 +38,7 @@ def retag(
     config: ConfigFile = None,
     ledger: LedgerUrl = None,
 ) -> None:
-    """Give recorded calls another tag, by rule: rows of their own say so, and every report counts the newest. Done twice, it moves nothing."""
+    """Give recorded calls another tag, by rule: rows of their own say so, and the newest counts. Done twice, it moves nothing."""
     wishes = (bool(where or to or since or until), rules is not None, undo is not None, listed)
     if sum(wishes) != 1:
         raise typer.BadParameter("give either --where and --set, or --rules FILE, or --undo ACT, or --list")

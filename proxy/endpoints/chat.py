@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from proxy.endpoints.base import Endpoint, Prompt, decoded, joined
+from proxy.endpoints.base import Endpoint, Prompt
 from proxy.endpoints.chat_parts import (
     as_json,
     call_text,
@@ -13,6 +13,7 @@ from proxy.endpoints.chat_parts import (
     schema_in,
     seconds_in,
 )
+from proxy.endpoints.reading import decoded, joined
 
 TOKENS_PER_MESSAGE = 3
 """Role marker and separators of one message in OpenAI's chat format."""

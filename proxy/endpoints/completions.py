@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from proxy.endpoints.base import Endpoint, Prompt, decoded
+from proxy.endpoints.base import Endpoint, Prompt
+from proxy.endpoints.reading import decoded
 
 
 def _prompt(body: bytes) -> Prompt:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from proxy.endpoints.base import no_event_text, no_text
+from proxy.endpoints.reading import no_event_text, no_text
 from proxy.endpoints.responses import RESPONSES, UNNAMED
 
 DECISIONS = replace(

@@ -1,7 +1,8 @@
 """The embeddings endpoint: a prompt is read, nothing is written. It must never see a provider."""
 
-from proxy.endpoints.base import Endpoint, Prompt, no_event_text, no_text
-from proxy.endpoints.base import decoded as _decoded
+from proxy.endpoints.base import Endpoint, Prompt
+from proxy.endpoints.reading import decoded as _decoded
+from proxy.endpoints.reading import no_event_text, no_text
 
 
 def _prompt(body: bytes) -> Prompt:

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from estimators.usage import Media, Usage
-from proxy.endpoints.base import Ask, Endpoint, Head, Picture, Prompt, decoded, no_event_text, no_text
+from proxy.endpoints.base import Ask, Endpoint, Head, Picture, Prompt
 from proxy.endpoints.chat import TOKENS_PER_MESSAGE, TOKENS_TO_PRIME
 from proxy.endpoints.chat_parts import sound_seconds_of
+from proxy.endpoints.reading import decoded, no_event_text, no_text
 from proxy.probe.picture_size import size_of_base64
 
 MOST_TOKENS = 1e15

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from estimators.usage import Media, Usage
-from proxy.endpoints.base import Ask, Endpoint, Prompt, decoded, fields_of, no_event_text, no_text
+from proxy.endpoints.base import Ask, Endpoint, Prompt
 from proxy.endpoints.drawn import PARTIAL_TOKENS, drawn_tokens
+from proxy.endpoints.reading import decoded, fields_of, no_event_text, no_text
 from proxy.endpoints.sides import believed, sides_in
 
 MOST = 100_000

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 
 from estimators.usage import Usage
-from proxy.endpoints.base import DEEPEST_CONTENT, Endpoint, Head, Picture, Prompt, decoded, joined
+from proxy.endpoints.base import Endpoint, Head, Picture, Prompt
 from proxy.endpoints.chat import TOKENS_PER_MESSAGE, TOKENS_TO_PRIME
 from proxy.endpoints.chat_parts import PICTURE_TYPES, as_json, functions_in, other_tools_in
+from proxy.endpoints.reading import DEEPEST_CONTENT, decoded, joined
 from proxy.probe.picture_size import size_of_base64
 
 MOST_TOKENS = 1e15

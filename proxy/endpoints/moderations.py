@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from proxy.endpoints.base import DEEPEST_CONTENT, Endpoint, Prompt, decoded, no_event_text, no_text
+from proxy.endpoints.base import Endpoint, Prompt
+from proxy.endpoints.reading import DEEPEST_CONTENT, decoded, no_event_text, no_text
 
 
 def _prompt(body: bytes) -> Prompt:

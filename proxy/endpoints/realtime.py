@@ -1,7 +1,8 @@
 """What is said of calls that are answers on a WebSocket: voice sessions and what is written down in them. It must never see a frame."""
 
 from estimators.usage import Usage
-from proxy.endpoints.base import Ask, Endpoint, Head, Prompt, no_event_text, no_text
+from proxy.endpoints.base import Ask, Endpoint, Head, Prompt
+from proxy.endpoints.reading import no_event_text, no_text
 
 UNNAMED = "unnamed"
 """Alias of a session whose model is named at the provider only."""

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from estimators.usage import Media, Usage
-from proxy.endpoints.base import DEEPEST_CONTENT, Ask, Endpoint, Prompt, decoded, fields_of, joined
+from proxy.endpoints.base import Ask, Endpoint, Prompt
 from proxy.endpoints.chat import TOKENS_PER_MESSAGE, TOKENS_TO_PRIME, schema_texts
 from proxy.endpoints.chat_parts import (
     as_json,
@@ -20,6 +20,7 @@ from proxy.endpoints.chat_parts import (
     schema_in,
     seconds_in,
 )
+from proxy.endpoints.reading import DEEPEST_CONTENT, decoded, fields_of, joined
 
 UNNAMED = "unnamed"
 """Alias of a call whose model stands in a prompt stored at the provider."""

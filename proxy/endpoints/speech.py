@@ -4,7 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from estimators.usage import Media, Usage
-from proxy.endpoints.base import Ask, Endpoint, Prompt, decoded, no_event_text, no_text
+from proxy.endpoints.base import Ask, Endpoint, Prompt
+from proxy.endpoints.reading import decoded, no_event_text, no_text
 
 
 def _prompt(body: bytes) -> Prompt:

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from estimators.usage import Media, Usage
-from proxy.endpoints.base import Ask, Endpoint, Prompt, decoded, fields_of
+from proxy.endpoints.base import Ask, Endpoint, Prompt
+from proxy.endpoints.reading import decoded, fields_of
 
 LONGEST_S = 1e7
 DELTA = "transcript.text.delta"

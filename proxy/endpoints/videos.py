@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from estimators.usage import Media, Usage
-from proxy.endpoints.base import Ask, Endpoint, Prompt, decoded, fields_of, no_event_text, no_text
+from proxy.endpoints.base import Ask, Endpoint, Prompt
+from proxy.endpoints.reading import decoded, fields_of, no_event_text, no_text
 from proxy.endpoints.sides import sides_in
 
 LONGEST_S = 3600.0

@@ -5,7 +5,8 @@ import logging
 from typing import Any, NamedTuple
 
 from config.pattern import compiled
-from proxy.endpoints.base import Ask, decoded
+from proxy.endpoints.base import Ask
+from proxy.endpoints.reading import decoded
 from proxy.escalate.hold import Held
 from proxy.headers import value_of
 from proxy.meter.inflate import inflate_whole

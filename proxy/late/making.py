@@ -10,7 +10,8 @@ import msgspec
 from proxy.attribute import Tags, attribute
 from proxy.call import PENDING, AttemptRecord, Caller, CallRecord, Outcome
 from proxy.clock import uuid7
-from proxy.endpoints.base import Ask, Head, decoded
+from proxy.endpoints.base import Ask, Head
+from proxy.endpoints.reading import decoded
 from proxy.endpoints.responses import RESPONSES
 from proxy.late.book import UNNAMED, attempt_of
 from proxy.objects.origins import Origin

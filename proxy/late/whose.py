@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from proxy.call import PENDING, Caller
-from proxy.endpoints.base import Ask, decoded
+from proxy.endpoints.base import Ask
+from proxy.endpoints.reading import decoded
 from proxy.errors import NotFound
 from proxy.ledger.base import LedgerUnavailable
 from proxy.objects.ids import is_simulated

@@ -54,6 +54,7 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     """Transactions are begun by us; what a change leaves free in the file is overwritten with zeros."""
     connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout={_WAIT_MS}")
+    connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA secure_delete=ON")
     connection.execute("PRAGMA synchronous=FULL")
 

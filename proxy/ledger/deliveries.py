@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from estimators.quantity import Quantity, ScopeKeys
 from proxy.call import UNKNOWN_ORIGIN
@@ -50,7 +50,7 @@ def assets_of(connection: Connection, selection: Selection, tag_names: Sequence[
     joined = calls.outerjoin(attempts, attempts.c.call_id == calls.c.call_id).outerjoin(
         estimates, is_newest(selection.method, selection.estimate_set)
     )
-    statement = (
+    statement: Select[Any] = (
         select(
             *names,
             *keys,

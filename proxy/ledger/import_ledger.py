@@ -15,6 +15,7 @@ from proxy.ledger.reading import check_schema, open_engine
 from proxy.ledger.server import plainly
 from proxy.ledger.sqlite import insert_or_ignore
 from proxy.ledger.tables import METADATA, attempts, calls, import_batches, import_spends, imports, reconciliations
+from proxy.ledger.touch import touch_calls
 
 IDS_AT_ONCE: Final = 500
 ROWS_AT_ONCE: Final = 5000
@@ -153,6 +154,7 @@ class ImportLedger:
                     connection.exec_driver_sql(insert_or_ignore(table, columns, 1), values)
                 else:
                     connection.execute(insert(METADATA.tables[table]).on_conflict_do_nothing(), list(_whole(table, found)))
+            touch_calls(connection, [str(row["call_id"]) for row in rows.get("calls", ())])
 
     def batches(self) -> list[dict[str, Any]]:
         """Files that were imported, oldest first."""
@@ -176,7 +178,9 @@ class ImportLedger:
         try:
             yield
         except SQLAlchemyError as error:
-            raise StartError(f"the ledger at {self._engine.url!r} cannot be used: {plainly(error)}; `grammage db check` says more") from error
+            raise StartError(
+                f"the ledger at {self._engine.url!r} cannot be used: {plainly(error)}; `grammage db check` says more"
+            ) from error
 
 
 def _within(since_ms: int, until_ms: int) -> ColumnElement[bool]:

@@ -61,8 +61,10 @@ def _moments(side: str) -> list[ColumnElement[float]]:
 
 def _cell(row: dict[str, Any]) -> PolicyCell:
     common = frozenset(row["shared"].split(","))
-    sides = {side: (_sum(row, side), _keys(row, side, common)) if row["modelled"] else None for side in SIDES}
-    return PolicyCell(**{name: row[name] for name in ("policy", "mode", "action", "calls")}, **sides)
+    baseline, choice = ((_sum(row, side), _keys(row, side, common)) if row["modelled"] else None for side in SIDES)
+    return PolicyCell(
+        policy=row["policy"], mode=row["mode"], action=row["action"], calls=int(row["calls"]), baseline=baseline, choice=choice
+    )
 
 
 def _sum(row: dict[str, Any], side: str) -> Quantity:
@@ -70,7 +72,7 @@ def _sum(row: dict[str, Any], side: str) -> Quantity:
     if mean <= 0:
         return NOTHING
     shared = [(row[f"{side}_{scope}"] / mean) ** 2 for scope in _SHARED]
-    variance = LogVariance(*shared, math.log1p(row[f"{side}_call"] / mean**2))
+    variance = LogVariance._make([*shared, math.log1p(row[f"{side}_call"] / mean**2)])
     return Quantity(mean * math.exp(-variance.total / 2), variance)
 
 

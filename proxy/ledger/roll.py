@@ -13,6 +13,7 @@ from proxy.ledger.columns import ROLLUPS, SCOPED_QUANTITIES, SETS, SUMS, USAGE_C
 from proxy.ledger.queries import NONE, NOT_IN_SET, Selection, count_if, in_period, is_newest, moments_of, tag_of
 from proxy.ledger.rollup_columns import COUNTS, DAY_MS, DIMENSIONS, HOUR_MS, LIVE, OF_OPINIONS, ROLLED_TAGS, SPAN
 from proxy.ledger.server import plainly
+from proxy.ledger.set_store import known_sets
 from proxy.ledger.tables import attempts, calls, estimates, instead, rollups_day, rollups_hour, touched_hours
 from proxy.ledger.turn import Turn
 
@@ -127,6 +128,8 @@ def _sums(snapshot: Connection, since_ms: int, until_ms: int) -> list[dict[str, 
 
 def _sets_in(snapshot: Connection, period: Selection) -> list[str]:
     """Named sets that hold an opinion of the period."""
+    if not known_sets(snapshot):
+        return []
     found = (
         select(estimates.c.role)
         .select_from(

@@ -12,6 +12,7 @@ from proxy.ledger.columns import ESTIMATES, set_role
 from proxy.ledger.rows import Row, opinion_row
 from proxy.ledger.sqlite import insert_or_ignore
 from proxy.ledger.tables import estimates, ledger_meta
+from proxy.ledger.touch import touch_calls
 
 PREFIX: Final = "set."
 _INSERT: Final = insert(estimates).on_conflict_do_nothing()
@@ -61,6 +62,7 @@ def add_to_set(engine: Engine, name: str, opinions: Sequence[Opinion], created_m
             connection.exec_driver_sql(_ONE_ROW, rows)
         else:
             connection.execute(_INSERT, list(_named(rows)))
+        touch_calls(connection, [opinion.call_id for opinion in opinions])
 
 
 def _row(name: str, opinion: Opinion, created_ms: int) -> Row:

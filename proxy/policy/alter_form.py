@@ -3,8 +3,9 @@
 import msgspec
 
 from config.policies import Apply
-from proxy.endpoints.base import Ask, parse
+from proxy.endpoints.base import Ask
 from proxy.endpoints.form import MULTIPART, with_field
+from proxy.endpoints.parse import parse
 from proxy.policy.alter import altered
 from proxy.policy.candidates import Candidate
 

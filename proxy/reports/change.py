@@ -83,7 +83,7 @@ def _factors(calls: float, kind: _Kind, places: dict[Place, _At], names: list[Pl
     """Of each place: calls, the model's share, units per call, the place's share of units, grams per unit."""
     units = sum(at.units for at in places.values())
     whole = (calls, kind.attempts / calls if calls else 0.0, units / kind.attempts if kind.attempts else 0.0)
-    rows = []
+    rows: list[tuple[float, ...]] = []
     for name in names:
         at = places.get(name, _At())
         rows.append((*whole, at.units / units if units else 0.0, at.grams / at.units if at.units else 0.0))

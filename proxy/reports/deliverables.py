@@ -9,15 +9,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from config.factor import Factor
+from proxy.ledger.cells import Cell
 from proxy.ledger.deliveries import AssetCell, Word
-from proxy.ledger.queries import UNASSIGNED, Facts
+from proxy.ledger.queries import UNASSIGNED
 from proxy.reports.document import Deliverable, Unit
 from proxy.reports.line import Spread
-from proxy.reports.sums import Keyed, spread_of, times
+from proxy.reports.sums import Keyed, keyed, spread_of, times
 
 ACCEPTED, REJECTED = "accepted", "rejected"
 WORDS_FACTOR: Final = "scenario.tokens_per_word"
 PER: Final = 1000
+TEXT: Final = "text"
+IMAGE: Final = "image"
 
 Asset = tuple[str, str, str]
 
@@ -84,19 +87,27 @@ def deliverables(cells: Sequence[AssetCell], words: LastWords, tag: int) -> tupl
     return tuple(sorted(lines, key=lambda line: (line.kind == UNASSIGNED, -line.gco2e.mean if line.gco2e else 0.0, line.kind)))
 
 
-def units(parts: Mapping[str, tuple[Facts, Sequence[Keyed], float]], factors: Mapping[str, Factor]) -> tuple[Unit, ...]:
-    """Grams per unit. parts: by `text` and `image`, the counts, the grams of the calls that made them, and how many were made."""
+def units(cells: Iterable[Cell], factors: Mapping[str, Factor]) -> tuple[Unit, ...]:
+    """Grams per 1,000 words and per picture, of the calls that made them and nothing else."""
+    made: dict[str, list[Cell]] = {TEXT: [], IMAGE: []}
+    for cell in cells:
+        usage = cell.usage
+        if usage["images"] > 0:
+            made[IMAGE].append(cell)
+        elif usage["output_tokens"] > 0 and not usage["seconds"] and not usage["audio_output_tokens"]:
+            made[TEXT].append(cell)
     found = []
-    for name, (facts, grams, quantity) in parts.items():
-        spread = spread_of(grams)
+    for name, own in made.items():
+        spread = spread_of(keyed((cell.opinions for cell in own), "gco2e"))
+        quantity = sum(cell.usage["images" if name == IMAGE else "output_tokens"] for cell in own)
         if spread is not None and quantity > 0:
-            found.append(_unit(name, facts.calls, spread, quantity, factors))
+            found.append(_unit(name, sum(cell.opinions.attempts for cell in own), spread, quantity, factors))
     return tuple(found)
 
 
 def _unit(name: str, calls: int, spread: Spread, quantity: float, factors: Mapping[str, Factor]) -> Unit:
-    if name == "image":
-        return Unit(name="image", quantity=quantity, calls=calls, gco2e_per_unit=times(spread, 1 / quantity))
+    if name == IMAGE:
+        return Unit(name=IMAGE, quantity=quantity, calls=calls, gco2e_per_unit=times(spread, 1 / quantity))
     factor = factors.get(WORDS_FACTOR)
     made = quantity / PER / (factor.value if factor is not None else 1.0)
     return Unit(

@@ -76,7 +76,7 @@ class Group:
         mean = {name: round(total / self.attempts) for name, total in self.usage.items()}
         mean["cached_input_tokens"] = min(mean["cached_input_tokens"], mean["input_tokens"])
         mean["reasoning_output_tokens"] = min(mean["reasoning_output_tokens"], mean["output_tokens"])
-        return Usage(**mean)
+        return _usage(mean)
 
 
 class Bench:
@@ -205,7 +205,16 @@ def _shorter(group: Group, lengths: Sequence[LengthClass]) -> What | None:
     left = round(usage.output_tokens * capped / sum(each.output_tokens for each in own))
     parts = {name: getattr(usage, name) for name in COUNTS} | {"output_tokens": left}
     parts["reasoning_output_tokens"] = min(parts["reasoning_output_tokens"], left)
-    return f"{median:.0f}", served, Usage(**parts)
+    return f"{median:.0f}", served, _usage(parts)
+
+
+def _usage(counts: Mapping[str, int]) -> Usage:
+    return Usage(
+        input_tokens=counts["input_tokens"],
+        cached_input_tokens=counts["cached_input_tokens"],
+        output_tokens=counts["output_tokens"],
+        reasoning_output_tokens=counts["reasoning_output_tokens"],
+    )
 
 
 def median_length(classes: Iterable[LengthClass]) -> float | None:

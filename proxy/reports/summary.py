@@ -1,7 +1,7 @@
 """What the ledger sums up to, by group and as a whole, with range and basis. It must never shrink a shared doubt by counting calls."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeVar
@@ -38,11 +38,13 @@ def summarise(url: str, selection: Selection) -> Summary:
     """The summary of a ledger. Raises StartError when it cannot be read."""
     sums = read_sums(url, selection)
     opinions, unweighed = _by_key(sums.opinions), _by_key(sums.unweighed)
-    lines = [_line(_name(facts.key, selection), facts, opinions.get(facts.key, []), unweighed.get(facts.key, [])) for facts in sums.groups]
+    lines = [
+        line_of(_name(facts.key, selection), facts, opinions.get(facts.key, []), unweighed.get(facts.key, [])) for facts in sums.groups
+    ]
     return Summary(
         selection=selection,
         lines=tuple(sorted(lines, key=_date if selection.by == "day" else _weight)),
-        whole=_line(WHOLE, sums.whole, sums.opinions, sums.unweighed),
+        whole=line_of(WHOLE, sums.whole, sums.opinions, sums.unweighed),
         methods=tuple(sorted({each.shared.method for each in sums.opinions})),
         factor_sets=tuple(sorted({each.factor_set for each in sums.opinions})),
         profiles=tuple(sorted({each.profile for each in sums.opinions})),
@@ -73,7 +75,8 @@ def _weight(line: Line) -> tuple[float, str]:
     return (-line.gco2e.mean if line.gco2e else 0.0, line.key)
 
 
-def _line(name: str, facts: Facts, opinions: list[Opinions], unweighed: list[Unweighed]) -> Line:
+def line_of(name: str, facts: Facts, opinions: Sequence[Opinions], unweighed: Sequence[Unweighed]) -> Line:
+    """One line: the group's counts, and its opinions as sums with their ranges."""
     reasons: Counter[str] = Counter()
     for each in unweighed:
         reasons[each.reason] += each.attempts
@@ -94,7 +97,7 @@ def _line(name: str, facts: Facts, opinions: list[Opinions], unweighed: list[Unw
     )
 
 
-def _spread(opinions: list[Opinions], line: str) -> Spread | None:
+def _spread(opinions: Sequence[Opinions], line: str) -> Spread | None:
     total = Total()
     for each in opinions:
         if line in each.lines:
@@ -102,7 +105,7 @@ def _spread(opinions: list[Opinions], line: str) -> Spread | None:
     return Spread(total.mean, total.p5, total.p95) if total.calls else None
 
 
-def _shares(opinions: list[Opinions]) -> dict[str, float]:
+def _shares(opinions: Sequence[Opinions]) -> dict[str, float]:
     grams: Counter[str] = Counter()
     for each in opinions:
         if "gco2e" in each.lines:

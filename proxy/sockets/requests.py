@@ -4,7 +4,7 @@ import msgspec
 from starlette.types import Message
 
 from proxy.attribute import attribute
-from proxy.endpoints.base import parse
+from proxy.endpoints.parse import parse
 from proxy.endpoints.responses import RESPONSES, UNNAMED
 from proxy.errors import NotFound
 from proxy.policy.candidates import Candidate

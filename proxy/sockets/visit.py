@@ -10,7 +10,8 @@ from proxy.attribute import Tags, attribute
 from proxy.auth import refuse_page
 from proxy.call import Caller
 from proxy.clock import uuid7
-from proxy.endpoints.base import LONGEST_ALIAS, Ask
+from proxy.endpoints.base import Ask
+from proxy.endpoints.parse import LONGEST_ALIAS
 from proxy.endpoints.realtime import REALTIME, UNNAMED, ask_of
 from proxy.endpoints.responses import RESPONSES
 from proxy.errors import BadRequest, Forbidden, LedgerDown, LoopDetected, NotFound

@@ -9,7 +9,7 @@ from config.catalogue import ModelCard
 from config.deployment import OperatingPrior, StatedHardware
 from estimators.hardware import Hardware
 from estimators.planned import TEXT, Planned, operation_of
-from proxy.endpoints.base import joined
+from proxy.endpoints.reading import joined
 from proxy.errors import BadRequest
 from proxy.meter.fallback import BYTES_PER_TOKEN
 from proxy.web.refusal import Fault, first_fault, refusal

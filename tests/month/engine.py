@@ -14,7 +14,8 @@ from proxy.afford import MOST_COMPARED
 from proxy.call import Caller
 from proxy.consult import policies_from, prepare_all
 from proxy.endpoints import ENDPOINTS
-from proxy.endpoints.base import Endpoint, parse
+from proxy.endpoints.base import Endpoint
+from proxy.endpoints.parse import parse
 from proxy.policy.candidates import Candidate, Candidates, candidates_from
 from proxy.policy.choose import judge
 from proxy.policy.conditions import UNTOLD, Conditions

@@ -21,7 +21,7 @@ from proxy.alternative.shapes import Telling, shaped
 from proxy.alternative.template import TemplateWay
 from proxy.alternative.wanted import Wanted
 from proxy.endpoints import ENDPOINT_BY_PATH
-from proxy.endpoints.base import parse
+from proxy.endpoints.parse import parse
 
 PATHS = {
     "chat": "/v1/chat/completions",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from proxy.endpoints import ENDPOINT_BY_PATH
-from proxy.endpoints.base import parse
+from proxy.endpoints.parse import parse
 from proxy.meter.count import count_tokens
 from proxy.meter.fallback import count_prompt, count_stream, count_whole
 from proxy.meter.families import family_of, is_known

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from proxy.endpoints import ENDPOINT_BY_PATH
-from proxy.endpoints.base import parse
 from proxy.endpoints.drawn import drawn_tokens
+from proxy.endpoints.parse import parse
 from proxy.meter.fallback import count_prompt
 from proxy.meter.picture_tokens import picture_tokens
 from proxy.simulate.picture import draw

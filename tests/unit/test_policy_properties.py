@@ -12,8 +12,8 @@ from config.tables import load_tables
 from estimators.usage import Usage
 from proxy.call import Caller
 from proxy.consult import carried_out, policies_from
-from proxy.endpoints.base import parse
 from proxy.endpoints.chat import CHAT
+from proxy.endpoints.parse import parse
 from proxy.policy.candidates import Candidate, candidates_from
 from proxy.policy.choose import judge
 from proxy.policy.conditions import Conditions

@@ -10,20 +10,18 @@ from proxy.reports.pages.outline import Chart, Section, Table, printable
 
 
 def total(report: Report, language: Language) -> Section:
-    """The absolute total with its range, on what it rests, by the hour beside it, and by day."""
+    """The absolute total with its range, on what it rests, and by the hour beside it."""
     line, basis = report.total, report.basis
     says = [language.say("lead", "total" if line.gco2e else "unweighed")]
     says.append(
-        language.say("lead", "yearly") if basis.intensity == "yearly" else language.say("lead", "declared", basis=printable(basis.intensity))
+        language.say("lead", "yearly")
+        if basis.intensity == "yearly"
+        else language.say("lead", "declared", basis=printable(basis.intensity))
     )
     tables = [_totals(line, language)]
     if report.hourly:
         says.append(_hourly_text(report.hourly, language))
         tables.append(_hourly(report.hourly, language))
-    if days := report.groups.get("day"):
-        rows = [(line.key, line.gco2e, line.facility_energy_wh, line.calls) for line in days]
-        chart = Chart(kind="days", label="day", value="gco2e")
-        tables.append(table(language, "days", ("day", "gco2e", "facility_energy_wh", "calls"), rows, chart=chart))
     return Section(id="total", title=language.say("sections", "total"), paragraphs=tuple(says), tables=tuple(tables))
 
 

@@ -22,7 +22,7 @@ def written(cell: Cell, column: Column, language: Language) -> Written:
     if isinstance(cell, Spread):
         return _spread(cell, column, language)
     if isinstance(cell, str):
-        return Written(cell)
+        return Written(language.long_day(cell) if column.kind == "day" else cell)
     return Written(_PLAIN[column.kind](cell, language))
 
 
@@ -42,4 +42,5 @@ _PLAIN: Final[Mapping[str, Callable[[int | float, Language], str]]] = {
     "wh": lambda cell, language: language.amount("wh", cell),
     "ml": lambda cell, language: language.amount("ml", cell),
     "text": lambda cell, language: str(cell),
+    "day": lambda cell, language: str(cell),
 }

@@ -172,9 +172,7 @@ def _rows(marks: Sequence[Mark], language: Language, middle: float | None) -> Pi
     rules = [Rule(x1=x, y1=TOP, x2=x, y2=foot, ink="grid") for x in map(axis.at, axis.ticks())]
     rules += [Rule(x1=x, y1=TOP, x2=x, y2=foot, ink="axis") for x in ([axis.at(middle if middle is not None else 0.0)])]
     rules += [rule for place, mark in enumerate(marks) for rule in _whisker(mark, axis, TOP + ROW * (place + 0.5))]
-    words = [
-        Word(x=left, y=TOP + ROW * (place + 0.5) + 4, text=_short(mark.label), anchor="end") for place, mark in enumerate(marks)
-    ]
+    words = [Word(x=left, y=TOP + ROW * (place + 0.5) + 4, text=_short(mark.label), anchor="end") for place, mark in enumerate(marks)]
     words += [Word(x=axis.at(tick), y=foot + 16, text=text, anchor="middle", ink="faint") for tick, text in _named(axis, language)]
     return Picture(height=foot + FOOT, boxes=tuple(boxes), rules=tuple(rules), words=tuple(words))
 

@@ -28,10 +28,11 @@ PLAIN: Final[dict[str, Kind]] = {
     **dict.fromkeys(("calls", "attempts", "weighed", "input_tokens", "output_tokens", "assets", "accepted", "rejected"), "count"),
     **dict.fromkeys(("undecided", "modelled", "held_back", "number", "not_listed"), "count"),
     **dict.fromkeys(("share", "covered_share", "tokens_covered", "money_covered", "probability", "oversized", "long_answers"), "share"),
+    "day": "day",
     **dict.fromkeys(("iterations", "minutes", "quantity"), "number"),
     **dict.fromkeys(("change", "covered_yearly", "covered_hourly", "hourly_total", "low", "high"), "g"),
 }
-"""Columns of plain figures; the rest is text."""
+"""Columns of plain figures and days; the rest is text."""
 
 _LINE: Final = ("calls", "input_tokens", "output_tokens", "facility_energy_wh", "gco2e", "water_ml")
 
@@ -39,9 +40,7 @@ _LINE: Final = ("calls", "input_tokens", "output_tokens", "facility_energy_wh", 
 def columns(language: Language, *keys: str) -> tuple[Column, ...]:
     """Columns by their keys, titled in the language."""
     return tuple(
-        Column(
-            key=key, title=language.say("columns", key), kind=RANGED.get(key) or PLAIN.get(key, "text"), is_ranged=key in RANGED
-        )
+        Column(key=key, title=language.say("columns", key), kind=RANGED.get(key) or PLAIN.get(key, "text"), is_ranged=key in RANGED)
         for key in keys
     )
 

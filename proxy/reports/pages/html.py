@@ -49,7 +49,13 @@ def page_rows(table: Table) -> tuple[tuple[Cell, ...], ...]:
 
 def _context(outline: Outline, report: Report, language: Language) -> dict[str, Any]:
     basis = report.basis
-    short = (f"{language.say('basis', 'profiles')}: {', '.join(basis.profiles)}", f"{language.say('basis', 'factor_sets')}: {', '.join(basis.factor_sets)}")
+    short = language.say(
+        "page",
+        "short_basis",
+        profiles=", ".join(basis.profiles) or "-",
+        factor_sets=", ".join(basis.factor_sets) or "-",
+        time_zone=basis.time_zone,
+    )
 
     def cells(cell: Cell, column: Column) -> Written:
         return written(cell, column, language)
@@ -62,7 +68,7 @@ def _context(outline: Outline, report: Report, language: Language) -> dict[str, 
 
     return {
         "outline": outline,
-        "short_basis": " · ".join(short),
+        "short_basis": short,
         "titles": {section.id: section.title for section in outline.sections},
         "tool": f"grammage {basis.tool_version}",
         "created": basis.created,

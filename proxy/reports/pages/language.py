@@ -96,13 +96,15 @@ class Language:
         text = str(format_date(moment.date(), "long", locale=self.locale))
         return f"1er{text[1:]}" if self.code == "fr" and moment.day == 1 else text
 
+    def long_day(self, key: str) -> str:
+        """The day of a line in full; what is no day is shown as it is."""
+        moment = _moment(key)
+        return self.day(moment) if moment else key
+
     def short_day(self, key: str) -> str:
         """The day of a line as an axis has it: `1 Nov`; what is no day is shown as it is."""
-        try:
-            moment = datetime.fromisoformat(key)
-        except ValueError:
-            return key
-        return str(format_date(moment.date(), "d MMM", locale=self.locale))
+        moment = _moment(key)
+        return str(format_date(moment.date(), "d MMM", locale=self.locale)) if moment else key
 
     def instant(self, text: str) -> str:
         """A day and a time with its offset to UTC, from RFC 3339."""
@@ -123,6 +125,13 @@ class Language:
     def _decimal(self, number: Decimal, decimals: int) -> str:
         pattern = "#,##0." + "0" * decimals if decimals else "#,##0"
         return str(format_decimal(number, format=pattern, locale=self.locale, decimal_quantization=False)).replace("-", MINUS)
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _rounded(number: float) -> Decimal:

@@ -27,14 +27,12 @@ def equivalences(report: Report, language: Language) -> Section:
     ]
     found = table(language, "equivalences", ("everyday", "count", "source", "address", "year"), rows)
     lead = language.say("lead", "equivalences")
-    return Section(
-        id="equivalences", title=language.say("sections", "equivalences"), paragraphs=(lead,), tables=(found,) if rows else ()
-    )
+    return Section(id="equivalences", title=language.say("sections", "equivalences"), paragraphs=(lead,), tables=(found,) if rows else ())
 
 
 def details(report: Report, language: Language) -> Section:
     """Groups of the total: tags first, then models, grids and the rest; brands with what lies below them."""
-    tables = [*_tags(report, language), *_groups(report, language)]
+    tables = [*_tags(report, language), *_groups(report, language), *_days(report, language)]
     if report.tree:
         rows = list(_branches(report.tree, 0, language))
         tables.append(table(language, "tree", ("name", "level", "gco2e", "calls", "not_listed"), rows))
@@ -57,7 +55,12 @@ def _team(habit: Habit, place: int, language: Language) -> Section:
     if habit.tips:
         tips = [(tip.text_fr if language.code == "fr" else tip.text_en, tip.source, tip.url, str(tip.year)) for tip in habit.tips]
         tables.append(table(language, "tips", ("tip", "source", "address", "year"), tips, team=team))
-    return Section(id=f"team-{place}", title=team, tables=tuple(tables), is_page=True)
+    return Section(
+        id=f"team-{place}",
+        title=language.say("page", "team", dimension=language.code_name("tags", habit.dimension).capitalize(), team=team),
+        tables=tuple(tables),
+        is_page=True,
+    )
 
 
 def _tags(report: Report, language: Language) -> Iterator[Table]:
@@ -72,6 +75,13 @@ def _groups(report: Report, language: Language) -> Iterator[Table]:
         if lines := report.groups.get(name):
             chart = Chart(kind="bars", label=first, value="gco2e") if name in _DRAWN and len(lines) > 1 else None
             yield line_table(language, f"by_{name}", first, lines, chart=chart)
+
+
+def _days(report: Report, language: Language) -> Iterator[Table]:
+    if days := report.groups.get("day"):
+        rows = [(line.key, line.gco2e, line.facility_energy_wh, line.calls) for line in days]
+        chart = Chart(kind="days", label="day", value="gco2e")
+        yield table(language, "days", ("day", "gco2e", "facility_energy_wh", "calls"), rows, chart=chart)
 
 
 def _branches(branches: tuple[Branch, ...], depth: int, language: Language) -> Iterator[tuple[Cell, ...]]:

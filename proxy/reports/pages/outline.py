@@ -7,8 +7,8 @@ from unicodedata import category
 
 from proxy.reports.line import Spread
 
-Kind = Literal["text", "count", "number", "share", "g", "wh", "ml"]
-"""What a column holds. g, wh, ml: grams, watt-hours, millilitres, each a Spread or a plain figure; share: a ratio 0..1."""
+Kind = Literal["text", "day", "count", "number", "share", "g", "wh", "ml"]
+"""What a column holds. day: an ISO date. g, wh, ml: grams, watt-hours, millilitres, each a Spread or a plain figure; share: a ratio 0..1."""
 
 Cell = str | int | float | Spread | None
 ChartKind = Literal["bars", "days", "waterfall", "tornado"]

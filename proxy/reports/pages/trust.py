@@ -14,7 +14,9 @@ _SHARES = frozenset({"share"})
 def quality(report: Report, language: Language) -> Section:
     """Shares by tier, counts of what is in and what is missing, coverage, and the notes."""
     says = (language.say("lead", "quality"), *(note_text(note, language) for note in report.notes))
-    tables = tuple(each for each in (_tiers(report.total, language), _completeness(report, language), *_missing(report, language)) if each.rows)
+    tables = tuple(
+        each for each in (_tiers(report.total, language), _completeness(report, language), *_missing(report, language)) if each.rows
+    )
     return Section(id="quality", title=language.say("sections", "quality"), paragraphs=says, tables=tables)
 
 

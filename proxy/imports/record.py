@@ -1,0 +1,153 @@
+"""Reads the fields of one raw row strictly. It must never guess: what cannot be read is refused with file, line and column."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Any, Final, NoReturn
+
+from proxy.imports.row import BadRow
+
+_PLAIN: Final = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
+_GROUPED: Final = re.compile(r"[+-]?\d{1,3}(,\d{3})+\.\d+")
+_CONTINENTAL: Final = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d{1,2}")
+_AMBIGUOUS: Final = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
+_SPACES: Final = re.compile("[\\s\u00a0\u202f']+")
+_MS_FROM: Final = 100_000_000_000
+"""Numbers from here on are milliseconds since 1970, smaller ones seconds."""
+LAST_MS: Final = 253_402_300_799_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A raw row. fields: by name; names are compared without case, spaces and underscores. zone: of times without one."""
+
+    file: str
+    line: int
+    fields: Mapping[str, Any]
+    zone: tzinfo = UTC
+
+    def refuse(self, column: str, problem: str) -> NoReturn:
+        """Raises BadRow for a column."""
+        raise BadRow(f"{self.file}:{self.line}: column {column!r}: {problem}")
+
+    def raw(self, names: Sequence[str]) -> Any:
+        """The first of the fields that states something; None: none does."""
+        for name in names:
+            value = self.fields.get(folded(name))
+            if value is not None and value != "":
+                return value
+        return None
+
+    def text(self, *names: str) -> str | None:
+        """The field as text, None: not stated."""
+        value = self.raw(names)
+        return None if value is None else str(value).strip() or None
+
+    def needed(self, *names: str) -> str:
+        """The field as text. Raises BadRow when it is not stated."""
+        return self.text(*names) or self.refuse(names[0], f"is not stated (also read: {', '.join(names[1:])})" if names[1:] else "is not stated")
+
+    def number(self, *names: str) -> float | None:
+        """The field as a number >= 0, None: not stated. Raises BadRow."""
+        value = self.raw(names)
+        if value is None:
+            return None
+        number = parsed_number(value)
+        if number is None:
+            self.refuse(names[0], f"{str(value)[:40]!r} is no number; write 1234.5, or 1234,5")
+        return number if 0 <= number < float("inf") else self.refuse(names[0], f"{str(value)[:40]!r} is not a number from 0 on")
+
+    def amount(self, *names: str) -> float:
+        """The field as a number above 0. Raises BadRow."""
+        found = self.number(*names)
+        return found if found else self.refuse(names[0], "is not stated, or 0")
+
+    def count(self, *names: str) -> int | None:
+        """The field as a whole number >= 0, None: not stated. Raises BadRow."""
+        number = self.number(*names)
+        if number is None:
+            return None
+        return int(number) if number == int(number) else self.refuse(names[0], f"{number} is not a whole number")
+
+    def flag(self, *names: str) -> bool:
+        """True where the field says so."""
+        return str(self.raw(names)).strip().lower() in ("true", "1", "yes", "t")
+
+    def instant_ms(self, *names: str) -> int | None:
+        """The field as ms since 1970, None: not stated; seconds, ms, a day or an ISO 8601 time. Raises BadRow."""
+        value = self.raw(names)
+        if value is None:
+            return None
+        found = _instant(value, self.zone)
+        if found is None or not 0 < found <= LAST_MS:
+            self.refuse(names[0], f"{str(value)[:40]!r} is no time; write 2026-11-01T08:00:00Z, a day, or seconds since 1970")
+        return found
+
+    def needed_instant_ms(self, *names: str) -> int:
+        """The field as ms since 1970. Raises BadRow when it is not stated."""
+        found = self.instant_ms(*names)
+        return self.refuse(names[0], "is not stated") if found is None else found
+
+    def mapping(self, *names: str) -> Mapping[str, Any]:
+        """The field as an object, also where it is written as JSON in a text; empty: not stated, or none."""
+        value = self.raw(names)
+        if isinstance(value, str) and value[:1] in "{[":
+            value = _decoded(value)
+        return value if isinstance(value, dict) else {}
+
+    def items(self, *names: str) -> Sequence[Any]:
+        """The field as a list, as above."""
+        value = self.raw(names)
+        if isinstance(value, str) and value[:1] in "{[":
+            value = _decoded(value)
+        return value if isinstance(value, list) else ()
+
+
+def folded(name: str) -> str:
+    """A field's name as it is compared."""
+    return name.replace("_", "").replace(" ", "").replace("-", "").lower()
+
+
+def folded_fields(fields: Mapping[Any, Any]) -> dict[str, Any]:
+    """The fields by their compared names; the first of two equal ones counts."""
+    found: dict[str, Any] = {}
+    for name, value in fields.items():
+        if name is not None:
+            found.setdefault(folded(str(name)), value)
+    return found
+
+
+def parsed_number(value: Any) -> float | None:
+    """A number as people and machines write it; None: it is none, or could be two (1,234)."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    plain = _SPACES.sub("", str(value))
+    if _PLAIN.fullmatch(plain):
+        return float(plain)
+    if _GROUPED.fullmatch(plain):
+        return float(plain.replace(",", ""))
+    if _CONTINENTAL.fullmatch(plain) and not _AMBIGUOUS.fullmatch(plain):
+        return float(plain.replace(".", "").replace(",", "."))
+    return None
+
+
+def _instant(value: Any, zone: tzinfo) -> int | None:
+    number = parsed_number(value)
+    if number is not None:
+        return int(number) if number >= _MS_FROM else round(number * 1000)
+    try:
+        found = datetime.fromisoformat(str(value).strip().removesuffix(" UTC"))
+    except ValueError:
+        return None
+    return round((found if found.tzinfo else found.replace(tzinfo=zone)).timestamp() * 1000)
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

@@ -1,0 +1,176 @@
+"""Takes out of the ledger what leads to a person, the one edit of a recorded call that it permits. It must never change a figure."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, Engine, Table, insert, or_, select, text, update
+
+from proxy.ledger.changing import Hands
+from proxy.ledger.personal import BY_CALL, ERASED, ERASED_COLUMNS, PREFIX, PROVIDER_IDS, Scope, Whom
+from proxy.ledger.personal_rows import callers_of_user, is_of, unsearched
+from proxy.ledger.retagging import PREFIX as RETAGS
+from proxy.ledger.retagging import Act
+from proxy.ledger.tables import asset_verdicts, attempts, calls, issued_keys, ledger_meta
+
+CALLS_AT_ONCE: Final = 500
+"""Calls of one transaction: no proxy waits long for it."""
+
+
+class Erasure(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger remembers of an erasure: its kind and how much, never of whom."""
+
+    scope: Scope
+    calls: int
+    verdicts: int
+    keys: int
+    provider_ids: bool
+
+
+class LiveKey(Exception):
+    """The key still works: what it does next would be recorded under its name again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What an erasure is about: calls, words on assets, issued keys; calls hashed with secrets not known here, by their ids.
+
+    callers: the keys under which an end user called.
+    """
+
+    calls: int
+    verdicts: int
+    keys: int
+    unsearched: dict[str, int]
+    callers: tuple[str, ...]
+
+
+def found(hands: Hands, whom: Whom) -> Found:
+    """What there is of them."""
+    with hands.reader.begin() as snapshot:
+        return Found(
+            calls=len(_ids(snapshot, whom)),
+            verdicts=len(_verdicts(snapshot, whom)),
+            keys=len(_keys(snapshot, whom)),
+            unsearched=unsearched(snapshot, whom),
+            callers=callers_of_user(snapshot, whom) if whom.scope == "user" else (str(whom.caller_id),),
+        )
+
+
+def erase(hands: Hands, whom: Whom, now_ms: int, *, provider_ids: bool = False) -> tuple[int | None, Erasure]:
+    """Erases, and says so in the ledger; when that was recorded (None: there was nothing), and how much it was.
+
+    Done in short transactions, each of which keeps the record true: what is stopped halfway is gone on with by doing it again.
+    Raises LiveKey, before anything is changed.
+    """
+    with hands.reader.begin() as snapshot:
+        ids, verdicts, keys = _ids(snapshot, whom), _verdicts(snapshot, whom), _keys(snapshot, whom, now_ms)
+    done = Erasure(scope=whom.scope, calls=0, verdicts=0, keys=0, provider_ids=provider_ids)
+    if not (ids or verdicts or keys):
+        return None, done
+    with hands.writer.begin() as transaction:
+        number = _begin(transaction, done, now_ms)
+    for at in range(0, len(ids), CALLS_AT_ONCE):
+        batch = ids[at : at + CALLS_AT_ONCE]
+        done = msgspec.structs.replace(done, calls=done.calls + len(batch))
+        with hands.writer.begin() as transaction:
+            _erase_calls(transaction, whom, batch, provider_ids)
+            _tell(transaction, number, done)
+    done = msgspec.structs.replace(done, verdicts=len(verdicts), keys=len(keys))
+    with hands.writer.begin() as transaction:
+        _erase_caller(transaction, whom, keys)
+        _tell(transaction, number, done)
+    _sweep_up(hands.writer, (calls, attempts, asset_verdicts, issued_keys, ledger_meta))
+    return number, done
+
+
+def erasures(hands: Hands) -> dict[int, Erasure]:
+    """Every erasure, by when it was, in ms since 1970 UTC."""
+    with hands.reader.begin() as snapshot:
+        rows = snapshot.execute(select(ledger_meta.c.key, ledger_meta.c.value).where(ledger_meta.c.key.startswith(PREFIX, autoescape=True)))
+        return {int(key.removeprefix(PREFIX)): msgspec.json.decode(value, type=Erasure) for key, value in rows}
+
+
+def _ids(connection: Connection, whom: Whom) -> list[str]:
+    return sorted(connection.execute(select(calls.c.call_id).where(is_of(whom))).scalars())
+
+
+def _verdicts(connection: Connection, whom: Whom) -> list[str]:
+    if whom.scope == "user":
+        return []
+    said = asset_verdicts.c
+    return list(connection.execute(select(said.verdict_id).where(said.caller_id == whom.caller_id)).scalars())
+
+
+def _keys(connection: Connection, whom: Whom, now_ms: int | None = None) -> list[str]:
+    """Ids of the issued keys of that name. now_ms: raises LiveKey where one still works then."""
+    if whom.scope != "key":
+        return []
+    kept = issued_keys.c
+    statement = select(kept.key_id, kept.revoked_ms, kept.expires_ms).where(kept.name == whom.caller_id)
+    rows = connection.execute(statement).all()
+    ends = [min((end for end in (row.revoked_ms, row.expires_ms) if end is not None), default=None) for row in rows]
+    if now_ms is not None and any(end is None or end > now_ms for end in ends):
+        raise LiveKey
+    return [str(row.key_id) for row in rows]
+
+
+def _erase_calls(transaction: Connection, whom: Whom, ids: Sequence[str], provider_ids: bool) -> None:
+    nulled: dict[str, Any] = dict.fromkeys(ERASED_COLUMNS)
+    named = {} if whom.scope == "user" else {"caller_id": ERASED}
+    transaction.execute(update(calls).where(calls.c.call_id.in_(ids)).values(**nulled, **named))
+    if provider_ids:
+        transaction.execute(update(attempts).where(attempts.c.call_id.in_(ids)).values(**dict.fromkeys(PROVIDER_IDS)))
+
+
+def _erase_caller(transaction: Connection, whom: Whom, keys: Sequence[str]) -> None:
+    if whom.scope == "user":
+        return
+    transaction.execute(update(asset_verdicts).where(asset_verdicts.c.caller_id == whom.caller_id).values(caller_id=ERASED))
+    for key_id in keys:
+        blank = {"name": f"{ERASED}-{key_id}", "hash": f"{ERASED}-{key_id}", "hint": ERASED, "terms": json.dumps(_terms(transaction, key_id))}
+        transaction.execute(update(issued_keys).where(issued_keys.c.key_id == key_id).values(**blank))
+    _erase_in_rules(transaction, str(whom.caller_id))
+
+
+def _terms(transaction: Connection, key_id: str) -> dict[str, Any]:
+    """The terms of a key less what names somebody; a list of keys can still be read."""
+    terms = json.loads(transaction.execute(select(issued_keys.c.terms).where(issued_keys.c.key_id == key_id)).scalar_one())
+    return {**terms, "name": f"{ERASED}-{key_id}", "tags": [] if isinstance(terms.get("tags"), list) else {}, "note": None}
+
+
+def _erase_in_rules(transaction: Connection, caller_id: str) -> None:
+    """The name in the rules by which calls were given other tags."""
+    rows = transaction.execute(select(ledger_meta.c.key, ledger_meta.c.value).where(ledger_meta.c.key.startswith(RETAGS, autoescape=True)))
+    for key, value in rows.all():
+        act = msgspec.json.decode(value, type=Act)
+        if act.where is None or caller_id not in act.where.keys:
+            continue
+        names = tuple(ERASED if name == caller_id else name for name in act.where.keys)
+        changed = msgspec.structs.replace(act, where=msgspec.structs.replace(act.where, keys=names))
+        transaction.execute(update(ledger_meta).where(ledger_meta.c.key == key).values(value=msgspec.json.encode(changed).decode()))
+
+
+def _begin(transaction: Connection, done: Erasure, now_ms: int) -> int:
+    keys = transaction.execute(select(ledger_meta.c.key).where(ledger_meta.c.key.startswith(PREFIX, autoescape=True))).scalars()
+    number = max(now_ms, *(int(key.removeprefix(PREFIX)) + 1 for key in keys), 0)
+    transaction.execute(insert(ledger_meta).values(key=f"{PREFIX}{number:014d}", value=msgspec.json.encode(done).decode()))
+    return number
+
+
+def _tell(transaction: Connection, number: int, done: Erasure) -> None:
+    changed = update(ledger_meta).where(ledger_meta.c.key == f"{PREFIX}{number:014d}").values(value=msgspec.json.encode(done).decode())
+    transaction.execute(changed)
+
+
+def _sweep_up(writer: Engine, tables: Sequence[Table]) -> None:
+    """Nothing of the old rows stays in the files of the database: not in its log, nor between its rows."""
+    if writer.dialect.name == "sqlite":
+        with writer.connect() as connection:
+            connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return
+    with writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for table in tables:
+            connection.execute(text(f"VACUUM {table.name}"))

@@ -1,0 +1,47 @@
+"""Sums hours and days in the background, on a thread of its own. It must never make a call wait, nor end the proxy."""
+
+import logging
+import threading
+
+from proxy.errors import StartError
+from proxy.ledger.base import LedgerUnavailable
+
+log = logging.getLogger("grammage.ledger")
+
+
+class Roller:
+    """Rolls the ledger up every so many seconds; every_s None: never. What it misses the next time finds."""
+
+    def __init__(self, url: str, every_s: float | None) -> None:
+        self._url = url
+        self._every_s = every_s
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="grammage-rollups", daemon=True)
+
+    def start(self) -> None:
+        """The first sums come after one period."""
+        if self._every_s is not None:
+            self._thread.start()
+
+    def close(self) -> None:
+        """Ends between two days of sums; blocks that long."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._every_s):
+            try:
+                self._roll()
+            except (LedgerUnavailable, StartError) as error:
+                log.warning("the ledger could not be summed up by hour: %s; the next round tries again", error)
+            except Exception:  # the thread may not die of one round
+                log.exception("summing the ledger up by hour broke; the next round tries again")
+
+    def _roll(self) -> None:
+        from proxy.ledger.roll import roll  # SQLAlchemy is slow to import: only once there is something to do
+        from proxy.ledger.turn import taken_turn  # as above
+
+        with taken_turn(self._url) as turn:
+            if turn is not None:
+                roll(turn, is_ended=self._ended.is_set)

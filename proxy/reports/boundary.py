@@ -1,0 +1,55 @@
+"""The lines of a boundary, and the same by the hour. It must never put a line into a total that the boundary leaves out."""
+
+from collections.abc import Collection, Sequence
+from typing import Final, Literal
+
+from estimators.profiles import PROFILES
+from proxy.ledger.cells import BESIDE, Cell
+from proxy.reports.document import BoundaryLine, Hourly
+from proxy.reports.sums import coherent, keyed, spread_of
+
+Name = Literal["operational", "embodied", "training", "network"]
+LINES: Final[dict[Name, str]] = {
+    "operational": "operational_gco2e",
+    "embodied": "embodied_gco2e",
+    "training": "training_gco2e",
+    "network": "network_gco2e",
+}
+
+
+def boundary_lines(cells: Sequence[Cell]) -> tuple[BoundaryLine, ...]:
+    """Every line with its sum; the total contains those of the boundary that the estimates bear."""
+    profiles = {cell.opinions.profile for cell in cells}
+    inside = {line for profile in profiles if profile in PROFILES for line in PROFILES[profile].lines}
+    return tuple(_beside(name, line, cells, inside) if line in BESIDE else _own(name, line, cells, inside) for name, line in LINES.items())
+
+
+def _own(name: Name, line: str, cells: Sequence[Cell], inside: Collection[str]) -> BoundaryLine:
+    having = [cell.opinions for cell in cells if line in cell.opinions.lines]
+    weighed = sum(each.attempts for each in having)
+    return BoundaryLine(name=name, gco2e=spread_of(keyed(having, line)), is_in_total=line in inside, weighed_attempts=weighed)
+
+
+def _beside(name: Name, line: str, cells: Sequence[Cell], inside: Collection[str]) -> BoundaryLine:
+    """A line whose doubt is one number per call: its calls are taken to err alike, so that its range is rather too wide."""
+    having = [cell.beside[line] for cell in cells if line in cell.beside]
+    mean = sum(each.mean for each in having)
+    sd = sum(each.mean * each.coherent_sd for each in having) / mean if mean > 0 else 0.0
+    spread = coherent(mean, sd) if having else None
+    return BoundaryLine(name=name, gco2e=spread, is_in_total=line in inside, weighed_attempts=sum(each.attempts for each in having))
+
+
+def hourly_of(cells: Sequence[Cell]) -> Hourly | None:
+    """The column by the hour; None where no hour is known."""
+    yearly = sum(cell.covered_yearly_gco2e for cell in cells)
+    hourly = sum(cell.covered_hourly_gco2e for cell in cells)
+    operational = sum(cell.opinions.lines["operational_gco2e"].mean for cell in cells if "operational_gco2e" in cell.opinions.lines)
+    total = sum(cell.opinions.lines["gco2e"].mean for cell in cells if "gco2e" in cell.opinions.lines)
+    if yearly <= 0 or operational <= 0:
+        return None
+    return Hourly(
+        covered_share=min(yearly / operational, 1.0),
+        covered_yearly_gco2e=yearly,
+        covered_hourly_gco2e=hourly,
+        gco2e=total - yearly + hourly,
+    )
