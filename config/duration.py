@@ -22,3 +22,6 @@ def _seconds(value: Any) -> Any:
 _SHOWN = {"anyOf": [{"type": "string", "pattern": _WRITTEN.pattern}, {"type": "number", "exclusiveMinimum": 0}]}
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=366 * 86_400), WithJsonSchema(_SHOWN)]
 """A duration in seconds, above 0 and at most a year."""
+
+Keeping = Annotated[float, BeforeValidator(_seconds), Field(ge=32 * 86_400, le=36_600 * 86_400), WithJsonSchema(_SHOWN)]
+"""How long something is kept, in seconds: from 32 days to a hundred years."""

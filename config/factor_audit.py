@@ -13,7 +13,7 @@ UNIT_WORDS = frozenset(
         "s", "second", "seconds", "h", "hours", "year", "years",
         "GB", "B", "L", "m",
         "gCO2e", "kgCO2e", "tCO2e", "kgSbeq", "USD", "EUR",
-        "GPU", "server", "step", "steps", "layer", "block", "request", "requests", "output", "outputs", "call", "calls",
+        "GPU", "server", "cores", "step", "steps", "layer", "block", "request", "requests", "output", "outputs", "call", "calls",
         "FLOP", "value", "values", "expert", "experts",
         "param", "params", "token", "tokens", "context", "word", "character", "characters",
         "image", "images", "pixel", "pixels", "megapixel", "frame", "frames", "video", "clip", "clips",

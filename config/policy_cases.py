@@ -52,6 +52,11 @@ class Expected(Section):
     )
     altered: list[str] | None = Field(default=None, description="What is altered in the request, such as [max_tokens].")
     reuses: bool | None = Field(default=None, description="Whether an answer to an identical call may serve it, under `apply.reuse`.")
+    alternative: str | None = Field(
+        default=None, description="What is offered or run before a model, such as `offer template:cards`, or none; not whether it can."
+    )
+    iterations: int | None = Field(default=None, ge=0, description="How many answers the policy allows for what is made; 0: not counted.")
+    budgets: list[str] | None = Field(default=None, description="Names of the budgets that count the call.")
 
 
 class Case(Section):

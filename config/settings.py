@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 from config.alternatives import Alternative
 from config.budgets import Budget
 from config.deployment import Alias, OperatingPrior
+from config.duration import Keeping
 from config.policies import Policy
 from config.section import Section
 
@@ -72,6 +73,17 @@ class Tagging(Section):
     compat: list[Literal["opengatellm"]] = Field(default=[], description="Further shapes to write, such as usage.impacts.")
 
 
+class Retention(Section):
+    """How long the ledger keeps what; sums by hour and day are kept for ever."""
+
+    calls: Keeping | None = Field(
+        default=None,
+        description=(
+            "Calls older than this are taken out once their sums are made, such as 400d; null: never. No shorter than a budget's period."
+        ),
+    )
+
+
 class Ledger(Section):
     url: str = Field(
         default="sqlite:///grammage.db",
@@ -86,6 +98,7 @@ class Ledger(Section):
         default="pass", description="When database, spool and memory are full: answer anyway, or deny new calls."
     )
     queue_calls: int = Field(default=50_000, ge=100, description="Most calls kept in memory.")
+    retention: Retention = Field(default=Retention(), description="How long calls are kept.")
     rollup_every_s: float | None = Field(
         default=60,
         ge=1,

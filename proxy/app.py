@@ -24,6 +24,7 @@ from proxy.clock import Clock
 from proxy.consult import policies_from
 from proxy.counting import count_tokens
 from proxy.endpoints import ENDPOINT_BY_PATH
+from proxy.erasing import Eraser
 from proxy.errors import NotFound
 from proxy.headers import told_dialect
 from proxy.http_client import close_session, fetch, open_session, tls_context
@@ -115,7 +116,7 @@ class App:
         tls = tls_context()
         self._session = open_session(tls)
         self._writer.start()
-        self._roller = Roller(ledger.url, ledger.rollup_every_s)
+        self._roller = Roller(ledger.url, ledger.rollup_every_s, ledger.retention.calls, self._clock)
         self._roller.start()
         self._shadows = Shadows(self._writer)
         self._shadows.start()
@@ -308,10 +309,15 @@ class App:
             version=self._version,
             desk=Desk(self._store.keys(), self._clock.now_ms, [key.name for key in rooms.settings.keys]),
             assets=self._store.assets(),
+            eraser=self._eraser(rooms.settings),
             keys_changed=self._keyring.refresh,
             keys_are_issued=lambda: bool(self._keyring.holders),
             now_ms=self._clock.now_ms,
         )
+
+    def _eraser(self, settings: Settings) -> Eraser:
+        secret = hashing_secret(settings, self._store.path)
+        return Eraser(settings.ledger.url, secret, lambda: self._reuse, self._origins, self._clock)
 
     def _unready(self) -> tuple[str, ...]:
         reasons = []

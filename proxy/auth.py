@@ -1,7 +1,6 @@
 """Tells who calls from the key presented. It must never keep, log or return a key."""
 
 import hashlib
-import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import parse_qsl
 
@@ -10,6 +9,7 @@ from config.settings import Key, Settings
 from proxy.call import Caller, RateLimits
 from proxy.clock import Clock
 from proxy.errors import Forbidden, Unauthorized
+from proxy.keys.hashing import keyed_hash, secret_id
 from proxy.keys.issue import PREFIX
 from proxy.keys.keyring import Holder, Keyring
 from proxy.keys.moment import shown
@@ -92,12 +92,12 @@ class Doorkeeper:
 
     def keyed_hash(self, text: str) -> str:
         """A keyed hash of a client's identifier, hex, 32 digits."""
-        return hmac.new(self._secret, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
+        return keyed_hash(self._secret, text)
 
     @property
     def secret_id(self) -> str:
         """Which secret the hashes were made with; tells nothing of the secret itself."""
-        return hashlib.sha256(b"secret-id:" + self._secret).hexdigest()[:8]
+        return secret_id(self._secret)
 
     def _learn(self, key: bytes, digest: bytes) -> Caller:
         holder = self._keys.get(digest) or self._keyring.holders.get(digest)

@@ -3,7 +3,7 @@
 GrammageError
 ├── InternalError         500  internal_error
 ├── BadRequest            400  malformed_json, malformed_form, malformed_encoding, invalid_type, missing_model, missing_input,
-│                          too_many_rows, invalid_tag, invalid_header, invalid_key_terms
+│                          too_many_rows, invalid_tag, invalid_header, invalid_key_terms, key_is_live
 ├── Unauthorized          401  invalid_api_key
 ├── BudgetExceeded        402  carbon_budget_exceeded
 ├── Forbidden             403  not_allowed, admin_only, model_not_allowed

@@ -14,13 +14,28 @@ def hashing_secret(settings: Settings, ledger_file: Path | None) -> bytes:
     """The configured secret, else the one kept in `<ledger>.secret` (made at the first start, mode 0600). Raises StartError."""
     if settings.user_hash_secret is not None:
         return settings.user_hash_secret.encode()
-    path = Path("grammage.secret") if ledger_file is None else ledger_file.with_name(f"{ledger_file.name}.secret")
+    path = _path(ledger_file)
     try:
         return _kept(path) or _made(path)
     except OSError as error:
         raise StartError(
             f"cannot keep the hashing secret in {path}: {error.strerror}; make the folder writable or set user_hash_secret."
         ) from error
+
+
+def known_secret(settings: Settings, ledger_file: Path | None) -> bytes | None:
+    """The same, for who only looks: None where none was made yet. Raises StartError."""
+    if settings.user_hash_secret is not None:
+        return settings.user_hash_secret.encode()
+    path = _path(ledger_file)
+    try:
+        return _kept(path)
+    except OSError as error:
+        raise StartError(f"cannot read the hashing secret in {path}: {error.strerror}; run this as the user of the proxy") from error
+
+
+def _path(ledger_file: Path | None) -> Path:
+    return Path("grammage.secret") if ledger_file is None else ledger_file.with_name(f"{ledger_file.name}.secret")
 
 
 def _kept(path: Path) -> bytes | None:

@@ -29,7 +29,7 @@ class Totals:
 
 def sums_of_ledger(url: str, selection: "Selection") -> list[Totals]:
     """Totals as the ledger tells them, heaviest first: doubt that calls share adds in full, the rest evens out. Raises StartError."""
-    from proxy.ledger.queries import read_sums  # SQLAlchemy is slow to import
+    from proxy.ledger.read_sums import read_sums  # SQLAlchemy is slow to import
 
     sums = read_sums(url, selection)
     totals = []

@@ -8,6 +8,9 @@ import typer
 
 from proxy.cli.ledger_url import ledger_url
 from proxy.cli.output import message
+from proxy.errors import StartError
+from proxy.keys.moment import instant_ms
+from proxy.ledger.base import LedgerUnavailable
 from proxy.ledger.columns import REVISIONS
 from proxy.ledger.store import Store
 
@@ -45,13 +48,45 @@ def check(config: Config = None, ledger: Ledger = None) -> None:
 def rollup(config: Config = None, ledger: Ledger = None) -> None:
     """Sum up every hour and day that changed since it was last summed; a proxy does so by itself each minute."""
     from proxy.ledger.reading import check_schema  # slow (SQLAlchemy); not for the help
-    from proxy.ledger.roll import roll  # as above
+    from proxy.ledger.roll import roll  # as above; not for the help
     from proxy.ledger.turn import taken_turn  # as above
 
     url = ledger_url(ledger, config)
     check_schema(url)
-    with taken_turn(url) as turn:
-        if turn is None:
-            message("another process is summing the ledger up right now")
-            return
-        message(f"summed up: {roll(turn)} calls in the hours that had changed")
+    try:
+        with taken_turn(url) as turn:
+            if turn is None:
+                message("another process is summing the ledger up right now")
+                return
+            message(f"summed up: {roll(turn)} calls in the hours that had changed")
+    except LedgerUnavailable as error:
+        raise StartError(f"the ledger cannot be summed up: {error}; run it again") from error
+
+
+@db.command()
+def prune(
+    before: Annotated[str, typer.Option("--before", help="Calls of whole hours before this day (2026-11-01) or instant, UTC.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many calls that would be.")] = False,
+    config: Config = None,
+    ledger: Ledger = None,
+) -> None:
+    """Take old calls out; their sums by hour and day stay. Calls that are not summed up yet stay, and works that were booked late."""
+    from proxy.ledger.prune import count_prunable  # slow (SQLAlchemy); not for the help
+    from proxy.ledger.prune import prune as take_out
+    from proxy.ledger.reading import check_schema  # as above
+    from proxy.ledger.turn import taken_turn  # as above
+
+    url = ledger_url(ledger, config)
+    check_schema(url)
+    try:
+        before_ms = instant_ms(before, day_ends=False)
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(f"--before {before!r} is neither a day (2026-11-01) nor an instant (2026-11-01T08:00:00Z)") from error
+    try:
+        with taken_turn(url) as turn:
+            if turn is None:
+                raise StartError("another process is summing the ledger up right now; run it again in a moment")
+            done = count_prunable(turn, before_ms) if dry_run else take_out(turn, before_ms)
+    except LedgerUnavailable as error:
+        raise StartError(f"the ledger cannot be pruned: {error}; run it again") from error
+    message(f"{'would be ' if dry_run else ''}taken out: {done.calls} calls; {done.kept_calls} of that time stay")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from proxy.reports.cell import harmless
+from proxy.reports.cell import harmless, on_unix_lines
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -45,7 +45,7 @@ def show_rows(
     elif form is Format.CSV:
         writer = csv.DictWriter(sys.stdout, list(columns), extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows({column: harmless(row.get(column)) for column in columns} for row in rows)
+        writer.writerows({column: harmless(on_unix_lines(row.get(column))) for column in columns} for row in rows)
     else:
         _show_table(rows, columns, title, number or two_digits)
 

@@ -41,6 +41,7 @@ COMPARED = (
     "note",
 )
 OK, WRONG = "ok", "wrong"
+NONE = "none"
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration; default: GRAMMAGE_CONFIG.")]
 
@@ -195,6 +196,9 @@ def _summary(tried: "Tried") -> dict[str, Any]:
         "altered": decision.altered.split(",") if decision is not None and decision.altered else [],
         "escalated": tried.escalated,
         "reuses": tried.reuses,
+        "alternative": tried.beside.alternative,
+        "iterations": tried.beside.iterations,
+        "budgets": list(tried.beside.budgets),
         "plan": [] if decision is None else [f"{each.provider}/{each.name_of(tried.call.alias)}" for each in decision.attempts],
         "refused": tried.refused or None,
     }
@@ -243,17 +247,22 @@ def _rejected(tried: "Tried") -> list[str]:
 
 def _told(summary: dict[str, Any]) -> list[str]:
     """The summary for people."""
+    counted = [f"counted by budgets: {', '.join(summary['budgets'])}"] if summary["budgets"] else []
     if summary["matched"] is None:
-        return [f"no policy is for this call; {_place(summary)} serves it."]
+        return [f"no policy is for this call; {_place(summary)} serves it.", *counted]
     reason = f" ({summary['reason']})" if summary["reason"] else ""
     lines = [f"policy {summary['matched']}, mode {summary['mode']}: {summary['action']}{reason}"]
     if summary["refused"]:
         return [*lines, summary["refused"]]
+    if summary["alternative"] != NONE:
+        lines.append(f"before a model is asked: {summary['alternative']}")
+    if summary["iterations"]:
+        lines.append(f"counted: {summary['iterations']} answers at most")
     if summary["altered"]:
         lines.append(f"altered: {', '.join(summary['altered'])}")
     if summary["reuses"]:
         lines.append("an answer that was made for an identical call of the same key may serve it")
-    return [*lines, f"x-grammage-policy: {summary['policy']}; asked first: {_place(summary)}"]
+    return [*lines, f"x-grammage-policy: {summary['policy']}; asked first: {_place(summary)}", *counted]
 
 
 def _place(summary: dict[str, Any]) -> str:

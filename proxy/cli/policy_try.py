@@ -8,6 +8,7 @@ from config.policy_cases import CaseCall
 from config.settings import Settings
 from config.tables import Tables
 from proxy.call import Caller
+from proxy.cli.policy_beside import LACKS_PURPOSE, MISSING, Beside, beside_of, with_purpose
 from proxy.consult import MARKET, Consulted, carried_out, facts_of, policies_from, prepare_all, ready_to_escalate, refusal
 from proxy.endpoints import ENDPOINTS
 from proxy.endpoints.base import Ask, Endpoint
@@ -35,7 +36,7 @@ class Tried:
     """What came of a described call. verdict: None where no policy is for it. decision: None where it is refused, as `refused` says.
 
     escalated: what the described answer falls short of, `none` where nobody else is asked; None where none is described. reuses: an
-    answer to an identical call may serve it.
+    answer to an identical call may serve it. beside: what is asked of it besides.
     """
 
     call: CallFacts
@@ -44,6 +45,7 @@ class Tried:
     refused: str = ""
     escalated: str | None = None
     reuses: bool = False
+    beside: Beside = Beside()
 
 
 class Trial:
@@ -68,18 +70,22 @@ class Trial:
         call = _with_lengths(call, described)
         rule = None if self._policies is None else self._policies.rules.first(call)
         if self._policies is None or rule is None:
-            return Tried(call=call, verdict=None, decision=decision)
+            beside = beside_of(self._settings, None, call.operation, dict(tags), caller)
+            return Tried(call=call, verdict=None, decision=decision, beside=beside)
         shortlists = self._policies.shortlists
         prepare_all(self._scales, [(each.candidate, each.model) for each in shortlists.missing(rule, call)], call.weighed_as)
-        verdict = judge(rule, call, shortlists.of(rule, call), _told(described))
+        judged = judge(rule, call, shortlists.of(rule, call), _told(described))
+        verdict = with_purpose(self._settings, judged, dict(tags))
+        beside = beside_of(self._settings, verdict, call.operation, dict(tags), caller)
         call = replace(call, usage=capped(call.usage, rule.policy.apply, call.choices))
         if verdict.mode == "enforce" and verdict.action == "refused":
-            return Tried(call=call, verdict=verdict, decision=None, refused=f"{PolicyRefused.code}: {refusal(verdict)}")
+            why = LACKS_PURPOSE if verdict.reason == MISSING else f"{PolicyRefused.code}: {refusal(verdict)}"
+            return Tried(call=call, verdict=verdict, decision=None, refused=why, beside=beside)
         consulted = carried_out(ask, decision, verdict, market=dict(tags).get(MARKET))
         consulted = ready_to_escalate(self._policies, rule, call, ask, consulted)
         escalated = None if described.answer is None else _escalated(consulted, described.answer)
         reuses = _reuses(consulted.ask, verdict)
-        return Tried(call=call, verdict=verdict, decision=consulted.decision, escalated=escalated, reuses=reuses)
+        return Tried(call=call, verdict=verdict, decision=consulted.decision, escalated=escalated, reuses=reuses, beside=beside)
 
     def _caller(self, name: str | None) -> Caller:
         if name is None:

@@ -10,6 +10,7 @@ import typer
 from proxy.cli.ledger_url import declared_campaigns, ledger_url
 from proxy.cli.output import Format, message, show_rows
 from proxy.cli.report_compare import show_comparison
+from proxy.cli.report_full import FILES, Lang, ReportFormat, show_full
 from proxy.keys.moment import instant_ms
 
 if TYPE_CHECKING:
@@ -44,7 +45,19 @@ def report(
         typer.Option("--compare", help="Explain by factor how the second differs from the first: `live`, sets, or factor sets."),
     ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Read calls alone, not the sums of hours and days: the same, slower.")] = False,
-    form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
+    form: Annotated[ReportFormat, typer.Option("--format", help="How to print; html, pdf and xlsx are of the whole report.")] = (
+        ReportFormat.TABLE
+    ),
+    full: Annotated[bool, typer.Option("--full", help="The whole report: boundary, change, deliverables, policies, doubt.")] = False,
+    lang: Annotated[Lang, typer.Option("--lang", help="Language of the whole report.")] = Lang.EN,
+    time_zone: Annotated[str, typer.Option("--time-zone", help="Clock of the whole report, such as Europe/Paris.")] = "UTC",
+    brand: Annotated[list[str] | None, typer.Option("--brand", help="Calls of this brand alone, in the whole report.")] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="Calls with this tag alone: NAME=VALUE, in the whole report.")] = None,
+    compare_to: Annotated[str | None, typer.Option("--compare-to", help="Period to explain the change from; else the one before.")] = None,
+    basis_name: Annotated[str, typer.Option("--basis", help="yearly factors, or a declared basis: ademe-annual.")] = "yearly",
+    team: Annotated[str, typer.Option("--team", help="The tag that names teams, for pages on habits.")] = "tool",
+    equivalences: Annotated[bool, typer.Option("--equivalences/--no-equivalences", help="Everyday equivalents.")] = True,
+    out: Annotated[Path | None, typer.Option("--output", "--out", help="The file to write the whole report to.")] = None,
     config: Annotated[Path | None, typer.Option("--config", help="Configuration that names the ledger; default: GRAMMAGE_CONFIG.")] = None,
     ledger: Annotated[str | None, typer.Option("--ledger", help="The ledger's URL, instead of the configuration's.")] = None,
 ) -> None:
@@ -53,6 +66,11 @@ def report(
     from proxy.reports.render import DECLARED, TABLE_COLUMNS, basis, csv_document, json_document, table_rows  # as above
     from proxy.reports.summary import summarise  # as above
 
+    if full or form in FILES:
+        words = {"since": since, "until": until, "compare_to": compare_to, "time_zone": time_zone, "basis": basis_name, "set": of_set}
+        words |= {"team": team, "equivalences": str(equivalences).lower(), "by": tag_name}
+        show_full(words, [*(f"brand={name}" for name in brand or ()), *(tag or ())], form, lang, out, config, ledger)
+        return
     if (by is By.TAG) != (tag_name is not None):
         raise typer.BadParameter("--by tag and --tag-name go together: --by tag --tag-name campaign")
     since_ms, until_ms = _instant_ms(since, "--since"), _instant_ms(until, "--until", whole_day=True)
@@ -62,13 +80,13 @@ def report(
     tag_name = by.value if by is By.CAMPAIGN else tag_name
     selection = Selection(by=grouped, tag_name=tag_name, since_ms=since_ms, until_ms=until_ms, method=method, estimate_set=of_set)
     if compare is not None:
-        show_comparison(ledger_url(ledger, config), selection, *compare, form)
+        show_comparison(ledger_url(ledger, config), selection, *compare, Format(form.value))
         return
-    summary = summarise(ledger_url(ledger, config), selection)
+    summary = summarise(ledger_url(ledger, config), selection, exact=exact)
     campaigns = declared_campaigns(config) if by is By.CAMPAIGN else None
-    if form is Format.JSON:
+    if form is ReportFormat.JSON:
         print(json_document(summary, campaigns))
-    elif form is Format.CSV:
+    elif form is ReportFormat.CSV:
         sys.stdout.write(csv_document(summary, campaigns))
     else:
         for line in basis(summary):

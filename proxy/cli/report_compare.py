@@ -24,7 +24,7 @@ def show_comparison(url: str, selection: "Selection", a: str, b: str, form: Form
         return
     if form is Format.TABLE:
         print(f"difference of {b} to {a}, by factor (LMDI: the lines add up to it); one factor's grams are not those of a change alone")
-    whole = [
+    whole: list[dict[str, Cell]] = [
         {"factor": f"total {a}", "gco2e": found.a_gco2e, "share": None, "meaning": f"{found.attempts + found.only_a} attempts"},
         {"factor": f"total {b}", "gco2e": found.b_gco2e, "share": None, "meaning": f"{found.attempts + found.only_b} attempts"},
     ]
@@ -40,6 +40,7 @@ def _rows(found: "Explained") -> list[dict[str, Cell]]:
     rows: list[dict[str, Cell]] = [
         {"factor": factor, "gco2e": grams, "share": grams / whole if whole else None, "meaning": MEANING[factor]}
         for factor, grams in sorted(found.by_factor.items(), key=lambda each: -abs(each[1]))
+        if grams
     ]
     return [*rows, {"factor": "difference", "gco2e": whole, "share": 1.0 if whole else None, "meaning": "the sum of the lines above"}]
 

@@ -112,8 +112,8 @@ def _run(url: str, rules: list[RetagRule], dry_run: bool, form: Format) -> None:
         for at, act in enumerate(all_acts, 1):
             number, found = (None, moves(hands, act)) if dry_run else retag(hands, act, Clock().now_ms())
             for moved in found:
-                told = {"tag": moved.tag, "before": moved.before, "after": moved.after, "calls": moved.calls}
-                rows.append({"rule": act.name or str(at), **told, "act": number})
+                told = {"before": moved.before, "after": moved.after}
+                rows.append({"rule": act.name or str(at), "tag": moved.tag, **told, "calls": moved.calls, "act": number})
     show_rows(rows, COLUMNS, form)
     if not rows:
         message("no call moves: none is like that, or all have these tags already")

@@ -113,7 +113,9 @@ def _show(url: str, period: "Period", name: str, done: "Restated", form: Format)
     from proxy.reports.summary import summarise
 
     wholes = {
-        label: summarise(url, Selection(by="model", since_ms=period.since_ms, until_ms=period.until_ms, estimate_set=of_set)).whole
+        label: summarise(
+            url, Selection(by="model", since_ms=period.since_ms, until_ms=period.until_ms, estimate_set=of_set), exact=True
+        ).whole
         for label, of_set in (("live", None), (name, name))
     }
     message(f"set {name}: {done.reweighed} attempts weighed anew, {done.already_there} there already, of {done.calls} calls")

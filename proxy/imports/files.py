@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from proxy.errors import StartError
-from proxy.imports.record import Record, folded_fields
+from proxy.imports.record import Record, record_of
 from proxy.imports.row import BadRow
 
 WRAPPERS: Final = ("data", "observations", "rows", "logs", "spend_logs")
@@ -19,6 +19,7 @@ DELIMITERS: Final = ",;\t"
 CELL_CHARS: Final = 64 << 20
 """LiteLLM writes whole prompts into a cell where it was told to keep them."""
 _JSON_LINES: Final = (".jsonl", ".ndjson")
+_NEXT: Final = re.compile(r"[^\s,]")
 
 
 def read_file(path: Path, zone: tzinfo) -> Iterator[Record]:
@@ -57,7 +58,7 @@ def _csv(path: Path, zone: tzinfo) -> Iterator[Record]:
                 if None in row:
                     raise BadRow(f"{path}:{reader.line_num}: column {len(reader.fieldnames or ()) + 1}: the header has no such column")
                 if any(row.values()):
-                    yield Record(file=str(path), line=reader.line_num, fields=folded_fields(row), zone=zone)
+                    yield record_of(str(path), reader.line_num, row, zone)
         except csv.Error as error:
             raise BadRow(f"{path}:{reader.line_num}: column 1: {error}") from error
 
@@ -72,25 +73,28 @@ def _json_lines(path: Path, zone: tzinfo) -> Iterator[Record]:
 
 def _json(path: Path, zone: tzinfo) -> Iterator[Record]:
     text = path.read_text(encoding="utf-8-sig")
-    for index, item in enumerate(_items(_decoded(text, path, 1))):
-        try:
-            yield _record(path, index, item, zone)
-        except BadRow as error:
-            raise BadRow(str(error).replace(f":{index}:", f":{line_of(text, index)}:", 1)) from error
+    items = _items(_decoded(text, path, 1))
+    lines = item_lines(text)
+    for index, item in enumerate(items):
+        yield _record(path, lines[index] if len(lines) == len(items) else 1, item, zone)
 
 
-def line_of(text: str, index: int) -> int:
-    """The line on which an item of the document's list begins; 1 where that cannot be told."""
+def item_lines(text: str) -> list[int]:
+    """The line on which each item of the document's list begins; empty where there is no list."""
     start = re.search(r"\[", text) if text.lstrip()[:1] == "[" else re.search(rf'"(?:{"|".join(WRAPPERS)})"\s*:\s*\[', text)
     if start is None:
-        return 1
-    decoder, at = json.JSONDecoder(), start.end()
-    for number in range(index + 1):
-        found = re.compile(r"[\s,]*").match(text, at)
-        at = found.end() if found else at
-        if number < index:
-            _, at = decoder.raw_decode(text, at)
-    return text.count("\n", 0, at) + 1
+        return []
+    decoder, at, line = json.JSONDecoder(), start.end(), text.count("\n", 0, start.end()) + 1
+    lines: list[int] = []
+    while True:
+        begins = _NEXT.search(text, at)
+        if begins is None or text[begins.start()] == "]":
+            return lines
+        line += text.count("\n", at, begins.start())
+        lines.append(line)
+        _, end = decoder.raw_decode(text, begins.start())
+        line += text.count("\n", begins.start(), end)
+        at = end
 
 
 def _decoded(text: str, path: Path, line: int) -> Any:
@@ -119,4 +123,4 @@ def _wrapped(document: Any) -> list[Any] | None:
 def _record(path: Path, line: int, item: Any, zone: tzinfo) -> Record:
     if not isinstance(item, Mapping):
         raise BadRow(f"{path}:{line}: column 1: is no object")
-    return Record(file=str(path), line=line, fields=folded_fields(item), zone=zone)
+    return record_of(str(path), line, item, zone)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 from proxy.imports.row import BadRow
@@ -13,6 +14,7 @@ _PLAIN: Final = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 _GROUPED: Final = re.compile(r"[+-]?\d{1,3}(,\d{3})+\.\d+")
 _CONTINENTAL: Final = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d{1,2}")
 _AMBIGUOUS: Final = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
+_MONTH: Final = re.compile(r"\d{4}-\d{2}")
 _SPACES: Final = re.compile("[\\s\u00a0\u202f']+")
 _MS_FROM: Final = 100_000_000_000
 """Numbers from here on are milliseconds since 1970, smaller ones seconds."""
@@ -21,10 +23,14 @@ LAST_MS: Final = 253_402_300_799_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A raw row. fields: by name; names are compared without case, spaces and underscores. zone: of times without one."""
+    """A raw row. named: its fields as the file names them; they are looked up without case, spaces and underscores.
+
+    zone: of times without one.
+    """
 
     file: str
     line: int
+    named: Mapping[str, Any]
     fields: Mapping[str, Any]
     zone: tzinfo = UTC
 
@@ -47,7 +53,8 @@ class Record:
 
     def needed(self, *names: str) -> str:
         """The field as text. Raises BadRow when it is not stated."""
-        return self.text(*names) or self.refuse(names[0], f"is not stated (also read: {', '.join(names[1:])})" if names[1:] else "is not stated")
+        others = f" (also read: {', '.join(names[1:])})" if names[1:] else ""
+        return self.text(*names) or self.refuse(names[0], f"is not stated{others}")
 
     def number(self, *names: str) -> float | None:
         """The field as a number >= 0, None: not stated. Raises BadRow."""
@@ -105,18 +112,19 @@ class Record:
         return value if isinstance(value, list) else ()
 
 
+def record_of(file: str, line: int, named: Mapping[Any, Any], zone: tzinfo = UTC) -> Record:
+    """The row with these fields; the first of two of the same name counts."""
+    own = {str(name): value for name, value in named.items() if name is not None}
+    found: dict[str, Any] = {}
+    for name, value in own.items():
+        found.setdefault(folded(name), value)
+    return Record(file=file, line=line, named=own, fields=found, zone=zone)
+
+
+@lru_cache(4096)
 def folded(name: str) -> str:
     """A field's name as it is compared."""
     return name.replace("_", "").replace(" ", "").replace("-", "").lower()
-
-
-def folded_fields(fields: Mapping[Any, Any]) -> dict[str, Any]:
-    """The fields by their compared names; the first of two equal ones counts."""
-    found: dict[str, Any] = {}
-    for name, value in fields.items():
-        if name is not None:
-            found.setdefault(folded(str(name)), value)
-    return found
 
 
 def parsed_number(value: Any) -> float | None:
@@ -139,8 +147,9 @@ def _instant(value: Any, zone: tzinfo) -> int | None:
     number = parsed_number(value)
     if number is not None:
         return int(number) if number >= _MS_FROM else round(number * 1000)
+    text = str(value).strip().removesuffix(" UTC")
     try:
-        found = datetime.fromisoformat(str(value).strip().removesuffix(" UTC"))
+        found = datetime.fromisoformat(f"{text}-01" if _MONTH.fullmatch(text) else text)
     except ValueError:
         return None
     return round((found if found.tzinfo else found.replace(tzinfo=zone)).timestamp() * 1000)

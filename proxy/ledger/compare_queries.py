@@ -43,7 +43,7 @@ class Pair:
 
 
 def read_pairs(url: str, selection: Selection, a: str, b: str) -> list[Pair]:
-    """The pairs of a period. a, b: `live`, a set's name, or a factor set's stamp or fingerprint. Raises StartError, for an unknown one too."""
+    """The pairs of a period. a, b: `live`, a set, or a factor set's stamp or fingerprint. Raises StartError where one is unknown."""
     check_schema(url)
     with closing(_Engine(url)) as opened, opened.engine.begin() as connection:
         try:
@@ -86,8 +86,9 @@ def _which(connection: Any, name: str) -> Any:
     if len(stamps) != 1:
         known = ", ".join([LIVE, *sorted(sets)])
         raise StartError(f"there is no set {name!r} in this ledger, nor one factor set of that fingerprint; sets: {known}")
-    counting = lambda others: or_(others.c.role == CHOSEN, others.c.role.startswith(SETS, autoescape=True))  # noqa: E731
-    return lambda others: and_(counting(others), others.c.factor_set == stamps[0])
+    return lambda others: and_(
+        or_(others.c.role == CHOSEN, others.c.role.startswith(SETS, autoescape=True)), others.c.factor_set == stamps[0]
+    )
 
 
 def _is_stamp(name: str, stamp: str) -> bool:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from estimators.quantity import Quantity, ScopeKeys
 from proxy.call import UNKNOWN_ORIGIN
-from proxy.ledger.queries import UNASSIGNED, Selection, in_period, is_newest, moments_of, sum_of, tag_of
+from proxy.ledger.queries import NOT_GENERATED, UNASSIGNED, Selection, in_period, is_newest, moments_of, sum_of, tag_of
 from proxy.ledger.tables import asset_verdicts, attempts, calls, estimates
 
 ASSET_TAGS: Final = ("brand", "campaign", "asset")
@@ -40,29 +40,44 @@ class Word:
 
 
 def assets_of(connection: Connection, selection: Selection, tag_names: Sequence[str]) -> list[AssetCell]:
-    """Cells of all assets; a call whose attempts lie in several is counted in each."""
+    """Cells of all assets. An asset's calls are counted in its first cell, so that counts add up whatever its calls were tried at."""
     names = [
         *(tag_of(name).label(f"at_{name}") for name in ASSET_TAGS),
         *(tag_of(name).label(f"tag_{i}") for i, name in enumerate(tag_names)),
     ]
+    counts = _counts(connection, selection, names)
     keys = [attempts.c.provider, attempts.c.model, estimates.c.zone, *(estimates.c[name] for name in _BASIS)]
-    begun = func.coalesce(func.nullif(calls.c.origin_call_id, UNKNOWN_ORIGIN), calls.c.call_id)
-    joined = calls.outerjoin(attempts, attempts.c.call_id == calls.c.call_id).outerjoin(
-        estimates, is_newest(selection.method, selection.estimate_set)
-    )
-    statement: Select[Any] = (
-        select(
-            *names,
-            *keys,
-            func.count(begun.distinct()).label("calls"),
-            *moments_of("gco2e"),
+    columns: list[ColumnElement[Any]] = [*names, *keys, *moments_of("gco2e")]
+    statement = (
+        select(*columns)
+        .select_from(
+            calls.join(attempts, attempts.c.call_id == calls.c.call_id).join(estimates, is_newest(selection.method, selection.estimate_set))
         )
-        .select_from(joined)
         .where(tag_of("asset") != UNASSIGNED)
-        .where(func.coalesce(attempts.c.unweighed_reason, "") != "not_generated")
         .group_by(*names, *keys)
     )
-    return [_cell(dict(row), len(tag_names)) for row in connection.execute(in_period(statement, selection)).mappings()]
+    found = [_cell(dict(row), counts, len(tag_names)) for row in connection.execute(in_period(statement, selection)).mappings()]
+    return [*found, *(_cell(_named(key), {key: count}, len(tag_names)) for key, count in counts.items() if count)]
+
+
+def _counts(connection: Connection, selection: Selection, names: Sequence[ColumnElement[str]]) -> dict[tuple[str, ...], int]:
+    """Answered calls by asset; work that was booked late is its call's own."""
+    begun = func.coalesce(func.nullif(calls.c.origin_call_id, UNKNOWN_ORIGIN), calls.c.call_id)
+    columns: list[ColumnElement[Any]] = [*names, func.count(begun.distinct()).label("calls")]
+    statement = (
+        select(*columns)
+        .select_from(calls.outerjoin(attempts, attempts.c.call_id == calls.c.call_id))
+        .where(tag_of("asset") != UNASSIGNED)
+        .where(func.coalesce(attempts.c.unweighed_reason, "") != NOT_GENERATED)
+        .group_by(*names)
+    )
+    return {tuple(row[:-1]): int(row[-1]) for row in connection.execute(in_period(statement, selection))}
+
+
+def _named(key: tuple[str, ...]) -> dict[str, Any]:
+    """The row of an asset of which nothing was weighed."""
+    tags = {f"tag_{i}": value for i, value in enumerate(key[len(ASSET_TAGS) :])}
+    return {**{f"at_{name}": value for name, value in zip(ASSET_TAGS, key, strict=False)}, **tags, "gco2e": None}
 
 
 def words_of(connection: Connection) -> list[Word]:
@@ -72,13 +87,19 @@ def words_of(connection: Connection) -> list[Word]:
     return [Word(**row) for row in connection.execute(statement).mappings()]
 
 
-def _cell(row: dict[str, Any], tags: int) -> AssetCell:
+def _cell(row: dict[str, Any], counts: dict[tuple[str, ...], int], tag_count: int) -> AssetCell:
+    """The cell of a row; it takes the asset's count, so that no other cell has it too."""
     weighed = row["gco2e"] is not None
     keys = ScopeKeys(f"{row['method']}@{row['method_version']}", row["provider"], row["model"], row["zone"]) if weighed else None
+    at, tags = tuple(row[f"at_{name}"] for name in ASSET_TAGS), tuple(row[f"tag_{i}"] for i in range(tag_count))
+    count = counts.get((*at, *tags), 0)
+    counts[*at, *tags] = 0
     return AssetCell(
-        **{name: row[f"at_{name}"] for name in ASSET_TAGS},
-        tags=tuple(row[f"tag_{i}"] for i in range(tags)),
-        calls=int(row["calls"]),
+        brand=at[0],
+        campaign=at[1],
+        asset=at[2],
+        tags=tags,
+        calls=count,
         shared=keys,
         gco2e=sum_of(row, "gco2e") if weighed else None,
     )

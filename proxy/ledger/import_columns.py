@@ -1,4 +1,4 @@
-"""Columns of what was imported and of what was compared with a provider's own count. It must never import a database library: it is loaded at start."""
+"""Columns of what was imported, and of what was compared. It must never import a database library: it is loaded at start."""
 
 from typing import Literal
 

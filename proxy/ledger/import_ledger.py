@@ -1,16 +1,17 @@
-"""What a ledger holds of a period, beside which a file is imported, and the rows that mark what was imported. It must never touch a call."""
+"""What a ledger holds of a period in which a file is imported, and the marks of what was imported. It must never touch a call."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, and_, func, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from proxy.errors import StartError
 from proxy.ledger.columns import CALLS_COUNTED, TABLES
+from proxy.ledger.prune import pruned_before_ms
 from proxy.ledger.reading import check_schema, open_engine
 from proxy.ledger.server import plainly
 from proxy.ledger.sqlite import insert_or_ignore
@@ -32,29 +33,35 @@ AMOUNTS: Final = {
 }
 """What a usage comes to, by the name that importers have for it."""
 
+COUNTS: Final = ("input_tokens", "output_tokens", "images", "audio_input_seconds", "characters")
+"""What one call is known by where no id is shared."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenCall:
-    """One attempt of the ledger that was metered. ids: all by which its provider or its sender may know it."""
+    """One attempt of the ledger that was metered. ids: all by which its provider or its sender may know it. counts: as in COUNTS."""
 
     started_ms: int
     provider: str
     served_model: str
-    input_tokens: int
-    output_tokens: int
+    counts: tuple[int, ...]
     ids: tuple[str, ...]
     call_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenSum:
-    """What the ledger holds of a model at a provider since start_ms, for one grain of time. is_imported: it came from a file."""
+    """What the ledger holds of a model at a provider since start_ms, for one grain of time.
+
+    is_imported: it came from a file. is_sum: of calls that cannot be told apart.
+    """
 
     start_ms: int
     provider: str
     model: str
     served_model: str
     is_imported: bool
+    is_sum: bool
     amounts: Mapping[str, float]
 
 
@@ -75,6 +82,11 @@ class ImportLedger:
         check_schema(url)
         self._engine = open_engine(url)
 
+    def pruned_before_ms(self) -> int:
+        """Until when calls may be missing, in ms since 1970; 0: none is."""
+        with self._telling(), self._engine.begin() as connection:
+            return pruned_before_ms(connection)
+
     def known(self, call_ids: Sequence[str]) -> set[str]:
         """Those of the ids that are calls of the ledger."""
         found: set[str] = set()
@@ -86,9 +98,10 @@ class ImportLedger:
 
     def seen_calls(self, since_ms: int, until_ms: int) -> Iterator[SeenCall]:
         """Every metered attempt of one call of the period; sums of calls are not among them."""
-        names = ("upstream_request_id", "upstream_object_id", "provider", "served_model", "input_tokens", "output_tokens")
+        names = ("upstream_request_id", "upstream_object_id", "provider", "served_model")
+        counts = [func.coalesce(AMOUNTS[name], 0).label(name) for name in COUNTS]
         statement = (
-            select(calls.c.call_id, calls.c.started_ms, *(attempts.c[name] for name in names))
+            select(calls.c.call_id, calls.c.started_ms, *(attempts.c[name] for name in names), *counts)
             .select_from(calls.join(attempts, attempts.c.call_id == calls.c.call_id))
             .where(_within(since_ms, until_ms), attempts.c.usage_source.is_not(None), attempts.c[CALLS_COUNTED].is_(None))
         )
@@ -99,16 +112,17 @@ class ImportLedger:
                     started_ms=row["started_ms"],
                     provider=row["provider"],
                     served_model=row["served_model"],
-                    input_tokens=row["input_tokens"] or 0,
-                    output_tokens=row["output_tokens"] or 0,
+                    counts=tuple(round(row[name]) for name in COUNTS),
                     ids=(str(row["call_id"]), *ids),
                     call_id=str(row["call_id"]),
                 )
 
     def seen_sums(self, since_ms: int, until_ms: int, grain_ms: int) -> list[SeenSum]:
         """Sums of what was metered in the period, by grain of time, provider and model."""
-        start = (calls.c.started_ms - calls.c.started_ms % grain_ms).label("start_ms")
-        by = (start, attempts.c.provider, attempts.c.model, attempts.c.served_model, imports.c.call_id.is_not(None).label("is_imported"))
+        grain: ColumnElement[int] = literal_column(str(grain_ms))
+        start = (calls.c.started_ms - calls.c.started_ms % grain).label("start_ms")
+        told = (imports.c.call_id.is_not(None).label("is_imported"), attempts.c[CALLS_COUNTED].is_not(None).label("is_sum"))
+        by = (start, attempts.c.provider, attempts.c.model, attempts.c.served_model, *told)
         sums = [func.coalesce(func.sum(amount), 0).label(name) for name, amount in AMOUNTS.items()]
         statement = (
             select(*by, *sums)
@@ -123,6 +137,7 @@ class ImportLedger:
                 SeenSum(
                     **{name: row[name] for name in ("start_ms", "provider", "model", "served_model")},
                     is_imported=bool(row["is_imported"]),
+                    is_sum=bool(row["is_sum"]),
                     amounts={name: float(row[name]) for name in AMOUNTS},
                 )
                 for row in connection.execute(statement).mappings()

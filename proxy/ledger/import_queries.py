@@ -64,9 +64,7 @@ def imported_of(connection: Connection, selection: Selection) -> Imported:
         selection,
     )
     kinds = {str(row["source_kind"]): (int(row["records"]), int(row["calls"])) for row in connection.execute(counted).mappings()}
-    weighed = select(func.sum(estimates.c.gco2e)).select_from(
-        both.join(estimates, is_newest(selection.method, selection.estimate_set))
-    )
+    weighed = select(func.sum(estimates.c.gco2e)).select_from(both.join(estimates, is_newest(selection.method, selection.estimate_set)))
     grams = connection.execute(in_period(weighed, selection)).scalar()
     return Imported(
         records=sum(records for records, _ in kinds.values()),

@@ -1,15 +1,17 @@
 """Takes out of the ledger what leads to a person, the one edit of a recorded call that it permits. It must never change a figure."""
 
-import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Engine, Table, insert, or_, select, text, update
+from sqlalchemy import Connection, Engine, Table, insert, select, text, update
 
 from proxy.ledger.changing import Hands
-from proxy.ledger.personal import BY_CALL, ERASED, ERASED_COLUMNS, PREFIX, PROVIDER_IDS, Scope, Whom
+from proxy.ledger.key_store import MARKER
+from proxy.ledger.personal import ERASED, ERASED_COLUMNS, PREFIX, PROVIDER_IDS, LiveKey, Scope, Whom
 from proxy.ledger.personal_rows import callers_of_user, is_of, unsearched
 from proxy.ledger.retagging import PREFIX as RETAGS
 from proxy.ledger.retagging import Act
@@ -17,6 +19,8 @@ from proxy.ledger.tables import asset_verdicts, attempts, calls, issued_keys, le
 
 CALLS_AT_ONCE: Final = 500
 """Calls of one transaction: no proxy waits long for it."""
+
+_OF_PEOPLE: Final = ("name", "note", "tags", "brands")
 
 
 class Erasure(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,10 +31,6 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: int
     keys: int
     provider_ids: bool
-
-
-class LiveKey(Exception):
-    """The key still works: what it does next would be recorded under its name again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ def erase(hands: Hands, whom: Whom, now_ms: int, *, provider_ids: bool = False) 
             _tell(transaction, number, done)
     done = msgspec.structs.replace(done, verdicts=len(verdicts), keys=len(keys))
     with hands.writer.begin() as transaction:
-        _erase_caller(transaction, whom, keys)
+        _erase_caller(transaction, whom, keys, number)
         _tell(transaction, number, done)
     _sweep_up(hands.writer, (calls, attempts, asset_verdicts, issued_keys, ledger_meta))
     return number, done
@@ -125,20 +125,22 @@ def _erase_calls(transaction: Connection, whom: Whom, ids: Sequence[str], provid
         transaction.execute(update(attempts).where(attempts.c.call_id.in_(ids)).values(**dict.fromkeys(PROVIDER_IDS)))
 
 
-def _erase_caller(transaction: Connection, whom: Whom, keys: Sequence[str]) -> None:
+def _erase_caller(transaction: Connection, whom: Whom, keys: Sequence[str], number: int) -> None:
     if whom.scope == "user":
         return
     transaction.execute(update(asset_verdicts).where(asset_verdicts.c.caller_id == whom.caller_id).values(caller_id=ERASED))
     for key_id in keys:
-        blank = {"name": f"{ERASED}-{key_id}", "hash": f"{ERASED}-{key_id}", "hint": ERASED, "terms": json.dumps(_terms(transaction, key_id))}
+        name = f"{ERASED}-{key_id}"
+        blank = {"name": name, "hash": sha256(name.encode()).hexdigest(), "hint": ERASED, "terms": _terms(transaction, key_id)}
         transaction.execute(update(issued_keys).where(issued_keys.c.key_id == key_id).values(**blank))
+    transaction.execute(update(ledger_meta).where(ledger_meta.c.key == MARKER).values(value=f"{ERASED}-{number}"))
     _erase_in_rules(transaction, str(whom.caller_id))
 
 
-def _terms(transaction: Connection, key_id: str) -> dict[str, Any]:
-    """The terms of a key less what names somebody; a list of keys can still be read."""
-    terms = json.loads(transaction.execute(select(issued_keys.c.terms).where(issued_keys.c.key_id == key_id)).scalar_one())
-    return {**terms, "name": f"{ERASED}-{key_id}", "tags": [] if isinstance(terms.get("tags"), list) else {}, "note": None}
+def _terms(transaction: Connection, key_id: str) -> str:
+    """The terms of a key less what may name somebody."""
+    terms = msgspec.json.decode(transaction.execute(select(issued_keys.c.terms).where(issued_keys.c.key_id == key_id)).scalar_one())
+    return msgspec.json.encode({name: value for name, value in terms.items() if name not in _OF_PEOPLE}).decode()
 
 
 def _erase_in_rules(transaction: Connection, caller_id: str) -> None:
@@ -168,8 +170,8 @@ def _tell(transaction: Connection, number: int, done: Erasure) -> None:
 def _sweep_up(writer: Engine, tables: Sequence[Table]) -> None:
     """Nothing of the old rows stays in the files of the database: not in its log, nor between its rows."""
     if writer.dialect.name == "sqlite":
-        with writer.connect() as connection:
-            connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with closing(writer.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return
     with writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for table in tables:

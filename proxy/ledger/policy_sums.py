@@ -54,8 +54,8 @@ def policies_of(connection: Connection, selection: Selection) -> list[PolicyCell
 
 def _moments(side: str) -> list[ColumnElement[float]]:
     mean = decisions.c[f"{side}_gco2e"]
-    shared = [func.sum(mean * func.sqrt(decisions.c[f"{side}_gco2e_var_{scope}"])).label(f"{side}_{scope}") for scope in _SHARED]
-    own = func.sum(mean * mean * (func.exp(decisions.c[f"{side}_gco2e_var_call"]) - 1)).label(f"{side}_call")
+    shared = [func.sum(mean * func.sqrt(decisions.c[f"{side}_gco2e_var_{scope}"])).label(f"{side}_sd_{scope}") for scope in _SHARED]
+    own = func.sum(mean * mean * (func.exp(decisions.c[f"{side}_gco2e_var_call"]) - 1)).label(f"{side}_sd_call")
     return [func.sum(mean).label(f"{side}_sum"), *shared, own]
 
 
@@ -71,8 +71,8 @@ def _sum(row: dict[str, Any], side: str) -> Quantity:
     mean = float(row[f"{side}_sum"])
     if mean <= 0:
         return NOTHING
-    shared = [(row[f"{side}_{scope}"] / mean) ** 2 for scope in _SHARED]
-    variance = LogVariance._make([*shared, math.log1p(row[f"{side}_call"] / mean**2)])
+    shared = [(row[f"{side}_sd_{scope}"] / mean) ** 2 for scope in _SHARED]
+    variance = LogVariance._make([*shared, math.log1p(row[f"{side}_sd_call"] / mean**2)])
     return Quantity(mean * math.exp(-variance.total / 2), variance)
 
 

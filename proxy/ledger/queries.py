@@ -18,14 +18,10 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.exc import SQLAlchemyError
 
 from estimators.quantity import NOTHING, LogVariance, Quantity, ScopeKeys
 from proxy.call import PENDING, UNKNOWN_ORIGIN
-from proxy.errors import StartError
 from proxy.ledger.columns import CHOSEN, SCOPED_QUANTITIES, SCOPES, SHADOW, USAGE_COUNTS, set_role
-from proxy.ledger.reading import check_schema, open_engine
-from proxy.ledger.server import plainly
 from proxy.ledger.tables import attempts, calls, estimates, instead, retags
 
 Dimension = Literal["model", "tag", "day", "provider", "zone", "operation", "policy"]
@@ -122,35 +118,6 @@ class Sums:
     opinions: list[Opinions]
     unweighed: list[Unweighed]
     instead: dict[str, int]
-
-
-def read_sums(url: str, selection: Selection, *, exact: bool = False) -> Sums:
-    """The sums of a ledger, from rollups where these hold what is asked; exact: from the calls alone, which tells the same, slower.
-
-    Raises StartError when there is no ledger at the URL, or it cannot be read.
-    """
-    from proxy.ledger.rolled import read_rolled  # it reads with what stands here
-
-    check_schema(url)
-    engine = open_engine(url)
-    try:
-        with engine.begin() as connection:
-            rolled = None if exact else read_rolled(connection, selection)
-            if rolled is not None:
-                return rolled
-            (whole,) = facts_of(connection, selection, literal("all"))
-            key = key_of(selection)
-            return Sums(
-                whole=whole,
-                groups=facts_of(connection, selection, key),
-                opinions=[opinion_of(row) for row in opinion_rows(connection, selection, key)],
-                unweighed=unweighed_of(connection, selection, key),
-                instead=instead_of(connection, selection),
-            )
-    except SQLAlchemyError as error:
-        raise StartError(f"cannot read the ledger at {engine.url!r}: {plainly(error)}; `grammage db check` says more") from error
-    finally:
-        engine.dispose()
 
 
 def key_of(selection: Selection) -> ColumnElement[str]:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from proxy.errors import StartError
 from proxy.ledger.cells import Cell, LengthClass, cells_of, lengths_of
 from proxy.ledger.deliveries import AssetCell, Word, assets_of, words_of
+from proxy.ledger.import_queries import Covered, coverage_of, imported_of
 from proxy.ledger.policy_sums import PolicyCell, policies_of
 from proxy.ledger.queries import (
     Facts,
@@ -24,6 +25,7 @@ from proxy.ledger.queries import (
     unweighed_of,
 )
 from proxy.ledger.reading import check_schema, open_engine
+from proxy.ledger.rolled import read_rolled
 from proxy.ledger.server import plainly
 from proxy.ledger.tables import calls
 
@@ -32,7 +34,12 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Calls grouped in one way. opinions: of days alone, the others stand in the cells."""
+    """Calls grouped in one way. whole, opinions: as rollups have them.
+
+    Else whole is None, and opinions are of days alone: the others are in the cells.
+    """
+
+    whole: Facts | None
 
     facts: Sequence[Facts]
     unweighed: Sequence[Unweighed]
@@ -61,7 +68,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """Everything that a report is made of."""
+    """Everything that a report is made of. compared: nothing where the report is of some tags alone: providers do not know them."""
 
     now: Period
     before: Period | None
@@ -71,6 +78,8 @@ class Read:
     assets: Sequence[AssetCell]
     words: Sequence[Word]
     lengths: Sequence[LengthClass]
+    imported_calls: int
+    compared: Sequence[Covered]
 
 
 def read_extent(url: str) -> tuple[int, int] | None:
@@ -111,6 +120,8 @@ def _read(connection: Connection, asked: Asked) -> Read:
         assets=assets_of(connection, selection, asked.asset_tags),
         words=words_of(connection),
         lengths=lengths_of(connection, selection),
+        imported_calls=imported_of(connection, selection).calls_counted,
+        compared=() if selection.tags else coverage_of(connection, selection.since_ms, selection.until_ms),
     )
 
 
@@ -121,8 +132,13 @@ def _period(connection: Connection, selection: Selection, tag_names: Sequence[st
 
 
 def _group(connection: Connection, selection: Selection) -> Group:
+    """From the rollups where these hold it, which is the same and costs little."""
+    rolled = read_rolled(connection, selection)
+    if rolled is not None:
+        return Group(whole=rolled.whole, facts=rolled.groups, unweighed=rolled.unweighed, opinions=rolled.opinions)
     key = key_of(selection)
     return Group(
+        whole=None,
         facts=facts_of(connection, selection, key),
         unweighed=unweighed_of(connection, selection, key),
         opinions=[opinion_of(row) for row in opinion_rows(connection, selection, key)] if selection.by == "day" else (),

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, li
 from proxy.call import UNKNOWN_ORIGIN
 from proxy.ledger.changing import Hands
 from proxy.ledger.queries import UNASSIGNED, tag_of
-from proxy.ledger.rollup_columns import HOUR_MS
-from proxy.ledger.tables import attempts, calls, ledger_meta, retags, touched_hours
+from proxy.ledger.tables import attempts, calls, ledger_meta, retags
+from proxy.ledger.touch import touch_calls
 
 PREFIX: Final = "retag."
 CALLS_AT_ONCE: Final = 1_000
@@ -94,7 +94,8 @@ def acts(hands: Hands) -> list[Done]:
     with hands.reader.begin() as snapshot:
         kept = snapshot.execute(select(ledger_meta.c.key, ledger_meta.c.value).where(ledger_meta.c.key.startswith(PREFIX, autoescape=True)))
         told = {int(key.removeprefix(PREFIX)): msgspec.json.decode(value, type=Act) for key, value in kept}
-        counted = dict(snapshot.execute(select(retags.c.created_ms, func.count()).group_by(retags.c.created_ms)).tuples().all())
+        rows = snapshot.execute(select(retags.c.created_ms, func.count()).group_by(retags.c.created_ms))
+        counted = {int(number): int(count) for number, count in rows}
     return [Done(number=number, act=told[number], rows=counted.get(number, 0)) for number in sorted(told)]
 
 
@@ -109,7 +110,7 @@ def _moves(connection: Connection, act: Act) -> list[Moved]:
 
 
 def _rows_to_move(act: Act, name: str, value: str) -> Select[Any]:
-    return select(calls.c.call_id, calls.c.started_ms).where(_holds(act.where), tag_of(name) != value)
+    return select(calls.c.call_id).where(_holds(act.where), tag_of(name) != value)
 
 
 def _rows_to_give_back(number: int, name: str) -> Select[Any]:
@@ -126,11 +127,7 @@ def _rows_to_give_back(number: int, name: str) -> Select[Any]:
     )
     is_older = select(literal(1)).where(_of_call(later), later.c.name == name, later.c.created_ms > number).correlate(calls).exists()
     had = func.coalesce(before, calls.c.tags[name].as_string(), "")
-    return (
-        select(calls.c.call_id, calls.c.started_ms, had)
-        .select_from(own)
-        .where(retags.c.created_ms == number, retags.c.name == name, ~is_older)
-    )
+    return select(calls.c.call_id, had).select_from(own).where(retags.c.created_ms == number, retags.c.name == name, ~is_older)
 
 
 def _of_call(rows: Any) -> ColumnElement[bool]:
@@ -173,10 +170,9 @@ def _write(hands: Hands, number: int, name: str, batches: Iterator[Sequence[Any]
     """The rows, and the hours in which they are: rollups sum those anew. value None: each row brings its own."""
     written = 0
     for rows in batches:
-        made = [{"call_id": row[0], "name": name, "created_ms": number, "value": row[2] if value is None else value} for row in rows]
-        hours = sorted({row[1] // HOUR_MS for row in rows})
+        made = [{"call_id": row[0], "name": name, "created_ms": number, "value": row[1] if value is None else value} for row in rows]
         with hands.writer.begin() as transaction:
             transaction.execute(insert(retags), made)
-            transaction.execute(insert(touched_hours), [{"hour": hour, "touch_id": f"retag-{number}-{name}-{written}"} for hour in hours])
+            touch_calls(transaction, [row["call_id"] for row in made])
         written += len(made)
     return written

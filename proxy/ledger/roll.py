@@ -86,7 +86,7 @@ def _by_day(touched: Touches) -> Iterable[list[int]]:
 def _roll_day(turn: Turn, hours: Sequence[int], touched: Touches) -> int:
     """The touched hours of one day. Touches that came since stay, and with them what came with them."""
     with turn.reader.begin() as snapshot:
-        rows = [row for since, until in _runs(hours) for row in _sums(snapshot, since * HOUR_MS, until * HOUR_MS)]
+        rows = [row for since, until in _runs(hours) for row in sums_of(snapshot, since * HOUR_MS, until * HOUR_MS)]
     starts = [hour * HOUR_MS for hour in hours]
     done = [(hour, touch_id) for hour in hours for touch_id in touched[hour]]
     with turn.write() as transaction:
@@ -120,10 +120,11 @@ def _runs(hours: Sequence[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def _sums(snapshot: Connection, since_ms: int, until_ms: int) -> list[dict[str, Any]]:
+def sums_of(snapshot: Connection, since_ms: int, until_ms: int, only: ColumnElement[bool] | None = None) -> list[dict[str, Any]]:
+    """Rows of the rollups by hour, of all calls or of some."""
     period = Selection(by="model", since_ms=since_ms, until_ms=until_ms)
     sets = [None, *_sets_in(snapshot, period)]
-    return [dict(row) for name in sets for row in snapshot.execute(_statement(period, name)).mappings()]
+    return [dict(row) for name in sets for row in snapshot.execute(_statement(period, name, only)).mappings()]
 
 
 def _sets_in(snapshot: Connection, period: Selection) -> list[str]:
@@ -141,7 +142,7 @@ def _sets_in(snapshot: Connection, period: Selection) -> list[str]:
     return sorted(role.removeprefix(SETS) for role in snapshot.execute(in_period(found, period)).scalars())
 
 
-def _statement(period: Selection, estimate_set: str | None) -> Any:
+def _statement(period: Selection, estimate_set: str | None, only: ColumnElement[bool] | None) -> Any:
     dimensions = _dimensions(estimate_set)
     bucket = calls.c.started_ms // HOUR_MS * HOUR_MS
     source = attempts.c.usage_source
@@ -168,7 +169,8 @@ def _statement(period: Selection, estimate_set: str | None) -> Any:
         .outerjoin(instead, instead.c.call_id == calls.c.call_id)
     )
     statement = select(*(columns[name].label(name) for name in ROLLUPS)).select_from(joined)
-    return in_period(statement, period).group_by(bucket, *dimensions.values())
+    chosen = statement if only is None else statement.where(only)
+    return in_period(chosen, period).group_by(bucket, *dimensions.values())
 
 
 def _dimensions(estimate_set: str | None) -> dict[str, ColumnElement[Any]]:
@@ -191,13 +193,18 @@ def _dimensions(estimate_set: str | None) -> dict[str, ColumnElement[Any]]:
 
 def _calls(same: str | None = None) -> ColumnElement[int]:
     """Calls counted at their first attempt (of the same model ...). Calls that were booked late span hours: readers count those."""
-    earlier, late = attempts.alias("earlier"), calls.alias("booking")
+    earlier = attempts.alias("earlier")
     others = select(literal(1)).where(earlier.c.call_id == attempts.c.call_id, earlier.c.attempt_id < attempts.c.attempt_id)
     if same is not None:
         others = others.where(earlier.c[same] == attempts.c[same])
+    return count_if(~or_(others.correlate(attempts).exists(), spans_hours()))
+
+
+def spans_hours() -> ColumnElement[bool]:
+    """A call that was booked late, or is such a booking."""
+    late = calls.alias("booking")
     booked = select(literal(1)).where(late.c.origin_call_id == calls.c.call_id).correlate(calls).exists()
-    is_late = func.coalesce(calls.c.origin_call_id, UNKNOWN_ORIGIN) != UNKNOWN_ORIGIN
-    return count_if(~or_(others.correlate(attempts).exists(), is_late, booked))
+    return or_(func.coalesce(calls.c.origin_call_id, UNKNOWN_ORIGIN) != UNKNOWN_ORIGIN, booked)
 
 
 def _sum_days(turn: Turn, rolled: Collection[int]) -> None:

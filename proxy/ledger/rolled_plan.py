@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
+from proxy.ledger.prune import SEALED_MS, pruned_before_ms
 from proxy.ledger.queries import Selection
 from proxy.ledger.roll import touched_in
 from proxy.ledger.rollup_columns import DAY_MS, HOUR_MS, LIVE, ROLLED_TAGS
@@ -47,15 +48,20 @@ def planned(snapshot: Connection, selection: Selection) -> Plan | None:
     since = FIRST_MS if selection.since_ms is None else selection.since_ms
     until = END_MS if selection.until_ms is None else selection.until_ms
     first, end = -(-since // HOUR_MS) * HOUR_MS, until // HOUR_MS * HOUR_MS
-    if first >= end:
+    pruned = pruned_before_ms(snapshot)
+    if first >= end or any(edge % HOUR_MS and edge < pruned for edge in (since, until)):
         return None
-    fresh = {hour * HOUR_MS for hour in touched_in(snapshot)} | _not_in_set(snapshot, selection.estimate_set)
+    unset = _not_in_set(snapshot, selection.estimate_set)
+    if any(first <= hour < min(end, pruned) for hour in unset):
+        return None
+    fresh = {hour * HOUR_MS for hour in touched_in(snapshot)} | unset
     rolled = _without([(first, end)], ((hour, hour + HOUR_MS) for hour in fresh))
     days = (
         [] if selection.offsets else [day for day in _days(snapshot, selection) if any(a <= day and day + DAY_MS <= b for a, b in rolled)]
     )
     whole_days = _joined((day, day + DAY_MS) for day in days)
-    hours = _without(rolled, whole_days)
+    sealed = ((hour + SEALED_MS, hour + SEALED_MS + 1) for hour in fresh if first <= hour < min(end, pruned))
+    hours = [*_without(rolled, whole_days), *sealed]
     parts = _without([(since, until)], rolled)
     return Plan(tuple(whole_days), tuple(hours), tuple(parts)) if max(len(parts), len(hours), len(whole_days)) <= MOST_PARTS else None
 
@@ -69,9 +75,9 @@ def _not_in_set(snapshot: Connection, estimate_set: str | None) -> set[int]:
     """Hours in which the named set holds nothing: what is not in it is read from the calls."""
     if estimate_set is None:
         return set()
-    holding = select(rollups_hour.c.bucket_ms).where(rollups_hour.c.estimate_set == estimate_set)
-    missing = select(rollups_hour.c.bucket_ms).where(rollups_hour.c.bucket_ms.not_in(holding)).distinct()
-    return set(snapshot.execute(missing).scalars())
+    hour = rollups_hour.c.bucket_ms // HOUR_MS * HOUR_MS
+    holding = select(hour).where(rollups_hour.c.estimate_set == estimate_set)
+    return set(snapshot.execute(select(hour).where(hour.not_in(holding)).distinct()).scalars())
 
 
 def _joined(ranges: Iterable[Range]) -> list[Range]:

@@ -3,18 +3,27 @@
 import logging
 import threading
 
+from proxy.clock import Clock
 from proxy.errors import StartError
 from proxy.ledger.base import LedgerUnavailable
+
+DAY_S = 86_400.0
 
 log = logging.getLogger("grammage.ledger")
 
 
 class Roller:
-    """Rolls the ledger up every so many seconds; every_s None: never. What it misses the next time finds."""
+    """Rolls the ledger up every so many seconds; every_s None: never. What it misses the next time finds.
 
-    def __init__(self, url: str, every_s: float | None) -> None:
+    keep_s: calls that are older are taken out, once a day; None: none ever.
+    """
+
+    def __init__(self, url: str, every_s: float | None, keep_s: float | None, clock: Clock) -> None:
         self._url = url
         self._every_s = every_s
+        self._keep_s = keep_s
+        self._clock = clock
+        self._prune_at = clock.perf()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="grammage-rollups", daemon=True)
 
@@ -43,5 +52,12 @@ class Roller:
         from proxy.ledger.turn import taken_turn  # as above
 
         with taken_turn(self._url) as turn:
-            if turn is not None:
-                roll(turn, is_ended=self._ended.is_set)
+            if turn is None:
+                return
+            roll(turn, is_ended=self._ended.is_set)
+            if self._keep_s is not None and self._clock.perf() >= self._prune_at:
+                from proxy.ledger.prune import prune  # as above
+
+                self._prune_at = self._clock.perf() + DAY_S
+                gone = prune(turn, self._clock.now_ms() - int(self._keep_s * 1000), is_ended=self._ended.is_set)
+                log.info("%d calls older than ledger.retention were taken out of the ledger; their sums stay", gone.calls)

@@ -21,6 +21,7 @@ from proxy.call import AttemptRecord, CallRecord
 MAGIC: Final = b"grmspool"
 _HEADER: Final = struct.Struct("<8sQ")  # magic, generation
 _FRAME: Final = struct.Struct("<II")  # length and checksum of what follows
+_ZEROS_BYTES: Final = 1 << 20
 MOST_FILES: Final = 64
 """Processes that may spool beside one ledger at a time."""
 
@@ -48,6 +49,14 @@ def _free_name(path: Path) -> Path:
     """Where an unreadable file is kept: the first `.unreadable-N` that nothing has yet."""
     names = (path.with_name(f"{path.name}.unreadable-{number}") for number in count(1))
     return next(name for name in names if not name.exists())
+
+
+def is_filled(path: Path) -> bool:
+    """Whether the file begins with a frame that was not dropped, whoever holds it. Raises OSError when it cannot be read."""
+    with path.open("rb") as file:
+        magic, generation = _HEADER.unpack(file.read(_HEADER.size).ljust(_HEADER.size, b"\0"))
+        length, checksum = _FRAME.unpack(file.read(_FRAME.size).ljust(_FRAME.size, b"\0"))
+        return bool(magic == MAGIC and length and zlib.crc32(file.read(length), generation) == checksum)
 
 
 class SpoolFile:
@@ -124,6 +133,7 @@ class SpoolFile:
         self._read_at = self._write_at if payload is None else self._read_at + _FRAME.size + len(payload)
         if self.is_empty and not self._unreadable:
             self._generation += 1
+            self._overwrite()
             self._read_at = self._write_at = _HEADER.size
             self._write_header()
 
@@ -150,6 +160,14 @@ class SpoolFile:
             if magic == MAGIC:
                 return int(generation)
         return 1
+
+    def _overwrite(self) -> None:
+        """Zeros in place of calls that the database has now: nothing of them stays on the disk, and its blocks stay reserved."""
+        try:
+            for at in range(_HEADER.size, self._write_at, _ZEROS_BYTES):
+                os.pwrite(self._fd, bytes(min(_ZEROS_BYTES, self._write_at - at)), at)
+        except OSError as error:
+            log.warning("cannot overwrite what is done of the spool %s: %s", self.path, error)
 
     def _write_header(self) -> None:
         try:

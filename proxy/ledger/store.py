@@ -122,6 +122,11 @@ class Store:
         """What was made under policies."""
         return IterationStore(self._door)
 
+    def erasures(self) -> list[dict[str, object]]:
+        """What was erased on request, oldest first: when (`at_ms`), of what kind, how much; never of whom. Raises LedgerUnavailable."""
+        rows = self._door.select("SELECT key, value FROM ledger_meta WHERE key LIKE 'erasure.%' ORDER BY key", {})
+        return [{"at_ms": int(str(row["key"]).partition(".")[2])} | msgspec.json.decode(str(row["value"])) for row in rows]
+
     def close(self) -> None:
         """Give back every connection; the write-ahead log is folded in."""
         self._door.close()

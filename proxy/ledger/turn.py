@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -73,7 +74,13 @@ def _held_lock(url: str) -> Iterator[Write | None]:
     with engine.connect() as connection:
         with connection.begin():
             is_ours = connection.execute(text("SELECT pg_try_advisory_lock(:turn)"), {"turn": _TURN}).scalar()
-        yield connection.begin if is_ours else None
+        yield partial(_on, connection) if is_ours else None
+
+
+@contextmanager
+def _on(connection: Connection) -> Iterator[Connection]:
+    with connection.begin():
+        yield connection
 
 
 def _file_writer(path: Path) -> Engine:

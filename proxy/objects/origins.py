@@ -1,6 +1,7 @@
 """Remembers which call began what the providers keep, for a while and in memory. It must never keep what was asked or answered."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from proxy.policy.candidates import Candidate
@@ -45,6 +46,13 @@ class Origins:
     def recall(self, object_id: str) -> Origin | None:
         """Where it comes from, None when it is not remembered."""
         return self._origins.get(object_id)
+
+    def forget(self, is_of: Callable[[Origin], bool]) -> int:
+        """Forgets the origins of somebody, which the ledger knows as far as it may; how many they were."""
+        names = [name for name, origin in self._origins.items() if is_of(origin)]
+        for name in names:
+            del self._origins[name]
+        return len(names)
 
     def is_booked(self, booking: str) -> bool:
         """Whether this process has booked it, or knows that another has."""

@@ -20,6 +20,7 @@ from proxy.ledger.queries import Opinions
 from proxy.ledger.report_read import Read, read_extent, read_report
 from proxy.reports.boundary import boundary_lines, hourly_of
 from proxy.reports.change import explain
+from proxy.reports.coverage import coverage
 from proxy.reports.deliverables import LastWords, deliverables, units
 from proxy.reports.document import Basis, Change, Likeness, Report
 from proxy.reports.drivers import drivers
@@ -47,7 +48,7 @@ def compose(url: str, request: ReportRequest, settings: Settings, tables: Tables
     read = by_basis(read_report(url, plan.asked), request, tables)
     now, words = read.now, LastWords(read.words)
     opinions = [cell.opinions for cell in now.cells]
-    total = line_of(WHOLE, now.whole, opinions, now.unweighed)
+    total = _total(read)
     made = deliverables(read.assets, words, plan.tag_at(request.kind))
     groups = grouped_lines(read, plan)
     team = plan.tag_at(request.team)
@@ -62,10 +63,10 @@ def compose(url: str, request: ReportRequest, settings: Settings, tables: Tables
         deliverables=made,
         units=units(now.cells, tables.factors),
         unmetered_calls=next((line.calls for line in groups["operation"] if line.key == UNMETERED), 0),
-        imported_calls=None,
+        imported_calls=read.imported_calls,
         pending_calls=total.unweighed.get(PENDING, 0),
         instead=read.instead,
-        coverage=(),
+        coverage=coverage(read.compared),
         policies=policy_lines(read.policies),
         lighter=lighter(Bench(settings, tables), now.cells, read.lengths, made),
         drivers=drivers(keyed(opinions, "gco2e")),
@@ -78,18 +79,28 @@ def compose(url: str, request: ReportRequest, settings: Settings, tables: Tables
     )
 
 
+def _total(read: Read) -> Line:
+    """The whole; from rollups where there are any: they know of calls that are kept no longer."""
+    rolled = read.groups["model"]
+    if rolled.whole is not None:
+        return line_of(WHOLE, rolled.whole, rolled.opinions, rolled.unweighed)
+    return line_of(WHOLE, read.now.whole, [cell.opinions for cell in read.now.cells], read.now.unweighed)
+
+
 def by_basis(read: Read, request: ReportRequest, tables: Tables) -> Read:
     """What was read, by the declared basis where one was asked for."""
     if request.intensity == YEARLY:
         return read
     basis = BASES[request.intensity]
     factor: Factor = tables.factors[basis.factor]
-    days = read.groups["day"]
     return replace(
         read,
         now=replace(read.now, cells=restated_cells(read.now.cells, basis.zone, factor)),
         before=None if read.before is None else replace(read.before, cells=restated_cells(read.before.cells, basis.zone, factor)),
-        groups={**read.groups, "day": replace(days, opinions=[restated(each, basis.zone, factor) for each in days.opinions])},
+        groups={
+            name: replace(group, opinions=[restated(each, basis.zone, factor) for each in group.opinions])
+            for name, group in read.groups.items()
+        },
     )
 
 

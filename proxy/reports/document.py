@@ -27,6 +27,7 @@ NoteCode = Literal[
     "several_factor_sets",  # count: figures of the period rest on so many factor sets
     "previous_empty",  # nothing was weighed in the period before
     "restated",  # share: of the grams, restated by a declared basis; gco2e_per_kwh, zone, source, year: of its factor
+    "pruned",  # share: of the grams, of calls that are kept in sums alone; parts that need the calls are without them
     "empty",  # no call in the period
 ]
 

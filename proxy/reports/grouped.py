@@ -27,7 +27,7 @@ def grouped_lines(read: Read, plan: Plan) -> dict[str, tuple[Line, ...]]:
     """Lines by dimension, heaviest first, days in order."""
     found = {}
     for name, group in read.groups.items():
-        opinions = _of_days(group) if name == DAY else _of_cells(read, plan, name)
+        opinions = _told(group) if group.opinions else _of_cells(read, plan, name)
         unweighed: dict[str, list[Unweighed]] = {}
         for each in group.unweighed:
             unweighed.setdefault(each.key, []).append(each)
@@ -36,7 +36,7 @@ def grouped_lines(read: Read, plan: Plan) -> dict[str, tuple[Line, ...]]:
     return found
 
 
-def _of_days(group: Group) -> dict[str, list[Opinions]]:
+def _told(group: Group) -> dict[str, list[Opinions]]:
     found: dict[str, list[Opinions]] = {}
     for each in group.opinions:
         found.setdefault(each.key, []).append(each)
@@ -44,6 +44,8 @@ def _of_days(group: Group) -> dict[str, list[Opinions]]:
 
 
 def _of_cells(read: Read, plan: Plan, name: str) -> dict[str, list[Opinions]]:
+    if name == DAY:
+        return {}
     at = plan.tag_at(name.removeprefix(TAG)) if name.startswith(TAG) else None
     found: dict[str, list[Opinions]] = {}
     for cell in read.now.cells:

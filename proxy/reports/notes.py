@@ -1,6 +1,7 @@
 """What a reader must know before quoting a figure, as codes. It must never be silent about what is missing."""
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from config.factor import Factor
 from proxy.ledger.queries import UNASSIGNED
@@ -15,7 +16,13 @@ def notes_of(
     total: Line, read: Read, groups: Mapping[str, tuple[Line, ...]], request: ReportRequest, factors: Mapping[str, Factor]
 ) -> tuple[Note, ...]:
     """The notes, the gravest first."""
-    return (*_of_line(total), *_of_period(read, request), *_unassigned(total, groups), *_restated(read, request, factors))
+    return (
+        *_of_line(total),
+        *_pruned(total, read),
+        *_of_period(read, request),
+        *_unassigned(total, groups),
+        *_restated(read, request, factors),
+    )
 
 
 def _of_line(total: Line) -> Iterator[Note]:
@@ -36,6 +43,19 @@ def _of_line(total: Line) -> Iterator[Note]:
         yield Note(code="counted_usage", values={"share": total.counted_usage_share})
 
 
+MOST_LOST: Final = 1e-6
+"""A share of the grams that differs by rounding."""
+
+
+def _pruned(total: Line, read: Read) -> Iterator[Note]:
+    """Said where the total holds calls that the finer parts do not."""
+    if total.gco2e is not None and total.gco2e.mean > 0:
+        found = sum(cell.opinions.lines["gco2e"].mean for cell in read.now.cells if "gco2e" in cell.opinions.lines)
+        lost = 1 - found / total.gco2e.mean
+        if lost > MOST_LOST:
+            yield Note(code="pruned", values={"share": lost})
+
+
 def _of_period(read: Read, request: ReportRequest) -> Iterator[Note]:
     if read.instead:
         yield Note(code="instead", values={"calls": sum(read.instead.values())})
@@ -44,7 +64,9 @@ def _of_period(read: Read, request: ReportRequest) -> Iterator[Note]:
         yield Note(code="several_factor_sets", values={"count": len(sets)})
     if read.before is not None and not read.before.cells and read.now.cells:
         yield Note(code="previous_empty")
-    if read.now.cells:
+    if read.imported_calls:
+        yield Note(code="imported", values={"calls": read.imported_calls})
+    if read.now.cells and not read.compared:
         yield Note(code="not_reconciled")
 
 

@@ -88,7 +88,7 @@ def basis(summary: Summary) -> list[str]:
         f"boundary  {', '.join(summary.profiles) or 'none: no call was weighed'}",
         f"method    {', '.join(summary.methods) or 'none'}",
         f"factors   {', '.join(summary.factor_sets) or 'none'}",
-        *([] if selection.estimate_set is None else [f"estimates of the set {selection.estimate_set}"]),
+        *([] if selection.estimate_set is None else [f"set       {selection.estimate_set}"]),
         *(f"note      {note}" for note in notes(summary)),
     ]
 

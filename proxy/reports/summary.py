@@ -8,7 +8,8 @@ from typing import Final, TypeVar
 
 from estimators.quantity import Total
 from proxy.ledger.columns import SCOPED_QUANTITIES
-from proxy.ledger.queries import DAY_MS, NOT_GENERATED, Facts, Opinions, Selection, Unweighed, read_sums
+from proxy.ledger.queries import DAY_MS, NOT_GENERATED, Facts, Opinions, Selection, Unweighed
+from proxy.ledger.read_sums import read_sums
 from proxy.reports.line import Line, Spread
 
 WHOLE: Final = "total"
@@ -34,9 +35,9 @@ class Summary:
     instead: Mapping[str, int]
 
 
-def summarise(url: str, selection: Selection) -> Summary:
+def summarise(url: str, selection: Selection, *, exact: bool = False) -> Summary:
     """The summary of a ledger. Raises StartError when it cannot be read."""
-    sums = read_sums(url, selection)
+    sums = read_sums(url, selection, exact=exact)
     opinions, unweighed = _by_key(sums.opinions), _by_key(sums.unweighed)
     lines = [
         line_of(_name(facts.key, selection), facts, opinions.get(facts.key, []), unweighed.get(facts.key, [])) for facts in sums.groups

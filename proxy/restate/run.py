@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -64,7 +64,7 @@ def begin(ledger: SetLedger, name: str, terms: SetTerms) -> None:
 
 def restate(
     ledger: SetLedger, period: Period, name: str, restater: Restater, now_ms: Callable[[], int], batch_calls: int = BATCH_CALLS
-) -> Iterator[Restated]:
+) -> Generator[Restated, None, None]:
     """Weighs every attempt of the period that the set does not hold yet; tells how far it is after each batch, which is kept then."""
     done = Restated()
     for calls, batch in ledger.batches(period, estimate_set=name, batch_calls=batch_calls):

@@ -20,8 +20,10 @@ from proxy.web.estimate_request import read_request
 from proxy.web.impact import read_impact_request, weigh_rows
 from proxy.web.keys import KeysWeb
 from proxy.web.openapi import describe
+from proxy.web.privacy import PrivacyWeb
 from proxy.web.record import footprint_record
 from proxy.web.reply import json_reply, on_http_error, on_our_error
+from proxy.web.report import ReportWeb
 from proxy.web.rooms import Deployed, WebRooms
 
 __all__ = ["Deployed", "WebRooms", "create_web"]
@@ -34,6 +36,8 @@ def create_web(rooms: WebRooms, *, trusted: bool = False) -> Starlette:
     web = _Web(rooms, trusted)
     keys = KeysWeb(rooms, rooms.desk, trusted and admin_is_local(rooms.settings)).routes() if rooms.desk is not None else []
     assets = AssetsWeb(rooms, rooms.assets, web.base_path).routes() if rooms.assets is not None else []
+    local = trusted and admin_is_local(rooms.settings)
+    privacy = PrivacyWeb(rooms, rooms.eraser, local).routes() if rooms.eraser is not None else []
     return Starlette(
         routes=[
             Route("/metrics", web.metrics),
@@ -41,10 +45,12 @@ def create_web(rooms: WebRooms, *, trusted: bool = False) -> Starlette:
             Route("/readyz", web.readyz),
             Route("/openapi.json", web.openapi),
             Route("/v1/footprint/estimate", web.estimate, methods=["POST"]),
+            *ReportWeb(rooms, trusted=trusted).routes(),
             Route("/v1/footprint/{call_id}", web.footprint),
             Route("/v1/impact", web.impact, methods=["POST"]),
             *keys,
             *assets,
+            *privacy,
         ],
         exception_handlers={GrammageError: on_our_error, HTTPException: on_http_error, Exception: on_our_error},
     )

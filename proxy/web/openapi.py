@@ -10,6 +10,9 @@ from proxy.web.impact import METRICS, MOST_ROWS, ImpactRequest
 from proxy.web.impact_rows import ImpactRow
 from proxy.web.keys_openapi import PATHS as KEY_PATHS
 from proxy.web.keys_openapi import SCHEMAS as KEY_SCHEMAS
+from proxy.web.privacy_openapi import PATHS as PRIVACY_PATHS
+from proxy.web.privacy_openapi import SCHEMAS as PRIVACY_SCHEMAS
+from proxy.web.report_openapi import report_paths, report_schemas
 
 Schema = dict[str, Any]
 
@@ -270,7 +273,9 @@ def describe(base_path: str, version: str) -> Schema:
                 }
             },
             **ASSET_PATHS,
+            **report_paths(),
             **KEY_PATHS,
+            **PRIVACY_PATHS,
             "/metrics": {
                 "get": _plain("Counters for Prometheus", {"200": "Exposition.", "401": "No valid key.", "403": "Not an admin or viewer."})
             },
@@ -289,7 +294,9 @@ def describe(base_path: str, version: str) -> Schema:
                 "Impact": IMPACT,
                 "Error": ERROR,
                 **ASSET_SCHEMAS,
+                **report_schemas(),
                 **KEY_SCHEMAS,
+                **PRIVACY_SCHEMAS,
             },
         },
     }

@@ -91,10 +91,18 @@ def footprint_record(found: Row, link: str, purposes: Mapping[str, str] = NO_PUR
 
 def figures(opinions: Sequence[Row]) -> dict[str, Any]:
     """The shown lines of the summed opinions: grams and Wh are expected values, low and high the p5 and p95 of the sum."""
+    if any(opinion["facility_energy_wh"] is None for opinion in opinions):
+        return _grams_alone(opinions)
     sums = {line: reduce(add, [_quantity(opinion, line) for opinion in opinions]) for line in SUMMED} if opinions else None
     if sums is None:
         return dict.fromkeys(LINES)
     return shown(sums["gco2e"], sums["facility_energy_wh"], sums["operational_gco2e"], sums["embodied_gco2e"], sums["water_ml"])
+
+
+def _grams_alone(opinions: Sequence[Row]) -> dict[str, Any]:
+    """The shown lines where money was weighed: its grams are all that is known."""
+    total = reduce(add, [_quantity(opinion, "gco2e") for opinion in opinions])
+    return dict.fromkeys(LINES) | {"gco2e": figure(total.mean), "gco2e_low": figure(total.p5), "gco2e_high": figure(total.p95)}
 
 
 def nothing_generated() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from config.tables import Tables
 from estimators.hardware import UNKNOWN_HARDWARE, Hardware
 from proxy.call import Caller
 from proxy.clock import Clock
+from proxy.erasing import Eraser
 from proxy.keys.desk import Desk
 from proxy.ledger.asset_store import AssetStore
 
@@ -46,6 +47,7 @@ class WebRooms:
     authorise: raises Unauthorized. unready: reasons not to send calls here now.
     desk: where keys are issued, None where they are not; it blocks, so it is run in a thread. keys_changed: makes a change known here.
     assets: what was said of assets, None where that is not kept; it blocks, so it is run in a thread.
+    eraser: what takes a person out of ledger and memory, None where nothing does.
     keys_are_issued: whether any key was issued, so that figures are not anybody's.
     deployed: None when the alias has no configured deployment. usual_output_tokens: what answers of an alias usually have.
     """
@@ -61,6 +63,7 @@ class WebRooms:
     version: str = ""
     desk: Desk | None = None
     assets: AssetStore | None = None
+    eraser: Eraser | None = None
     keys_are_issued: Callable[[], bool] = lambda: False
     keys_changed: Callable[[], Awaitable[None]] = _nothing
     now_ms: Callable[[], int] = Clock().now_ms

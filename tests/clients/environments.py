@@ -21,8 +21,15 @@ NODE = "node"
 OWN = "own"
 CURL = "curl"
 DEPLOY = "deploy"
-PYTHONS = {"openai3": "requirements-openai3.txt", "openai2": "requirements-openai2.txt", DEPLOY: "requirements-deploy.txt"}
-"""Environment -> what is pinned in it; `deploy` has the tools that judge the files of deploy/. `own` is the proxy's own one, `curl` that with curl, `node` comes from node/package-lock.json."""
+BROWSER = "browser"
+PYTHONS = {
+    "openai3": "requirements-openai3.txt",
+    "openai2": "requirements-openai2.txt",
+    DEPLOY: "requirements-deploy.txt",
+    BROWSER: "requirements-browser.txt",
+}
+"""Environment -> what is pinned in it; `deploy` has the tools that judge the files of deploy/, `browser` what drives a browser.
+`own` is the proxy's own one, `curl` that with curl, `node` comes from node/package-lock.json."""
 
 _DIVERTING = ("GRAMMAGE_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "AZURE_")
 _NODE_CHECK = re.compile(r'^(long)?check\("([^"]+)"(?:, (\[[^\]]*\]))?', re.MULTILINE | re.IGNORECASE)

@@ -76,16 +76,17 @@ def test_an_object_leads_to_the_call_that_began_it(store: Store) -> None:
 
 def test_a_call_of_text_is_written_without_the_columns_it_leaves_empty() -> None:
     kept = attempt(attempt_id="k", upstream_object_id="resp_1")
-    rows = dict(
-        zip(
-            ("calls", "late_calls", "text", "objects", "all", "estimates", "hours", "decisions"),
-            rows_of([record(1), record(2, attempts=(kept,))]),
-            strict=True,
-        )
-    )
-    assert [len(rows[name]) for name in ("calls", "late_calls", "text", "objects", "all", "hours")] == [2, 0, 1, 1, 0, 0]
+    rows = rows_of([record(1), record(2, attempts=(kept,))])._asdict()
+    assert [len(rows[name]) for name in ("calls", "late_calls", "text_attempts", "object_attempts", "attempts", "hours")] == [
+        2,
+        0,
+        1,
+        1,
+        0,
+        0,
+    ]
     assert [columns for _, columns in WRITES][:1] == [CALL_FACTS]
-    assert (len(rows["text"][0]), len(rows["objects"][0])) == (len(TEXT_ATTEMPTS), len(OBJECT_ATTEMPTS))
+    assert (len(rows["text_attempts"][0]), len(rows["object_attempts"][0])) == (len(TEXT_ATTEMPTS), len(OBJECT_ATTEMPTS))
 
 
 def test_the_indices_hold_only_rows_that_fill_them_in_both_databases() -> None:

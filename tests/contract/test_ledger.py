@@ -24,7 +24,8 @@ from proxy.call import CallRecord
 from proxy.errors import StartError
 from proxy.ledger.base import LedgerUnavailable, UnwritableRecord
 from proxy.ledger.columns import ATTEMPTS, CALLS, ESTIMATES, MEDIA, METERED, REVISIONS, SCOPES, WRITES
-from proxy.ledger.queries import Selection, read_sums
+from proxy.ledger.queries import Selection
+from proxy.ledger.read_sums import read_sums
 from proxy.ledger.rows import rows_of
 from proxy.ledger.schema import alembic_config, migrate
 from proxy.ledger.sqlite import insert_or_ignore

@@ -18,8 +18,8 @@ from estimators.quantity import LogVariance, Quantity, ScopeKeys, Total
 from estimators.usage import Usage
 from proxy.call import AttemptRecord, CallRecord
 from proxy.cli.db import check
-from proxy.cli.output import Format
 from proxy.cli.report import By, report
+from proxy.cli.report_full import ReportFormat
 from proxy.clock import uuid7
 from proxy.errors import StartError
 from proxy.ledger.columns import ESTIMATES, SCOPED_QUANTITIES
@@ -277,11 +277,11 @@ def test_a_terminal_never_sees_a_client_s_control_characters(store: Store, url: 
 
 def test_until_a_day_includes_that_day(store: Store, url: str, capsys: pytest.CaptureFixture[str]) -> None:
     store.write([one_call(0), one_call(1, started_ms=STARTED_MS + DAY_MS)])
-    report(by=By.DAY, since="2026-09-21", until="2026-09-21", form=Format.JSON, ledger=url)
+    report(by=By.DAY, since="2026-09-21", until="2026-09-21", form=ReportFormat.JSON, ledger=url)
     document = json.loads(capsys.readouterr().out)
     assert [group["group"] for group in document["groups"]] == ["2026-09-21"]
     assert document["until"] == "2026-09-22T00:00:00Z"
-    report(by=By.DAY, since="2026-09-21T14:13:20Z", until="2026-09-21T14:13:20.001Z", form=Format.JSON, ledger=url)
+    report(by=By.DAY, since="2026-09-21T14:13:20Z", until="2026-09-21T14:13:20.001Z", form=ReportFormat.JSON, ledger=url)
     assert json.loads(capsys.readouterr().out)["total"]["calls"] == 1
 
 
@@ -339,9 +339,9 @@ def test_the_ledger_is_taken_from_the_configuration_and_tables_alone_need_rich(s
     script = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from proxy.cli.output import Format\n"
+        "from proxy.cli.report_full import ReportFormat\n"
         "from proxy.cli.report import report\n"
-        f"report(form=Format.JSON, config=Path({str(config)!r}))\n"
+        f"report(form=ReportFormat.JSON, config=Path({str(config)!r}))\n"
         "print([name for name in ('rich.table', 'alembic') if name in sys.modules], file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30, cwd=ROOT)

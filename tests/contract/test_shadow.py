@@ -21,7 +21,8 @@ from proxy.call import CallRecord
 from proxy.cli.main import app as command_line
 from proxy.clock import Clock
 from proxy.errors import StartError
-from proxy.ledger.queries import Selection, read_sums
+from proxy.ledger.queries import Selection
+from proxy.ledger.read_sums import read_sums
 from proxy.ledger.schema import alembic_config
 from proxy.ledger.store import Store
 from proxy.log import LineWriter

@@ -6,7 +6,8 @@ from proxy.reports.document import Change, Hourly, Report
 from proxy.reports.line import Line, Spread
 from proxy.reports.pages.columns import table
 from proxy.reports.pages.language import Language
-from proxy.reports.pages.outline import Chart, Section, Table, printable
+from proxy.reports.pages.outline import Chart, Section, Table
+from proxy.reports.pages.printable import printable
 
 
 def total(report: Report, language: Language) -> Section:
@@ -53,23 +54,14 @@ def change(report: Report, language: Language) -> Section:
 
 def deliverables(report: Report, language: Language) -> Section:
     """Grams per accepted thing and per unit made."""
-    rows = [
-        (
-            each.kind,
-            each.gco2e_per_accepted,
-            each.calls_per_accepted,
-            each.assets,
-            each.accepted,
-            each.rejected,
-            each.undecided,
-            each.calls,
-            each.gco2e,
-            each.minutes_saved,
-        )
-        for each in report.deliverables
-    ]
-    keys = ("kind", "per_accepted", "iterations", "assets", "accepted", "rejected", "undecided", "calls", "gco2e", "minutes")
-    tables = [table(language, "deliverables", keys, rows)] if rows else []
+    tables = []
+    if found := report.deliverables:
+        weights = [
+            (each.kind, each.gco2e_per_accepted, each.calls_per_accepted, each.gco2e, each.calls, each.minutes_saved) for each in found
+        ]
+        verdicts = [(each.kind, each.assets, each.accepted, each.rejected, each.undecided) for each in found]
+        tables.append(table(language, "deliverables", ("kind", "per_accepted", "iterations", "gco2e", "calls", "minutes"), weights))
+        tables.append(table(language, "verdicts", ("kind", "assets", "accepted", "rejected", "undecided"), verdicts))
     if report.units:
         units = [
             (language.say("units", each.name), each.gco2e_per_unit, each.quantity, each.calls, each.assumption) for each in report.units

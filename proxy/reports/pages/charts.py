@@ -1,4 +1,4 @@
-"""Lays out the chart of a table as rectangles, lines and words. It must never smooth or invent a point, nor cut an axis that bars stand on."""
+"""Lays out the chart of a table as rectangles, lines and words. It must never smooth or invent a point."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +12,7 @@ from proxy.reports.pages.outline import PAGE_ROWS, Cell, ChartKind, Table
 
 Ink = Literal["axis", "grid", "bar", "more", "less", "range", "word", "faint"]
 WIDTH: Final = 720.0
-LABELS: Final = 285.0
+LABELS: Final = 335.0
 LETTER: Final = 7.0
 """Widest column of labels, and how wide a letter is, about."""
 
@@ -22,7 +22,7 @@ TOP: Final = 8.0
 FOOT: Final = 26.0
 DAYS_HEIGHT: Final = 200.0
 DAYS_LEFT: Final = 62.0
-LONGEST: Final = 39
+LONGEST: Final = 46
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +166,7 @@ _MARKS: Final[dict[ChartKind, Callable[[Table], list[Mark]]]] = {
 def _rows(marks: Sequence[Mark], language: Language, middle: float | None) -> Picture:
     """Marks one below the other, on a horizontal axis."""
     left = min(LABELS, 14 + LETTER * max(len(_short(mark.label)) for mark in marks))
-    axis = _axis(marks, left + 8, WIDTH - RIGHT, from_zero=middle is None)
+    axis = _axis(marks, left + 8, WIDTH - RIGHT, middle=0.0 if middle is None else middle)
     foot = TOP + ROW * len(marks)
     boxes = [_bar(mark, axis, TOP + ROW * place) for place, mark in enumerate(marks)]
     rules = [Rule(x1=x, y1=TOP, x2=x, y2=foot, ink="grid") for x in map(axis.at, axis.ticks())]
@@ -179,7 +179,7 @@ def _rows(marks: Sequence[Mark], language: Language, middle: float | None) -> Pi
 
 def _columns(marks: Sequence[Mark], language: Language) -> Picture:
     """Marks side by side, on a vertical axis."""
-    axis = _axis(marks, DAYS_HEIGHT - FOOT, TOP, from_zero=True)
+    axis = _axis(marks, DAYS_HEIGHT - FOOT, TOP, middle=0.0)
     wide = (WIDTH - DAYS_LEFT - TOP) / len(marks)
     boxes, whiskers = [], []
     for place, mark in enumerate(marks):
@@ -219,12 +219,10 @@ def _whisker(mark: Mark, axis: Axis, y: float) -> Iterator[Rule]:
         yield Rule(x1=x, y1=y - 4, x2=x, y2=y + 4, ink="range")
 
 
-def _axis(marks: Sequence[Mark], first: float, last: float, *, from_zero: bool) -> Axis:
-    """Round ticks around all marks; with 0 on it where bars stand on 0."""
+def _axis(marks: Sequence[Mark], first: float, last: float, *, middle: float) -> Axis:
+    """Round ticks around all marks and what bars stand on or around."""
     edges = [edge for mark in marks for edge in (mark.start, mark.end, mark.low, mark.high)]
-    low, high = min(edges), max(edges)
-    if from_zero:
-        low, high = min(low, 0.0), max(high, 0.0)
+    low, high = min(*edges, middle), max(*edges, middle)
     step = _step(high - low or abs(high) or 1.0)
     begin, end = math.floor(low / step) * step, math.ceil(high / step) * step
     return Axis(begin, max(end, begin + step), step, first, last)

@@ -5,7 +5,8 @@ from typing import Final
 
 from proxy.reports.line import Line, Spread
 from proxy.reports.pages.language import Language
-from proxy.reports.pages.outline import Cell, Chart, Column, Kind, Table, printable
+from proxy.reports.pages.outline import Cell, Chart, Column, Kind, Table
+from proxy.reports.pages.printable import printable
 
 RANGED: Final[dict[str, Kind]] = {
     "gco2e": "g",

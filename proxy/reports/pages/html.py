@@ -27,11 +27,14 @@ INKS: Final = {
 """Colours on paper; the style sheet has those of a dark screen. Blue, orange and violet differ for every kind of eye."""
 
 DAY_ROWS: Final = 31
+NAME_LIMIT: Final = 64
+SENTENCES: Final = frozenset({"tips", "lighter", "completeness", "change", "drivers"})
+"""Tables whose rows begin with a text of ours, in full."""
 
 
-def html_page(report: Report, code: str, *, with_equivalences: bool = True) -> str:
+def html_page(report: Report, code: str) -> str:
     """The page in a language (`en` or `fr`)."""
-    return page(write(report, code, with_equivalences=with_equivalences), report)
+    return page(write(report, code), report)
 
 
 def page(outline: Outline, report: Report) -> str:
@@ -42,8 +45,6 @@ def page(outline: Outline, report: Report) -> str:
 
 def page_rows(table: Table) -> tuple[tuple[Cell, ...], ...]:
     """The rows that a page shows: all of a short table, the first of a long one."""
-    if table.is_whole:
-        return table.rows
     return table.rows[: DAY_ROWS if table.id == "days" else PAGE_ROWS]
 
 
@@ -79,10 +80,16 @@ def _context(outline: Outline, report: Report, language: Language) -> dict[str, 
         "pictures": pictures,
         "page_rows": page_rows,
         "cut": cut,
+        "named": _named,
         "is_web": _is_web,
         "say": lambda key: language.say("page", key),
         "words": lambda key: language.say("words", key),
     }
+
+
+def _named(text: str, table: Table) -> str:
+    """A name that a client made up, cut where a row would grow tall; data exports have the whole of it."""
+    return text if len(text) <= NAME_LIMIT or table.id in SENTENCES else text[: NAME_LIMIT - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _is_web(cell: Cell) -> bool:

@@ -1,4 +1,4 @@
-"""Figures, units and dates as people of one language write them, by Babel. It must never show a sum without its range, nor more than two significant digits."""
+"""Figures, units and dates as people of one language write them, by Babel. It must never show more than two significant digits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from babel.numbers import format_decimal
 
 from proxy.reports.line import Spread
 from proxy.reports.pages.phrases import phrase, table
+from proxy.reports.pages.printable import printable
 
 Measure = Literal["g", "wh", "ml"]
 SCALES: Final[Mapping[Measure, tuple[tuple[Decimal, str], ...]]] = {
@@ -39,12 +40,13 @@ class Language:
         return Locale.parse(_LOCALES[self.code])
 
     def say(self, section: str, key: str, **values: object) -> str:
-        """One phrase with its values. Raises KeyError for a phrase that the table lacks."""
-        return phrase(self.code, section, key).format(**values)
+        """One phrase with its values, clients' texts made printable. Raises KeyError for a phrase that the table lacks."""
+        shown = {name: printable(value) if isinstance(value, str) else value for name, value in values.items()}
+        return phrase(self.code, section, key).format(**shown)
 
     def code_name(self, section: str, code: str) -> str:
         """The phrase for a code; one that the table lacks is shown as it is: codes come from ledgers of any age."""
-        return self.say(section, code) if code in table()[section] else code
+        return self.say(section, code) if code in table()[section] else printable(code)
 
     def count(self, number: int) -> str:
         """A count in full."""

@@ -32,12 +32,13 @@ def equivalences(report: Report, language: Language) -> Section:
 
 def details(report: Report, language: Language) -> Section:
     """Groups of the total: tags first, then models, grids and the rest; brands with what lies below them."""
-    tables = [*_tags(report, language), *_groups(report, language), *_days(report, language)]
+    tables = [*_tags(report, language), *_groups(report, language)]
     if report.tree:
         rows = list(_branches(report.tree, 0, language))
         tables.append(table(language, "tree", ("name", "level", "gco2e", "calls", "not_listed"), rows))
     if report.purposes:
         tables.append(table(language, "purposes", ("campaign", "purpose"), list(report.purposes.items())))
+    tables += _days(report, language)
     lead = language.say("lead", "details")
     return Section(id="details", title=language.say("sections", "details"), paragraphs=(lead,), tables=tuple(tables))
 
@@ -45,7 +46,13 @@ def details(report: Report, language: Language) -> Section:
 def habits(report: Report, language: Language) -> Section:
     """A page for each team on how it works, with tips and where they come from."""
     parts = tuple(_team(habit, place, language) for place, habit in enumerate(report.habits, start=1))
-    return Section(id="habits", title=language.say("sections", "habits"), paragraphs=(language.say("lead", "habits"),), parts=parts)
+    return Section(
+        id="habits",
+        title=language.say("sections", "habits"),
+        paragraphs=(language.say("lead", "habits"),),
+        parts=parts,
+        is_page=bool(parts),
+    )
 
 
 def _team(habit: Habit, place: int, language: Language) -> Section:
@@ -59,7 +66,7 @@ def _team(habit: Habit, place: int, language: Language) -> Section:
         id=f"team-{place}",
         title=language.say("page", "team", dimension=language.code_name("tags", habit.dimension).capitalize(), team=team),
         tables=tuple(tables),
-        is_page=True,
+        is_page=place > 1,
     )
 
 

@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
-from unicodedata import category
 
 from proxy.reports.line import Spread
 
 Kind = Literal["text", "day", "count", "number", "share", "g", "wh", "ml"]
-"""What a column holds. day: an ISO date. g, wh, ml: grams, watt-hours, millilitres, each a Spread or a plain figure; share: a ratio 0..1."""
+"""What a column holds. day: an ISO date. g, wh, ml: grams, watt-hours, millilitres, as Spread or a plain figure; share: a ratio."""
 
 Cell = str | int | float | Spread | None
 ChartKind = Literal["bars", "days", "waterfall", "tornado"]
@@ -41,14 +40,13 @@ class Chart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Rows below titled columns, figures in full. is_whole: a page has all of its rows, as of days."""
+    """Rows below titled columns, figures in full."""
 
     id: str
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     chart: Chart | None = None
-    is_whole: bool = False
 
     def at(self, key: str) -> int:
         """The place of a column. Raises StopIteration for one that the table lacks."""
@@ -90,12 +88,3 @@ class Outline:
     basis: Mapping[str, str]
     may: Sequence[str] = field(default=())
     may_not: Sequence[str] = field(default=())
-
-
-def printable(text: str) -> str:
-    """A client's text without control characters: a terminal would obey them, and a page cannot hold them."""
-    return "".join(character if _is_shown(character) else "\N{REPLACEMENT CHARACTER}" for character in text)
-
-
-def _is_shown(character: str) -> bool:
-    return character.isprintable() or category(character) == "Zs"

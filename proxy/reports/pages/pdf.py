@@ -17,7 +17,7 @@ _NO_PANGO: Final = (
 )
 
 
-def pdf_document(report: Report, code: str, *, with_equivalences: bool = True) -> bytes:
+def pdf_document(report: Report, code: str) -> bytes:
     """The page on A4 sheets, the same bytes for the same report. Raises StartError where what makes it is not installed."""
     try:
         from weasyprint import HTML  # an extra, slow to import, with libraries of the system
@@ -25,7 +25,7 @@ def pdf_document(report: Report, code: str, *, with_equivalences: bool = True) -
         raise StartError(_NO_LIBRARY) from error
     except OSError as error:
         raise StartError(_NO_PANGO.format(error=str(error).splitlines()[0])) from error
-    text = html_page(report, code, with_equivalences=with_equivalences)
+    text = html_page(report, code)
     identifier = hashlib.sha256(text.encode()).digest()[:16]
     made = HTML(string=text, url_fetcher=_refuse).write_pdf(pdf_variant=VARIANT, pdf_identifier=identifier)
     return bytes(made)

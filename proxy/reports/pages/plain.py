@@ -20,23 +20,23 @@ def csv_report(outline: Outline) -> str:
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for section in outline.sections:
-        for row in _section(section):
+        for row in _section(section, section.id):
             writer.writerow([harmless(cell) for cell in row])
     return text.getvalue()
 
 
-def _section(section: Section) -> Iterator[tuple[Cell, ...]]:
+def _section(section: Section, id: str) -> Iterator[tuple[Cell, ...]]:
     for table in section.tables:
-        yield from _table(section, table)
+        yield from _table(id, table)
     for part in section.parts:
-        yield from _section(part)
+        yield from _section(part, id)
 
 
-def _table(section: Section, table: Table) -> Iterator[tuple[Cell, ...]]:
+def _table(id: str, table: Table) -> Iterator[tuple[Cell, ...]]:
     for number, row in enumerate(table.rows, start=1):
         of = row[0] if isinstance(row[0], str) else ""
         for column, cell in zip(table.columns, row, strict=True):
-            yield (section.id, table.caption, number, of, column.key, UNITS[column.kind], *_figures(cell, column))
+            yield (id, table.caption, number, of, column.key, UNITS[column.kind], *_figures(cell, column))
 
 
 def _figures(cell: Cell, column: Column) -> tuple[Cell, Cell, Cell, Cell]:

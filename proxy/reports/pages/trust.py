@@ -6,7 +6,8 @@ from proxy.reports.document import Note, Report
 from proxy.reports.line import Line
 from proxy.reports.pages.columns import table
 from proxy.reports.pages.language import Language
-from proxy.reports.pages.outline import Cell, Chart, Section, Table, printable
+from proxy.reports.pages.outline import Cell, Chart, Section, Table
+from proxy.reports.pages.printable import printable
 
 _SHARES = frozenset({"share"})
 
@@ -14,9 +15,8 @@ _SHARES = frozenset({"share"})
 def quality(report: Report, language: Language) -> Section:
     """Shares by tier, counts of what is in and what is missing, coverage, and the notes."""
     says = (language.say("lead", "quality"), *(note_text(note, language) for note in report.notes))
-    tables = tuple(
-        each for each in (_tiers(report.total, language), _completeness(report, language), *_missing(report, language)) if each.rows
-    )
+    found = (_tiers(report.total, language), _completeness(report, language), *_missing(report, language))
+    tables = tuple(each for each in found if each.rows)
     return Section(id="quality", title=language.say("sections", "quality"), paragraphs=says, tables=tables)
 
 

@@ -1,22 +1,25 @@
 """Puts the parts of a report in the order of a page. It must never leave out the basis or what may not be claimed."""
 
+from dataclasses import replace
+
 from proxy.reports.document import Basis, Report
 from proxy.reports.pages.amounts import boundary, change, deliverables, total
 from proxy.reports.pages.choices import lighter, policies
 from proxy.reports.pages.columns import table
 from proxy.reports.pages.language import Language
 from proxy.reports.pages.origins import details, equivalences, habits
-from proxy.reports.pages.outline import Outline, Section, printable
+from proxy.reports.pages.outline import Outline, Section
 from proxy.reports.pages.phrases import listed
+from proxy.reports.pages.printable import printable
 from proxy.reports.pages.trust import drivers, quality
 
 _ORDER = (total, boundary, change, deliverables, quality, policies, lighter, drivers, equivalences, details, habits)
 
 
-def write(report: Report, code: str, *, with_equivalences: bool = True) -> Outline:
-    """The report in a language (`en` or `fr`), with or without everyday equivalents."""
+def write(report: Report, code: str) -> Outline:
+    """The report in a language (`en` or `fr`); without everyday equivalents where the report has none."""
     language = Language(code=code)
-    parts = [each for each in _ORDER if with_equivalences or each is not equivalences]
+    parts = [each(report, language) for each in _ORDER if report.equivalences or each is not equivalences]
     facts = _basis(report.basis, language)
     grams = report.total.gco2e
     may, may_not = listed(code, "may"), listed(code, "may_not")
@@ -25,11 +28,22 @@ def write(report: Report, code: str, *, with_equivalences: bool = True) -> Outli
         title=language.say("page", "title"),
         subtitle=(language.period(report.basis.since, report.basis.until), _scope(report.basis, language)),
         headline=None if grams is None else (language.amount("g", grams.mean), language.between("g", grams)),
-        sections=(*(each(report, language) for each in parts), _claims(may, may_not, language), _basis_section(facts, language)),
+        sections=(
+            *(_told(each, language) for each in parts),
+            _claims(may, may_not, language),
+            _basis_section(facts, language),
+        ),
         basis=facts,
         may=may,
         may_not=may_not,
     )
+
+
+def _told(section: Section, language: Language) -> Section:
+    """A part without any figure says so; that on the change has said why."""
+    if section.tables or section.parts or section.id == "change":
+        return section
+    return replace(section, paragraphs=(*section.paragraphs, language.say("page", "none")))
 
 
 def _scope(basis: Basis, language: Language) -> str:

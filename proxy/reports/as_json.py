@@ -1,0 +1,36 @@
+"""A whole report as JSON: the document with its figures in full. It must never leave a part out, nor round."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Final
+
+from proxy.reports.document import Report
+from proxy.reports.line import Line, Spread
+
+OBJECT: Final = "footprint.report"
+SPREAD: Final = {"mean": "mean", "p5": "low", "p95": "high"}
+
+
+def report_document(report: Report) -> dict[str, object]:
+    """The report as plain values; a sum is `mean`, `low` and `high`, what is unknown is null."""
+    plain = {field.name: _plain(getattr(report, field.name)) for field in fields(report)}
+    return {"object": OBJECT, **plain}
+
+
+def json_report(report: Report) -> str:
+    """The report as text."""
+    return json.dumps(report_document(report), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Spread):
+        return {shown: getattr(value, name) for name, shown in SPREAD.items()}
+    if isinstance(value, Line):
+        own = {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {"group": own.pop("key"), **own}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
