@@ -38,9 +38,7 @@ SHOWN = ("name", "match", "period", "ends", *KG_COLUMNS, "used_share", "soft_at"
 def budgets(
     check: Annotated[bool, typer.Option("--check", help="Exit code 1 when a budget is exceeded.")] = False,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Configuration with the budgets; default: GRAMMAGE_CONFIG.")
-    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="Configuration with the budgets; default: GRAMMAGE_CONFIG.")] = None,
     ledger: Annotated[str | None, typer.Option("--ledger", help="The ledger's URL, instead of the configuration's.")] = None,
 ) -> None:
     """Show each budget in its period of now: limit, use, state, and what it is pinned to; by the ledger, and by Redis where one counts."""

@@ -1,7 +1,7 @@
 """Holds a described call against the policies, with nothing sent. It must never print."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from config.policy_cases import CaseCall
@@ -45,7 +45,7 @@ class Tried:
     refused: str = ""
     escalated: str | None = None
     reuses: bool = False
-    beside: Beside = Beside()
+    beside: Beside = field(default_factory=Beside)
 
 
 class Trial:

@@ -1,4 +1,4 @@
-"""Each recipe of config/examples/policies on a real proxy with the real openai client: headers, ledger, record and metrics say what it does."""
+"""Each recipe of config/examples/policies on a real proxy, by the real openai client: headers, ledger and metrics say what it does."""
 
 import base64
 import contextlib

@@ -1,4 +1,4 @@
-"""A live source that fails, lies or stalls while calls are routed by it: decisions and figures stay, and only the age of what it said grows."""
+"""A live source that fails, lies or stalls while calls are routed by it: decisions stay, and only the age of what it said grows."""
 
 import contextlib
 import json
@@ -132,7 +132,7 @@ def decided(made: Proxy) -> list[tuple[object, ...]]:
             client.chat.completions.with_raw_response.create(model="writer", messages=[{"role": "user", "content": "A slogan"}])
             for _ in range(CALLS)
         ]
-    found = []
+    found: list[tuple[object, ...]] = []
     for raw in raws:
         record = made.get(f"/v1/footprint/{raw.headers['x-grammage-call-id']}").json
         (attempt,) = record["attempts"]
