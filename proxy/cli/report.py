@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from config.settings import Campaign
 from proxy.cli.ledger_url import declared_campaigns, ledger_url
 from proxy.cli.output import Format, message, show_rows
 from proxy.cli.report_compare import show_comparison
@@ -14,7 +15,7 @@ from proxy.cli.report_full import FILES, Lang, ReportFormat, show_full
 from proxy.keys.moment import instant_ms
 
 if TYPE_CHECKING:
-    from proxy.ledger.queries import Dimension
+    from proxy.ledger.queries import Dimension, Selection
 
 
 class By(StrEnum):
@@ -62,15 +63,22 @@ def report(
     ledger: Annotated[str | None, typer.Option("--ledger", help="The ledger's URL, instead of the configuration's.")] = None,
 ) -> None:
     """Sum the ledger by model, tag or day: energy, gCO2e with its range, water, tiers, and what could not be weighed."""
-    from proxy.ledger.queries import UNASSIGNED, Selection  # slow (SQLAlchemy); not for the help
-    from proxy.reports.render import DECLARED, TABLE_COLUMNS, basis, csv_document, json_document, table_rows  # as above
-    from proxy.reports.summary import summarise  # as above
-
     if full or form in FILES:
         words = {"since": since, "until": until, "compare_to": compare_to, "time_zone": time_zone, "basis": basis_name, "set": of_set}
         words |= {"team": team, "equivalences": str(equivalences).lower(), "by": tag_name}
         show_full(words, [*(f"brand={name}" for name in brand or ()), *(tag or ())], form, lang, out, config, ledger)
         return
+    selection = _selection(by, tag_name, since, until, method, of_set)
+    if compare is not None:
+        show_comparison(ledger_url(ledger, config), selection, *compare, Format(form.value))
+        return
+    _show_sums(selection, ledger_url(ledger, config), exact, form, declared_campaigns(config) if by is By.CAMPAIGN else None)
+
+
+def _selection(by: By, tag_name: str | None, since: str | None, until: str | None, method: str | None, of_set: str | None) -> "Selection":
+    """What to sum, and by what. Raises BadParameter for options that do not go together."""
+    from proxy.ledger.queries import Selection  # slow (SQLAlchemy); not for the help
+
     if (by is By.TAG) != (tag_name is not None):
         raise typer.BadParameter("--by tag and --tag-name go together: --by tag --tag-name campaign")
     since_ms, until_ms = _instant_ms(since, "--since"), _instant_ms(until, "--until", whole_day=True)
@@ -78,12 +86,16 @@ def report(
         raise typer.BadParameter(f"--since {since!r} is not before --until {until!r}: no call can lie between them")
     grouped = cast("Dimension", "tag" if by is By.CAMPAIGN else by.value)  # By names these and campaign
     tag_name = by.value if by is By.CAMPAIGN else tag_name
-    selection = Selection(by=grouped, tag_name=tag_name, since_ms=since_ms, until_ms=until_ms, method=method, estimate_set=of_set)
-    if compare is not None:
-        show_comparison(ledger_url(ledger, config), selection, *compare, Format(form.value))
-        return
-    summary = summarise(ledger_url(ledger, config), selection, exact=exact)
-    campaigns = declared_campaigns(config) if by is By.CAMPAIGN else None
+    return Selection(by=grouped, tag_name=tag_name, since_ms=since_ms, until_ms=until_ms, method=method, estimate_set=of_set)
+
+
+def _show_sums(selection: "Selection", url: str, exact: bool, form: ReportFormat, campaigns: dict[str, Campaign] | None) -> None:
+    """Prints the sums; says so when there is nothing to sum."""
+    from proxy.ledger.queries import UNASSIGNED  # slow (SQLAlchemy); not for the help
+    from proxy.reports.render import DECLARED, TABLE_COLUMNS, basis, csv_document, json_document, table_rows  # as above
+    from proxy.reports.summary import summarise  # as above
+
+    summary = summarise(url, selection, exact=exact)
     if form is ReportFormat.JSON:
         print(json_document(summary, campaigns))
     elif form is ReportFormat.CSV:
@@ -95,8 +107,8 @@ def report(
         show_rows(table_rows(summary, campaigns), columns, Format.TABLE)
     if not summary.whole.calls:
         message("the ledger holds no call of this period")
-    elif grouped == "tag" and [line.key for line in summary.lines] == [UNASSIGNED]:
-        message(f"no call of this period has the tag {tag_name!r}")
+    elif selection.by == "tag" and [line.key for line in summary.lines] == [UNASSIGNED]:
+        message(f"no call of this period has the tag {selection.tag_name!r}")
 
 
 def _instant_ms(text: str | None, option: str, *, whole_day: bool = False) -> int | None:
