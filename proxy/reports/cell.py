@@ -6,11 +6,13 @@ Value = TypeVar("Value")
 
 BEGINS_A_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001  # some programs take the wide ones too
 SHOWN_AS_TEXT: Final = "'"
+ALONE: Final = "-"
+"""A dash by itself, as for a unit of one, computes nothing."""
 
 
 def harmless(cell: Value) -> Value | str:
     """Text that a spreadsheet would take for a formula gets an apostrophe in front; numbers, flags and None stay what they are."""
-    return f"{SHOWN_AS_TEXT}{cell}" if isinstance(cell, str) and cell.startswith(BEGINS_A_FORMULA) else cell
+    return f"{SHOWN_AS_TEXT}{cell}" if isinstance(cell, str) and cell != ALONE and cell.startswith(BEGINS_A_FORMULA) else cell
 
 
 def on_unix_lines(cell: Value) -> Value | str:

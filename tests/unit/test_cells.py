@@ -20,7 +20,7 @@ def test_text_that_would_run_gets_an_apostrophe_in_every_csv_of_the_command_line
     assert row == {"name": f"'{text}".replace("\r", "\n"), "gco2e": "-0.5", "calls": "3", "ok": "True", "none": ""}
 
 
-@pytest.mark.parametrize("cell", ["noel-26", "a=b", "", " =1", "1+1", -0.5, -3, 1e-9, True, None])
+@pytest.mark.parametrize("cell", ["noel-26", "-", "a=b", "", " =1", "1+1", -0.5, -3, 1e-9, True, None])
 def test_what_would_not_run_stays_as_it_is(cell: object) -> None:
     assert harmless(cell) is cell
 
