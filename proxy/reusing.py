@@ -18,9 +18,9 @@ MOST_JOINED = 2
 
 
 def reusing(rooms: Rooms, passage: Passage, door: Upstream) -> Upstream:
-    """`door`, behind what is kept where the call's policy has that."""
+    """`door`, behind what is kept where the call's policy has that; also where a budget took over from it."""
     land(rooms, passage)
-    verdict = passage.decision.verdict
+    verdict = passage.own_verdict or passage.decision.verdict
     seconds = None if verdict is None else verdict.reuse_s
     if rooms.reuse is None or verdict is None or seconds is None:
         return door

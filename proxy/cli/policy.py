@@ -42,6 +42,7 @@ COMPARED = (
 )
 OK, WRONG = "ok", "wrong"
 NONE = "none"
+HOW = {"offer": "409 until its caller accepts or declines it; a locked policy takes no decline", "run": "it answers where it can"}
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration; default: GRAMMAGE_CONFIG.")]
 
@@ -255,7 +256,7 @@ def _told(summary: dict[str, Any]) -> list[str]:
     if summary["refused"]:
         return [*lines, summary["refused"]]
     if summary["alternative"] != NONE:
-        lines.append(f"before a model is asked: {summary['alternative']}")
+        lines.append(f"before a model is asked: {summary['alternative']} ({HOW[summary['alternative'].split()[0]]})")
     if summary["iterations"]:
         lines.append(f"counted: {summary['iterations']} answers at most")
     if summary["altered"]:

@@ -71,7 +71,8 @@ def replay(
         return
     if form is Format.TABLE:
         print(f"{STATEMENT}; g and ml, low and high are the 5th and 95th percentile")
-    show_rows([_flat(row) for row in rows], SHOWN if form is Format.TABLE else ("key", "mode", *COUNTS, "not_judged", *FIGURES), form)
+    columns = _shown(rows) if form is Format.TABLE else ("key", "mode", *COUNTS, "not_judged", *FIGURES)
+    show_rows([_flat(row) for row in rows], columns, form)
     _tell(groups)
 
 
@@ -99,6 +100,12 @@ def _row(key: tuple[str, str], tally: "Tally") -> dict[str, Any]:
     return {"key": key[0], "mode": key[1] or None, **tally.figures()}
 
 
+def _shown(rows: list[dict[str, Any]]) -> list[str]:
+    """The columns of a table: of what calls came to, only what there was."""
+    idle = {name for name in COUNTS[2:] if not any(row[name] for row in rows)}
+    return [name for name in SHOWN if name not in idle]
+
+
 def _flat(row: dict[str, Any]) -> dict[str, Cell]:
     return {**row, "not_judged": " ".join(f"{why}={count}" for why, count in row["not_judged"].items()) or None}
 
@@ -111,6 +118,6 @@ def _tell(groups: "dict[tuple[str, str], Tally]") -> None:
         return
     reasons: Counter[str] = whole.why_not
     for why, count in sorted(reasons.items()):
-        message(f"{count} calls could not be judged: {why}")
+        message(f"calls that could not be judged: {count} ({why})")
     for note in NOTES:
         message(note)

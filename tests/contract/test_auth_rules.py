@@ -60,8 +60,8 @@ def keyed(azure: ScriptedUpstream, mistral: ScriptedUpstream, tmp_path_factory: 
 @pytest.fixture(scope="module")
 def passing(azure: ScriptedUpstream, mistral: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     models = {
-        "first-keyless": {"deployments": [deployment(azure, "openai"), deployment(mistral, "mistral", OTHER_PROVIDER_KEY)]},
-        "first-keyed": {"deployments": [deployment(mistral, "mistral", OTHER_PROVIDER_KEY), deployment(azure, "openai")]},
+        "first-keyless": {"deployments": [deployment(azure, "openai"), deployment(mistral, "mistral", OTHER_PROVIDER_KEY) | {"order": 1}]},
+        "first-keyed": {"deployments": [deployment(mistral, "mistral", OTHER_PROVIDER_KEY), deployment(azure, "openai") | {"order": 1}]},
         "two-keyless": {"deployments": [deployment(azure, "openai"), deployment(mistral, "mistral")]},
         "simulated": {"deployments": [{"provider": "simulated", "model": "sim-small"}]},
     }

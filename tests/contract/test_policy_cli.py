@@ -68,6 +68,19 @@ def test_a_verdict_is_explained_with_forecasts_and_reasons() -> None:
     assert "no policy is for this call" in grammage("policy", "explain", "-a", "large", *config).stderr
 
 
+def test_what_comes_before_a_model_is_explained_too() -> None:
+    def told(recipe: str, *arguments: str) -> str:
+        return grammage("policy", "explain", *arguments, "--config", str(COOKBOOK / f"{recipe}.yaml")).stderr
+
+    mock_up = told("no-visuals-for-mock-ups", "-a", "visuals", "--operation", "images", "-t", "purpose=mock-up")
+    assert "before a model is asked: offer elsewhere:wireframe-kit (409 until its caller accepts or declines it" in mock_up
+    assert "run template:cards (it answers where it can)" in told("resize-not-regenerate", "-a", "writer", "-t", "stage=card")
+    assert "counted: 3 answers at most" in told("few-iterations", "-a", "writer", "-t", "asset=sheet-1")
+    text = ("-a", "large", "-t", "medium=text", "-t")
+    assert "counted by budgets: noel-26-texts, house" in told("campaign-budget", *text, "campaign=noel-26")
+    assert "purpose_missing: it carries neither the tag `purpose`" in told("campaign-budget", *text, "campaign=black-friday")
+
+
 @pytest.mark.parametrize("wrong", [("--tag", "stage"), ("--body", "[]"), ("--body", "{"), ("--operation", "chatt")])
 def test_what_cannot_be_read_is_a_wrong_use(wrong: tuple[str, str]) -> None:
     assert grammage("policy", "explain", "--alias", "large", *wrong).returncode == 2

@@ -240,6 +240,8 @@ def test_replay_prints_every_policy_with_its_range(house: Path) -> None:
         assert figures[2] < 0
     table = grammage("policy", "replay", "--config", f"{house}/grammage.yaml")
     assert "modelled difference in attributed emissions" in table.stdout
+    assert "routed" in table.stdout
+    assert "refused" not in table.stdout, "a column of nothing only makes the table wide"
     assert "policies in mode shadow are taken as if they acted" in table.stderr.lower()
 
 

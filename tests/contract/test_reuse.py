@@ -108,6 +108,17 @@ def test_a_stream_is_given_again_as_a_stream(tmp_path: Path, upstream: ScriptedU
         assert b"footprint" not in plain.body
 
 
+def test_a_budget_at_its_end_does_not_have_made_anew_what_is_kept(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    budget = {"name": "tight", "limit_kgco2e": 1e-6, "period": "all", "on_exceed": "route_smallest", "smallest": ["small"]}
+    with house(tmp_path, upstream, budgets=[budget]) as made:
+        first = made.chat(request(model="large"))
+        assert first.ours["policy"] == "budget:tight"
+        kept(made)
+        again = made.chat(request(model="large"))
+        assert (again.ours["reused"], again.ours["gco2e"]) == (first.ours["call-id"], "0")
+        assert (len(upstream.received), counted(made, "hit")) == (1, 1)
+
+
 HOUR_MS = 3_600_000
 
 
