@@ -160,4 +160,4 @@ def test_the_policy_of_a_dry_run_knows_the_model_that_comes_last(upstream: Scrip
     headers: dict[str, Any] = {**TRANSCRIPTIONS.headers, "x-grammage-dry-run": "true"}
     answer = open_house.send("POST", TRANSCRIPTIONS.path, asked(True), headers)
     assert (answer.status, answer.json["alias"]) == (200, "whisper-1")
-    assert len(upstream.received) == before
+    assert not any(received.body == asked(True) for received in upstream.received[before:])  # a cut one of before may come late
