@@ -22,22 +22,13 @@ from proxy.settle import (
     note_object,
     of_call,
     record,
-    spent_before,
     take_reading,
     weigh,
     weighed_before,
 )
 from proxy.splice import append_member, replace_exact, without_payloads
-from proxy.tag import (
-    call_header,
-    deployment_headers,
-    escalated_header,
-    figures_of,
-    footprint_headers,
-    footprint_member,
-    reused_headers,
-    reused_member,
-)
+from proxy.tag import call_header, figures_of
+from proxy.tagged import first_headers, member_of, weighed_headers
 from proxy.upstream.base import Headers, UpstreamReply
 
 _log = logging.getLogger("grammage.answer")
@@ -76,43 +67,21 @@ async def _weighed(rooms: Rooms, passage: Passage, headers: Headers, body: bytes
         headers = [pair for pair in headers if pair[0] != b"content-encoding"]
     body = body if plain is None else plain
     text = without_payloads(body) if len(body) > LONGEST_READ_BYTES else body
-    endpoint = passage.ask.endpoint
-    head = UNREADABLE if plain is None else read_reply(text, endpoint.dialect)
-    tags = [call_header(passage.call_id)]
-    if passage.escalated:
-        tags.append(escalated_header(passage.escalated))
-    if passage.instead is not None:
-        return headers, tags + _reused(passage), _with_reused(rooms, passage, body, head, text)
-    estimate = await weigh_answer(rooms, passage, text, head)
-    if estimate is None:
-        return headers, tags, body
-    estimate = of_call(passage, estimate)
-    decision, tagging = passage.decision, rooms.settings.tagging
-    figures = figures_of(estimate)
-    tags += footprint_headers(estimate, figures, b"final")
-    tags += deployment_headers(passage.candidate, passage.weighed_model, head.served_model is None, decision.policy, decision.altered)
-    if tagging.body and head.usage_raw is not None:
-        member = footprint_member(estimate, figures, passage.call_id, tuple(tagging.compat))
-        new = append_member(head.usage_raw, member)
-        body = replace_exact(body, endpoint.usage_key, head.usage_raw, new, text=text if text is not body else b"")
-    return headers, tags, body
-
-
-def _reused(passage: Passage) -> Headers:
-    """The headers of an answer that was made for another call."""
+    head = UNREADABLE if plain is None else read_reply(text, passage.ask.endpoint.dialect)
+    tags, estimate, figures = first_headers(passage), None, None
     if passage.instead is None:
-        return []
-    return reused_headers(passage.instead, spent_before(passage), passage.decision.policy, passage.decision.altered)
-
-
-def _with_reused(rooms: Rooms, passage: Passage, body: bytes, head: ReplyHead, text: bytes) -> bytes:
-    """Its body, with the footprint of this call in it."""
+        estimate = await weigh_answer(rooms, passage, text, head)
+        if estimate is None:
+            return headers, tags, body
+        estimate = of_call(passage, estimate)
+        figures = figures_of(estimate)
+        tags += weighed_headers(passage, estimate, figures, b"final")
     tagging = rooms.settings.tagging
-    if passage.instead is None or not tagging.body or head.usage_raw is None:
-        return body
-    member = reused_member(passage.instead, spent_before(passage), passage.call_id, tuple(tagging.compat))
-    new = append_member(head.usage_raw, member)
-    return replace_exact(body, passage.ask.endpoint.usage_key, head.usage_raw, new, text=text if text is not body else b"")
+    if tagging.body and head.usage_raw is not None:
+        member = member_of(passage, estimate, figures, tuple(tagging.compat))
+        new = append_member(head.usage_raw, member) if member else head.usage_raw
+        body = replace_exact(body, passage.ask.endpoint.usage_key, head.usage_raw, new, text=text if text is not body else b"")
+    return headers, tags, body
 
 
 async def weigh_answer(rooms: Rooms, passage: Passage, text: bytes, head: ReplyHead) -> Estimate | None:

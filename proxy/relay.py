@@ -28,21 +28,12 @@ from proxy.settle import (
     of_call,
     prepared_for,
     record,
-    spent_before,
     take_reading,
     weigh,
     weighed_before,
 )
-from proxy.tag import (
-    call_header,
-    deployment_headers,
-    escalated_header,
-    figures_of,
-    footprint_headers,
-    footprint_member,
-    reused_headers,
-    reused_member,
-)
+from proxy.tag import figures_of
+from proxy.tagged import first_headers, member_of, served_headers, weighed_headers
 from proxy.upstream.base import Headers, UpstreamReply
 
 _log = logging.getLogger("grammage.relay")
@@ -121,21 +112,18 @@ class EventStream:
     async def _weighed(self, relay: AnyRelay) -> bytes | None:
         """The footprint as a member of the usage object, None when there is none to write."""
         passage, rooms = self._passage, self._rooms
-        if passage.instead is not None:
-            tagging = rooms.settings.tagging
-            before = spent_before(passage)
-            return reused_member(passage.instead, before, passage.call_id, tuple(tagging.compat)) if tagging.body else None
-        try:
-            estimate = await weigh_relayed(rooms, passage, relay)
-        except Exception:  # noqa: BLE001  # the edge: what we add may fail, the client's answer may not
-            _log.exception("call %s goes out unweighed", passage.call_id)
-            passage.unweighed_reason = "internal_error"
-            return None
+        estimate = figures = None
+        if passage.instead is None:
+            try:
+                if (own := await weigh_relayed(rooms, passage, relay)) is not None:
+                    estimate = of_call(passage, own)
+                    figures = figures_of(estimate)
+            except Exception:  # noqa: BLE001  # the edge: what we add may fail, the client's answer may not
+                _log.exception("call %s goes out unweighed", passage.call_id)
+                passage.unweighed_reason = "internal_error"
+                estimate = None
         tagging = rooms.settings.tagging
-        if estimate is None or not tagging.body:
-            return None
-        estimate = of_call(passage, estimate)
-        return footprint_member(estimate, figures_of(estimate), passage.call_id, tuple(tagging.compat))
+        return member_of(passage, estimate, figures, tuple(tagging.compat)) if tagging.body else None
 
     async def _head(self, reply: UpstreamReply) -> Headers:
         passage, rooms = self._passage, self._rooms
@@ -144,16 +132,14 @@ class EventStream:
             headers = [pair for pair in headers if pair[0] != b"content-encoding"]
         if not rooms.settings.tagging.headers:
             return headers
-        headers.append(call_header(passage.call_id))
-        if passage.escalated:
-            headers.append(escalated_header(passage.escalated))
+        headers += first_headers(passage)
         if passage.instead is not None:
-            return headers + reused_headers(passage.instead, spent_before(passage), passage.decision.policy, passage.decision.altered)
+            return headers
         prepared = await prepared_for(rooms, passage)
-        if prepared is not None:
-            headers += _forecast_headers(of_call(passage, rooms.scales.forecast(prepared, passage.ask)))
-        headers += deployment_headers(passage.candidate, passage.model, True, passage.decision.policy, passage.decision.altered)
-        return headers
+        if prepared is None:
+            return [*headers, *served_headers(passage)]
+        forecast = of_call(passage, rooms.scales.forecast(prepared, passage.ask))
+        return headers + weighed_headers(passage, forecast, figures_of(forecast), b"forecast")
 
 
 async def weigh_relayed(rooms: Rooms, passage: Passage, relay: AnyRelay) -> Estimate | None:
@@ -168,10 +154,6 @@ async def weigh_relayed(rooms: Rooms, passage: Passage, relay: AnyRelay) -> Esti
     note_object(passage, relay.answer or b"".join(relay.kept[:FIRST_BLOCKS]))
     take_reading(passage, relay.reading)
     return weighed_before(passage) or await weigh(rooms, passage)
-
-
-def _forecast_headers(forecast: Estimate) -> Headers:
-    return footprint_headers(forecast, figures_of(forecast), b"forecast")
 
 
 def relay_of(passage: Passage) -> AnyRelay:
