@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.grammage-stamp
 CLIENTS := $(VENV)/clients
 CLIENTS_STAMP := $(CLIENTS)/.stamp
-CLIENTS_FROM := $(wildcard tests/clients/requirements-*.txt tests/clients/node/*.json) tests/clients/install.py
+CLIENTS_FROM := $(wildcard tests/clients/requirements-*.txt tests/clients/node/*.json tests/clients/impact/*.json) tests/clients/install.py
 CANDIDATES := python3 python3.13 python3.12 python3.11
 OLD_ENOUGH := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 CODE := config deploy estimators proxy tests

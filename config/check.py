@@ -8,7 +8,9 @@ from config.check_alternatives import alternative_faults
 from config.check_budgets import budget_faults
 from config.check_intensity import intensity_faults
 from config.check_models import alias_faults
+from config.check_observe import observe_faults
 from config.check_policies import policy_faults
+from config.check_tracing import tracing_faults
 from config.deployment import Deployment, Meter
 from config.explain import closest
 from config.listen import is_loopback, parse_listen, points_at, url_fault
@@ -21,6 +23,7 @@ _CONTROL = re.compile(r"[\x00-\x20\x7f]")
 _BASE_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REDIS_URLS = ("redis://", "rediss://")
+_TAKEN_NAMES = ("import:", "observe:")
 _LEDGER_URL = re.compile(r"sqlite(\+[a-z0-9]+)?:///(?!:memory:)[^?]+|postgresql(\+[a-z0-9]+)?://.+", re.DOTALL)
 
 
@@ -29,12 +32,12 @@ def find_faults(settings: Settings) -> tuple[Finding, ...]:
     return tuple(finding for rule in _RULES for finding in rule(settings))
 
 
-def start_refusals(settings: Settings, *, workers: int = 1) -> tuple[str, ...]:
+def start_refusals(settings: Settings) -> tuple[str, ...]:
     """Why a proxy must not start with these settings (after command-line options): one text per reason, none when it may."""
     faults = tuple(f"{dotted(finding.path)}: {finding.message}" for finding in find_faults(settings))
     return faults or tuple(
         text
-        for text in (_exposed(settings), _lonely_workers(settings, workers), _shared_meters(settings, workers), *_loops(settings))
+        for text in (_exposed(settings), _lonely_workers(settings), _shared_meters(settings), *_loops(settings))
         if text
     )
 
@@ -56,13 +59,24 @@ def _exposed(settings: Settings) -> str | None:
     )
 
 
-def _lonely_workers(settings: Settings, workers: int) -> str | None:
+def _lonely_workers(settings: Settings) -> str | None:
+    """What several workers must count together, and cannot in the memory of each."""
+    workers = settings.server.workers
     if workers <= 1 or settings.redis:
         return None
-    return f"{workers} workers need `redis:`, for limits and the ledger's budgets are shared between them. Set it, or start one worker."
+    counted = {
+        "budgets": bool(settings.budgets),
+        "rate limits of keys": any(key.requests_per_minute or key.tokens_per_minute for key in settings.keys),
+        "answers kept for reuse": any(policy.mode != "off" and policy.apply.reuse is not None for policy in settings.policies),
+    }
+    named = [what for what, is_used in counted.items() if is_used]
+    if not named:
+        return None
+    return f"{workers} workers need `redis:` to share {' and '.join(named)}. Set it, or start one worker (server.workers, --workers)."
 
 
-def _shared_meters(settings: Settings, workers: int) -> str | None:
+def _shared_meters(settings: Settings) -> str | None:
+    workers = settings.server.workers
     if workers <= 1 or not any(deployment.meter for _, deployment in _deployments(settings)):
         return None
     return (
@@ -126,6 +140,9 @@ def _keys(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 path=("keys", index, "name"), message=f"`{key.name}` is the name of keys[{names[key.name]}] too; names are unique"
             )
+        if key.name.startswith(_TAKEN_NAMES):
+            names_of_others = ", ".join(map(repr, _TAKEN_NAMES))
+            yield Finding(path=("keys", index, "name"), message=f"may begin with none of {names_of_others}: calls from elsewhere do")
         if key.key in secrets:
             yield Finding(path=("keys", index, "key"), message=f"is the same secret as keys[{secrets[key.key]}]; each key needs its own")
         names.setdefault(key.name, index)
@@ -227,4 +244,6 @@ _RULES: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     policy_faults,
     budget_faults,
     alternative_faults,
+    tracing_faults,
+    observe_faults,
 )

@@ -1,13 +1,18 @@
 """Rules of budgets: what each setting allows alone but not together. It must never change a setting."""
 
+import math
 from collections.abc import Iterator
 from difflib import get_close_matches
 
-from config.budgets import Budget
+from config.budgets import Budget, Period
 from config.explain import closest
 from config.problem import Finding, KeyPath
 from config.settings import Settings
 from config.tag_rules import NAME_RULE, VALUE_RULE, is_tag_name, is_tag_value
+
+DAY_S = 86_400.0
+LONG_PERIOD_DAYS: dict[Period, float] = {"quarter": 92, "year": 366, "all": math.inf}
+"""The periods that may be longer than the shortest retention, in days."""
 
 
 def budget_faults(settings: Settings) -> Iterator[Finding]:
@@ -22,6 +27,22 @@ def budget_faults(settings: Settings) -> Iterator[Finding]:
         yield from _tags(path, budget)
         yield from _keys(path, budget, settings)
         yield from _smallest(path, budget, settings)
+        yield from _kept(path, budget, settings)
+
+
+def _kept(path: KeyPath, budget: Budget, settings: Settings) -> Iterator[Finding]:
+    """A proxy that starts amid a period counts the ledger's calls of it: they must be there still."""
+    kept_s = settings.ledger.retention.calls
+    days = LONG_PERIOD_DAYS.get(budget.period)
+    if kept_s is None or days is None or kept_s >= days * DAY_S:
+        return
+    kept, lasts = f"{kept_s / DAY_S:g} days", "for ever" if math.isinf(days) else f"up to {days:g} days"
+    keep = "null" if math.isinf(days) else f"{days:g}d at least"
+    yield Finding(
+        path=(*path, "period"),
+        message=f"`{budget.period}` lasts {lasts}, and ledger.retention.calls is {kept}: after a restart it would count too little; "
+        f"keep calls longer ({keep}), or take a shorter period",
+    )
 
 
 def _tags(path: KeyPath, budget: Budget) -> Iterator[Finding]:

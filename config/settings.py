@@ -8,8 +8,10 @@ from config.alternatives import Alternative
 from config.budgets import Budget
 from config.deployment import Alias, OperatingPrior
 from config.duration import Keeping
+from config.observe import Observe
 from config.policies import Policy
 from config.section import Section
+from config.telemetry import Log, Tracing
 
 TAG_NAMES = ("brand", "campaign", "tool", "asset", "stage", "audience", "market", "purpose")
 
@@ -34,13 +36,33 @@ class Limits(Section):
     header_kb: float = Field(default=64, gt=0, description="Largest sum of request header bytes, KiB.")
 
 
+class Host(Section):
+    """The machine that the proxy runs on, for its own weight; what is not said is the world's average, with its wide range."""
+
+    provider: str = Field(default="local", min_length=1, description="Whose machine it is, such as aws; local: one's own.")
+    region: str | None = Field(default=None, description="Region of that provider, such as eu-west-3; the zone is `server.zone`.")
+    pue: float | None = Field(default=None, ge=1, le=5, description="Energy of the building over that of its machines; null: usual.")
+    watts_per_core: float | None = Field(
+        default=None, gt=0, le=1000, description="Watts of a busy core with its share of the server, as measured; null: assumed."
+    )
+    reserved_cores: float | None = Field(
+        default=None,
+        gt=0,
+        le=4096,
+        description="Cores kept for one process of the proxy alone, which count while they idle too; null: it shares its machine.",
+    )
+    sample_s: float = Field(default=60, ge=1, le=3600, description="Seconds between two looks at what the proxy uses; a crash loses one.")
+
+
 class Server(Section):
     listen: str = Field(default="127.0.0.1:8080", description="host:port to listen on.")
     base_path: str = Field(default="", description="Path prefix in front of /v1, such as /llm.")
     cors: Cors = Field(default=Cors(), description="Browser access from other origins.")
     limits: Limits = Field(default=Limits(), description="Largest requests that are accepted.")
     drain_s: float = Field(default=120, ge=0, description="Seconds that open streams get to finish after SIGTERM.")
+    workers: int = Field(default=1, ge=1, le=64, description="Processes that serve the address together; more than one needs a restart.")
     zone: str | None = Field(default=None, description="Grid zone of this machine, such as FR, for what it makes; null: world average.")
+    host: Host = Field(default=Host(), description="The machine of the proxy, for the proxy's own weight.")
 
 
 class Admin(Section):
@@ -58,7 +80,9 @@ Expiry = Annotated[AwareDatetime, BeforeValidator(_to_its_end)]
 class Key(Section):
     key: str = Field(min_length=8, repr=False, description="The secret a caller presents; usually ${VAR} or file:/path.")
     name: str = Field(min_length=1, max_length=64, description="What records and reports call this key; unique.")
-    role: Literal["caller", "viewer", "admin"] = Field(default="caller", description="viewer: reports only; admin: everything.")
+    role: Literal["caller", "viewer", "observer", "admin"] = Field(
+        default="caller", description="viewer: reports only; observer: hands in calls made elsewhere; admin: everything."
+    )
     tags: dict[str, str] = Field(default={}, description="Tags bound to the key; callers cannot override them.")
     models: list[str] | None = Field(default=None, description="Aliases the key may use; null: all.")
     brands: list[str] | None = Field(default=None, description="Values of the tag `brand` whose figures a viewer sees; null: all.")
@@ -192,6 +216,9 @@ class Settings(Section):
     tagging: Tagging = Field(default=Tagging(), description="Where an answer carries its footprint.")
     ledger: Ledger = Field(default=Ledger(), description="Where and how surely calls are recorded.")
     weighing: Weighing = Field(default=Weighing(), description="Assumptions that every estimate shares.")
+    tracing: Tracing | None = Field(default=None, description="Spans of calls for a tracing backend, by OpenTelemetry; null: none.")
+    observe: Observe = Field(default=Observe(), description="Calls that never came through the proxy, taken in from telemetry.")
+    log: Log = Field(default=Log(), description="What the proxy writes to standard error.")
     intensity: Intensity = Field(default=Intensity(), description="Live carbon intensity of grids, beside the yearly figures.")
     user_hash_secret: str | None = Field(
         default=None, repr=False, description="Secret for the keyed hash of `user`; null: one is made and kept beside the ledger."

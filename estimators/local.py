@@ -29,8 +29,8 @@ def local_estimate(cpu_s: float, place: Place, factors: FactorSet, profile: str)
     it_wh = scale(multiply(core_s, average(factors["frontend.w_per_core"].range, "method")), WH_PER_J)
     facility_wh = multiply(it_wh, average(place.pue, "provider"))
     operational = scale(multiply(facility_wh, average(place.gco2e_per_kwh, "zone")), KWH_PER_WH)
-    server_s = multiply(core_s, _servers_per_core_second(factors))
-    embodied = scale(_made(server_s, factors, "kgco2e"), GRAMS_PER_KG)
+    server_s = multiply(core_s, servers_per_core_second(factors))
+    embodied = scale(made(server_s, factors, "kgco2e"), GRAMS_PER_KG)
     gco2e = add(operational, embodied)
     parts = QualityParts(usage="A", model="A", hardware=POWER_TIER, zone=cast(Tier, place.tier))  # the places table admits A to E only
     return Estimate(
@@ -48,8 +48,8 @@ def local_estimate(cpu_s: float, place: Place, factors: FactorSet, profile: str)
             multiply(it_wh, average(place.wue_onsite_l_per_kwh, "provider")),
             multiply(facility_wh, average(place.water_offsite_l_per_kwh, "zone")),
         ),
-        primary_energy_mj=add(_of_grid(facility_wh, place, "primary_energy_mj"), _made(server_s, factors, "mj")),
-        adpe_kgsbeq=add(_of_grid(facility_wh, place, "adpe_kgsbeq"), _made(server_s, factors, "kgsbeq")),
+        primary_energy_mj=add(of_grid(facility_wh, place, "primary_energy_mj"), made(server_s, factors, "mj")),
+        adpe_kgsbeq=add(of_grid(facility_wh, place, "adpe_kgsbeq"), made(server_s, factors, "kgsbeq")),
         market_based_gco2e=None,
         training_gco2e=None,
         network_gco2e=None,
@@ -63,7 +63,7 @@ def local_estimate(cpu_s: float, place: Place, factors: FactorSet, profile: str)
     )
 
 
-def _servers_per_core_second(factors: FactorSet) -> Quantity:
+def servers_per_core_second(factors: FactorSet) -> Quantity:
     """Share of a server's life that one second of one of its cores takes; idle time is borne by what runs."""
     cores, years = factors["local.cores_per_server"].range, factors["embodied.lifetime_years"].range
     busy = factors[f"utilisation.{OPERATING_PRIOR}"].range
@@ -71,11 +71,11 @@ def _servers_per_core_second(factors: FactorSet) -> Quantity:
     return around(share, LogVariance(provider=sum(log_sd(inverse(span)) ** 2 for span in (cores, years, busy))))
 
 
-def _made(servers: Quantity, factors: FactorSet, unit: str) -> Quantity:
+def made(servers: Quantity, factors: FactorSet, unit: str) -> Quantity:
     """What making so much of a server takes, in `unit`."""
     return multiply(servers, average(factors[f"embodied.server_{unit}"].range, "method"))
 
 
-def _of_grid(facility_wh: Quantity, place: Place, line: str) -> Quantity:
+def of_grid(facility_wh: Quantity, place: Place, line: str) -> Quantity:
     """A line of the electricity."""
     return scale(multiply(facility_wh, average(getattr(place, f"{line}_per_kwh"), "zone")), KWH_PER_WH)

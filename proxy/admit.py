@@ -76,6 +76,7 @@ async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
         request_bytes=len(ask.body),
         address=address,
         upload=upload,
+        trace=None if rooms.tracer is None else rooms.tracer.begin(call_id, headers, known, entered),
     )
     _note_origin(rooms, passage, ask)
     if rooms.budgets is not None:

@@ -1,11 +1,10 @@
 """Builds the house: which rooms there are, which path leads where, what is opened at start and closed at the end."""
 
 import asyncio
-import dataclasses
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,17 +15,13 @@ from config.tables import Tables
 from proxy.alternative.iterations import Counts
 from proxy.alternative.made import Way
 from proxy.alternative.worth import ways_from, worth_from
-from proxy.asgi import send_error
 from proxy.auth import Doorkeeper
 from proxy.budgets.furnish import Furnisher
 from proxy.call import Caller
 from proxy.clock import Clock
 from proxy.consult import policies_from
-from proxy.counting import count_tokens
-from proxy.endpoints import ENDPOINT_BY_PATH
 from proxy.erasing import Eraser
-from proxy.errors import NotFound
-from proxy.headers import told_dialect
+from proxy.front import Front
 from proxy.http_client import close_session, fetch, open_session, tls_context
 from proxy.intensity.keeper import Keeper
 from proxy.keys.desk import Desk
@@ -38,26 +33,28 @@ from proxy.ledger.spool import Spool, spool_path
 from proxy.ledger.store import Store
 from proxy.ledger.weighing_store import RulesInForce
 from proxy.ledger.writer import LedgerWriter
-from proxy.log import CallLog, LineWriter
+from proxy.log import CallLog, LineWriter, set_level
 from proxy.meters.board import Board
 from proxy.metrics import Metrics
-from proxy.models import list_models, lists_models
 from proxy.objects.origins import Origins
-from proxy.passthrough import pass_through
-from proxy.pipeline import carry
+from proxy.observe.receive import receiver_from
+from proxy.own.opening import host_of, own_weight
 from proxy.policy.candidates import SIMULATED_PATTERN, Candidates, candidates_from, unmatched_candidate, unmatched_foreign
 from proxy.policy.latency import Latencies
 from proxy.policy.policies import Policies
+from proxy.readiness import Readiness
+from proxy.replicas.breakers import SharedBreakers
+from proxy.replicas.mark import config_mark
 from proxy.reuse.opening import reuse_store
 from proxy.reuse.room import Reuse
 from proxy.rooms import Rooms
-from proxy.route import ADDRESS, Address, address_of
 from proxy.secret import hashing_secret
 from proxy.shadow import Shadows, shadow_scales
 from proxy.simulate.door import SimulatedUpstream
 from proxy.simulate.socket_door import SimulatedSockets
-from proxy.sockets.carry import carry_socket
 from proxy.tag import OUR_HEADERS
+from proxy.tracing.opening import open_tracer
+from proxy.tracing.tracer import Tracer
 from proxy.upstream.base import Upstream
 from proxy.upstream.litellm_door import LiteLLMUpstream
 from proxy.upstream.socket import SocketDoor
@@ -66,24 +63,41 @@ from proxy.upstream.wire_socket import WireSockets
 from proxy.web import Deployed, WebRooms, create_web
 from proxy.weigh import Scales, WeighingRules
 
+if TYPE_CHECKING:
+    from proxy.crew.seat import Seat  # loaded where several workers serve
+
 _log = logging.getLogger("grammage.app")
 MIB = 1024 * 1024
 EXPOSED_HEADERS = (*OUR_HEADERS, "x-request-id", "request-id", "retry-after", "retry-after-ms", *LIMIT_HEADERS)
-OWN_PREFIXES = ("/v1/footprint/", "/v1/impact")
+
+
+NEED_A_RESTART = ("ledger", "tags", "admin", "tracing")
+
+
+def over_reload(before: Settings, after: Settings) -> Settings:
+    """The settings after a reload: those that need a restart stay as they were."""
+    kept = {name: getattr(before, name) for name in NEED_A_RESTART}
+    server = after.server.model_copy(update={name: getattr(before.server, name) for name in ("listen", "base_path", "workers")})
+    return after.model_copy(update={**kept, "server": server})
 
 
 class App:
     """The whole proxy as one ASGI application. `start` and `stop` frame its life on one event loop."""
 
-    def __init__(self, settings: Settings, tables: Tables, *, clock: Clock, version: str, log_writer: LineWriter) -> None:
+    def __init__(
+        self, settings: Settings, tables: Tables, *, clock: Clock, version: str, log_writer: LineWriter, seat: "Seat | None" = None
+    ) -> None:
+        """seat: its place among several workers on one address, None where it is alone."""
+        self._seat = seat
         self._settings = settings
         self._tables = tables
         self._clock = clock
         self._version = version
         self._log_writer = log_writer
         self._store = Store(settings.ledger.url)
-        self._metrics = Metrics(settings, tables, version=version, built_in_aliases=_built_in(settings))
+        self._metrics = (Metrics if seat is None else seat.metrics)(settings, tables, version=version, built_in_aliases=_built_in(settings))
         self.draining: Callable[[], bool] = lambda: False
+        self.readiness: Readiness
         self._rooms: Rooms
         self._front: ASGIApp
         self._admin: ASGIApp
@@ -99,9 +113,12 @@ class App:
         self._origins = Origins()
         self._latencies = Latencies()
         self._policies: Policies | None = None
+        self._tracer: Tracer | None = None
+        self._breakers = SharedBreakers(settings.redis, clock)
 
     async def start(self) -> None:
         """Opens the ledger, the client session and the doors. Raises StartError."""
+        self._tracer = await asyncio.to_thread(open_tracer, self._settings.tracing, self._version)
         self._store.upgrade()
         ledger = self._settings.ledger
         spool = Spool(spool_path(self._store.path), int(ledger.spool_reserve_mb * MIB))
@@ -112,22 +129,26 @@ class App:
             queue_calls=ledger.queue_calls,
             on_failure=ledger.on_failure,
             clock=self._clock,
+            kept=None if self._seat is None else self._seat.kept(self._metrics),
         )
         tls = tls_context()
         self._session = open_session(tls)
         self._writer.start()
-        self._roller = Roller(ledger.url, ledger.rollup_every_s, ledger.retention.calls, self._clock)
+        every_s = ledger.rollup_every_s if self._seat is None or self._seat.is_first else None
+        self._roller = Roller(ledger.url, every_s, ledger.retention.calls, self._clock)
         self._roller.start()
+        self._own = own_weight(self._settings, self._tables, self._store.own(), self._clock)
         self._shadows = Shadows(self._writer)
         self._shadows.start()
-        self._metrics.watch_ledger(self._writer)
-        self._metrics.watch_shadows(self._shadows)
-        self._metrics.watch_reuse(lambda: None if self._reuse is None else self._reuse.size_bytes())
-        self._metrics.watch_log(self._log_writer)
-        self._metrics.watch_budgets(lambda: self._rooms.budgets)
-        self._metrics.watch_intensity(lambda: self._intensity)
-        self._metrics.watch_breakers(lambda: self._rooms.breakers.passings(self._clock.perf()))
+        self._expose()
         self._litellm = LiteLLMUpstream()
+        self.readiness = Readiness(
+            ledger=self._writer,
+            draining=lambda: self.draining(),
+            loads=lambda: self._waits_for_litellm and self._litellm.is_loading,
+            lacks=lambda: self._litellm.is_missing,
+            reload_failed=lambda: not self._metrics.reload_ok,
+        )
         self._wire = WireUpstream(self._session, tls)
         self._doors: dict[Door, Upstream] = {
             "wire": self._wire,
@@ -140,13 +161,30 @@ class App:
             "simulated": SimulatedSockets(clock=self._clock),
         }
         await self._keyring.start()
+        if self._seat is not None and self._settings.redis is None:
+            self._seat.refuse_limits(holder.caller for holder in self._keyring.holders.values())
         if self._settings.auth_mode == "keys" and not self._settings.keys and not self._keyring.holders:
             _log.warning("nobody may call yet: `auth: keys` is set and there is no key; `grammage keys create NAME` makes one")
+        if self._settings.redis is not None and self._settings.user_hash_secret is None and self._store.path is None:
+            _log.warning("user_hash_secret is not set: replicas that make one each take the same caller for different ones; set it")
         self._enter(self._settings, ways_from(self._settings))
         await asyncio.gather(*self._closing)
         if self._rooms.budgets is not None:
             await self._rooms.budgets.open()
         self._waits_for_litellm = self._litellm.is_loading
+
+    def _expose(self) -> None:
+        """What rooms hold is told to whoever reads metrics."""
+        self._metrics.watch_ledger(self._writer)
+        self._metrics.watch_shadows(self._shadows)
+        self._metrics.watch_reuse(lambda: None if self._reuse is None else self._reuse.size_bytes())
+        self._metrics.watch_log(self._log_writer)
+        if self._tracer is not None:
+            self._metrics.watch_tracing(self._tracer)
+        self._metrics.watch_own(self._own.sums)
+        self._metrics.watch_budgets(lambda: self._rooms.budgets)
+        self._metrics.watch_intensity(lambda: self._intensity)
+        self._metrics.watch_breakers(lambda: self._rooms.breakers.passings(self._clock.perf()))
 
     async def stop(self) -> None:
         """Flushes the ledger and closes what start opened."""
@@ -158,11 +196,15 @@ class App:
         await self._keyring.close()
         await self._limiter.close()
         await self._furnisher.close()
+        await self._breakers.close()
         if self._reuse is not None:
             await self._reuse.close()
         await self._litellm.close()
         await self._shadows.close()
         await asyncio.to_thread(self._roller.close)
+        await asyncio.to_thread(self._own.close)
+        if self._tracer is not None:
+            await asyncio.to_thread(self._tracer.close)
         await self._writer.close()
         await self._wire.close()
         await self._wire_sockets.close()
@@ -174,10 +216,11 @@ class App:
 
         ways: the alternatives of the settings, their files read: that takes too long for the event loop.
         """
-        fixed = ("ledger", "tags", "admin")
-        kept = {name: getattr(self._settings, name) for name in fixed}
-        server = settings.server.model_copy(update={"listen": self._settings.server.listen, "base_path": self._settings.server.base_path})
-        self._enter(settings.model_copy(update={**kept, "server": server}), ways)
+        self._enter(over_reload(self._settings, settings), ways)
+        self._own.move(host_of(settings, self._tables.places))
+        set_level(settings.log.level)
+        if changed := [name for name in NEED_A_RESTART if getattr(settings, name) != getattr(self._settings, name)]:
+            _log.warning("%s: what the configuration says there now is taken over at the next start", ", ".join(changed))
 
     @property
     def metrics(self) -> Metrics:
@@ -192,15 +235,21 @@ class App:
         rooms = self._build(settings, intensity, ways)
         if rooms.candidates.need_translation(tuple(settings.translate)):
             self._litellm.need()
-        self._change_meters(rooms.meters)
-        self._change_intensity(intensity)
-        front: ASGIApp = Front(rooms, create_web(self._web_rooms(rooms)))
+        front: ASGIApp = Front(rooms, create_web(self._web_rooms(rooms)), self._beside(rooms))
         origins = settings.server.cors.origins
         if origins:
             front = CORSMiddleware(front, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED_HEADERS)
-        self._rooms, self._front = rooms, front
+        admin = create_web(self._web_rooms(rooms), trusted=True)
+        self._change_meters(rooms.meters)
+        self._change_intensity(intensity)
+        self._rooms, self._front, self._admin = rooms, front, admin
         self._in_background(asyncio.to_thread(self._keep_rules, _rules_in_force(settings, self._clock.now_ms())))
         self._admin = create_web(self._web_rooms(rooms), trusted=True)
+
+    def _beside(self, rooms: Rooms) -> dict[str, ASGIApp]:
+        """What is served beside the calls and our own API, by path."""
+        receiver = receiver_from(rooms, self._store.crossings(), lambda: bool(self._keyring.holders), self._metrics.observe_spans)
+        return {} if receiver is None else {receiver.path: receiver}
 
     def _change_meters(self, meters: Board | None) -> None:
         """The new meters begin, the old ones end; a reload begins their accounts anew."""
@@ -259,6 +308,7 @@ class App:
         rules = _weighing_rules(settings)
         scales = Scales(self._tables, rules)
         secret = hashing_secret(settings, self._store.path)
+        self._metrics.describe_config(config_mark(settings, secret))
         policies = self._policies = policies_from(settings, self._tables, candidates, scales, self._policies)
         return Rooms(
             settings=settings,
@@ -286,11 +336,13 @@ class App:
             archive=self._store,
             origins=self._origins,
             limiter=self._limiter,
+            tracer=self._tracer,
+            breakers=self._breakers.furnish(settings, candidates),
             shadow_scales=shadow_scales(settings.weighing.shadow, self._tables, rules),
         )
 
     def _counts(self, settings: Settings) -> Counts:
-        return Counts(self._store.iterations().made, self._clock.perf, shared=settings.redis is not None)
+        return Counts(self._store.iterations().made, self._clock.perf, shared=settings.redis is not None or self._seat is not None)
 
     async def admin(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Our own API for `admin.listen`, where whoever can reach it may read all figures; as the newest settings have it."""
@@ -302,6 +354,7 @@ class App:
             find_call=self._store.find,
             authorise=_authoriser(rooms),
             unready=self._unready,
+            noted=self.readiness.noted,
             deployed=_deployed(rooms.candidates),
             usual_output_tokens=rooms.scales.usual_output_tokens,
             tables=self._tables,
@@ -310,7 +363,7 @@ class App:
             desk=Desk(self._store.keys(), self._clock.now_ms, [key.name for key in rooms.settings.keys]),
             assets=self._store.assets(),
             eraser=self._eraser(rooms.settings),
-            keys_changed=self._keyring.refresh,
+            keys_changed=self._keys_changed,
             keys_are_issued=lambda: bool(self._keyring.holders),
             now_ms=self._clock.now_ms,
         )
@@ -319,65 +372,28 @@ class App:
         secret = hashing_secret(settings, self._store.path)
         return Eraser(settings.ledger.url, secret, lambda: self._reuse, self._origins, self._clock)
 
+    async def look_at_keys(self) -> None:
+        """Reads the issued keys anew where they have changed."""
+        await self._keyring.refresh()
+
+    async def _keys_changed(self) -> None:
+        await self._keyring.refresh()
+        if self._seat is not None:
+            self._seat.tell_keys_changed()
+
     def _unready(self) -> tuple[str, ...]:
-        reasons = []
-        if self.draining():
-            reasons.append("draining")
-        if self._writer.is_denying():
-            reasons.append("ledger_unavailable")
-        if self._litellm.is_loading and self._waits_for_litellm:
-            reasons.append("loading_litellm")
-        return tuple(reasons)
+        """Why calls should go elsewhere; of several workers, none is ready before all are."""
+        reasons = self.unready_alone()
+        return reasons if reasons or self._seat is None or self._seat.is_crew_ready() else ("workers_not_ready",)
 
+    def write_down(self) -> None:
+        """Lets other workers know the state of this one."""
+        if self._seat is not None:
+            self._seat.write_down(self._metrics)
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Front:
-    """The first fork: metered endpoints, other paths of the provider, our own API."""
-
-    rooms: Rooms
-    web: ASGIApp
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await carry_socket(self.rooms, scope, receive, send)
-            return
-        if scope["type"] != "http":
-            return
-        base = self.rooms.settings.server.base_path
-        path: str = scope["path"]
-        if base:
-            if not path.startswith(base + "/"):
-                await send_error(
-                    send, NotFound(f"nothing is served at {path[:80]!r}; this proxy's paths begin with {base}/v1.", code="unknown_path")
-                )
-                return
-            scope = _below(scope, base)
-            path = scope["path"]
-        endpoint = ENDPOINT_BY_PATH.get(path) if scope["method"] == "POST" else None
-        if endpoint is None and (address := address_of(scope["method"], path)) is not None:
-            endpoint, scope = address.endpoint, _addressed(scope, address)
-            path = scope["path"]
-        if endpoint is not None:
-            await (count_tokens if endpoint.counts else carry)(self.rooms, endpoint, scope, receive, send)
-        elif (ADDRESS not in scope and not path.startswith("/v1/")) or path.startswith(OWN_PREFIXES):
-            await self.web(scope, receive, send)
-        elif scope["method"] == "GET" and lists_models(path):
-            await list_models(self.rooms, scope, receive, send)
-        else:
-            await pass_through(self.rooms, scope, receive, send)
-
-
-def _below(scope: Scope, base: str) -> Scope:
-    raw: bytes = scope.get("raw_path") or scope["path"].encode()
-    return {**scope, "path": scope["path"][len(base) :], "raw_path": raw[len(base) :]}
-
-
-def _addressed(scope: Scope, address: Address) -> Scope:
-    """The scope of a call whose path means `address`; where the path alone does not tell the dialect, the headers do."""
-    if address.endpoint is None and address.dialect == "openai":
-        address = dataclasses.replace(address, dialect=told_dialect(scope["headers"]))
-    raw: bytes = scope.get("raw_path") or scope["path"].encode()
-    return {**scope, "path": address.path, "raw_path": address.raw(raw), ADDRESS: address}
+    def unready_alone(self) -> tuple[str, ...]:
+        """Why this process should get no calls now, whatever others say."""
+        return self.readiness.unready()
 
 
 def _weighing_rules(settings: Settings) -> WeighingRules:

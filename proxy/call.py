@@ -9,12 +9,15 @@ from estimators.estimate import Estimate
 from estimators.quantity import Quantity
 from estimators.usage import Usage
 
-Role = Literal["caller", "viewer", "admin"]
+Role = Literal["caller", "viewer", "observer", "admin"]
 Outcome = Literal["ok", "client_error", "upstream_error", "client_left", "upstream_cut", "given_up"]
 """given_up: the proxy itself ended while the call was open."""
 
 PENDING = "pending"
 """Reason of an attempt that is not weighed yet: its work goes on at the provider, and is booked late."""
+
+OBSERVED = "observe:"
+"""What the caller's id of a call begins with that never came through the proxy, and was told of by telemetry; no key is called so."""
 
 UNKNOWN_ORIGIN = "unknown"
 """Stands for the call that began some work where this ledger does not know it."""

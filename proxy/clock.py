@@ -23,6 +23,10 @@ class Clock:
         """Monotonic seconds, for durations only."""
         return time.perf_counter()
 
+    def process_cpu(self) -> float:
+        """Seconds of processor time that this process has used since its start."""
+        return time.process_time()
+
     def thread_cpu(self) -> float:
         """Seconds of processor time that the calling thread has used, for differences only."""
         return time.thread_time()

@@ -2,13 +2,14 @@
 
 GrammageError
 ├── InternalError         500  internal_error
-├── BadRequest            400  malformed_json, malformed_form, malformed_encoding, invalid_type, missing_model, missing_input,
-│                          too_many_rows, invalid_tag, invalid_header, invalid_key_terms, key_is_live
+├── BadRequest            400  malformed_json, malformed_form, malformed_encoding, malformed_otlp, invalid_type, missing_model,
+│                          missing_input, too_many_rows, invalid_tag, invalid_header, invalid_key_terms, key_is_live
 ├── Unauthorized          401  invalid_api_key
 ├── BudgetExceeded        402  carbon_budget_exceeded
-├── Forbidden             403  not_allowed, admin_only, model_not_allowed
+├── Forbidden             403  not_allowed, admin_only, observer_only, model_not_allowed
 ├── NotFound              404  unknown_model, unknown_call, unknown_path, unknown_object, unknown_key, unknown_asset
 ├── MethodNotAllowed      405  method_not_allowed
+├── CallsPruned           409  calls_pruned
 ├── AlternativeOffered    409  alternative_offered
 ├── IterationsExceeded    409  iterations_exceeded
 ├── TooLarge              413  body_too_large
@@ -18,9 +19,11 @@ GrammageError
 ├── PurposeMissing        422  purpose_missing
 ├── RateLimited           429  rate_limit_exceeded
 ├── HeadersTooLarge       431  headers_too_large
+├── FormatUnavailable     501  format_unavailable
 ├── UpstreamUnreachable   502  upstream_unreachable, upstream_broke, upload_gone
 ├── LedgerDown            503  ledger_unavailable
 ├── BudgetUnavailable     503  budget_unavailable
+├── ReportsBusy           503  reports_busy
 ├── Ending                503  ending
 ├── DoorClosed            503  litellm_unavailable
 ├── UpstreamTimeout       504  upstream_timeout
@@ -138,6 +141,11 @@ class MethodNotAllowed(GrammageError):
     code = "method_not_allowed"
 
 
+class CallsPruned(GrammageError):
+    status = 409
+    code = "calls_pruned"
+
+
 class AlternativeOffered(GrammageError):
     status = 409
     code = "alternative_offered"
@@ -195,6 +203,12 @@ class HeadersTooLarge(GrammageError):
     code = "headers_too_large"
 
 
+class FormatUnavailable(GrammageError):
+    status = 501
+    code = "format_unavailable"
+    headers: Sequence[tuple[bytes, bytes]] = ((b"x-should-retry", b"false"),)
+
+
 class UpstreamUnreachable(GrammageError):
     status = 502
     code = "upstream_unreachable"
@@ -208,6 +222,12 @@ class LedgerDown(GrammageError):
 class BudgetUnavailable(GrammageError):
     status = 503
     code = "budget_unavailable"
+
+
+class ReportsBusy(GrammageError):
+    status = 503
+    code = "reports_busy"
+    headers: Sequence[tuple[bytes, bytes]] = ((b"retry-after", b"5"),)
 
 
 class Ending(GrammageError):
@@ -232,3 +252,7 @@ class LoopDetected(GrammageError):
 
 class StartError(Exception):
     """The proxy cannot start; the message says why and what to do. Command-line exit code 1."""
+
+
+class CallsGone(StartError):
+    """What was asked for needs single calls that were deleted by retention."""

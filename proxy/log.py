@@ -1,4 +1,4 @@
-"""Writes one JSON line per call and per message to standard error, by a thread. It must never write prompts, answers, keys or headers."""
+"""Writes one line per call and per message to standard error, by a thread. It must never write prompts, answers, keys or headers."""
 
 import logging
 import math
@@ -6,7 +6,8 @@ import os
 import select
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
@@ -21,9 +22,11 @@ MOST_LINES = 20_000
 LINES_AT_ONCE = 500
 GROUPING_S = 0.2
 CLOSING_S = 2.0
+under_way: ContextVar[tuple[str, str | None] | None] = ContextVar("under_way", default=None)
+"""The call that a message is about, and its trace where it has one."""
 
 
-class CallLine(msgspec.Struct):
+class CallLine(msgspec.Struct, omit_defaults=True):
     """The fields of a call's line, in the order they are written: sums over attempts, whose low and high are outer bounds."""
 
     ts: str
@@ -51,6 +54,7 @@ class CallLine(msgspec.Struct):
     ms: float
     attempts: int
     tags: dict[str, str]
+    trace_id: str | None = None
 
 
 class MessageLine(msgspec.Struct, omit_defaults=True):
@@ -60,13 +64,23 @@ class MessageLine(msgspec.Struct, omit_defaults=True):
     level: str
     logger: str
     message: str
+    call_id: str | None = None
+    trace_id: str | None = None
     exception: str | None = None
+
+
+Encode = Callable[[CallLine | MessageLine], bytes]
+"""Writes a line's fields, without a newline."""
 
 
 class LineWriter:
     """A bounded buffer in front of a file descriptor. `put` never blocks; a stuck reader costs lines, which are counted, not calls."""
 
-    def __init__(self, descriptor: int = 2, *, most_lines: int = MOST_LINES, grouping_s: float = GROUPING_S) -> None:
+    def __init__(
+        self, descriptor: int = 2, *, most_lines: int = MOST_LINES, grouping_s: float = GROUPING_S, encode: Encode | None = None
+    ) -> None:
+        """encode: how lines are written; None: as JSON."""
+        self.encode = encode or msgspec.json.Encoder().encode
         self.dropped_total = 0
         self._descriptor = descriptor
         self._most_lines = most_lines
@@ -136,13 +150,15 @@ class CallLog:
 
     def __init__(self, writer: LineWriter) -> None:
         self._writer = writer
-        self._encode = msgspec.json.Encoder().encode
+        self._encode = writer.encode
         self._logger = logging.getLogger("grammage.call")
 
-    def write(self, record: CallRecord) -> None:
-        """Hands the call's line to the writer, unless the level in force is above INFO."""
+    def write(self, record: CallRecord, trace_id: str | None = None) -> None:
+        """Hands the call's line to the writer, unless the level in force is above INFO. trace_id: of a call that is traced."""
         if self._logger.isEnabledFor(logging.INFO):
-            self._writer.put(self._encode(call_line(record)))
+            line = call_line(record)
+            line.trace_id = trace_id
+            self._writer.put(self._encode(line))
 
 
 class JsonLines(logging.Handler):
@@ -155,14 +171,17 @@ class JsonLines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Hands the message's line to the writer."""
         exception = self._formatter.formatException(record.exc_info) if record.exc_info else None
+        call_id, trace_id = under_way.get() or (None, None)
         line = MessageLine(
             ts=_timestamp(int(record.created * 1000)),
             level=record.levelname,
             logger=record.name,
             message=clean(record.getMessage(), LONGEST_MESSAGE),
+            call_id=call_id,
+            trace_id=trace_id,
             exception=None if exception is None else exception[-LONGEST_MESSAGE:],
         )
-        self._writer.put(msgspec.json.encode(line))
+        self._writer.put(self._writer.encode(line))
 
     _formatter = logging.Formatter()
 
@@ -175,8 +194,13 @@ def configure_logging(level: str = "INFO", writer: LineWriter | None = None) -> 
         root.removeHandler(old)
     root.addHandler(JsonLines(writer))
     root.setLevel(logging.WARNING)
-    logging.getLogger("grammage").setLevel(level.upper())
+    set_level(level)
     return writer
+
+
+def set_level(level: str) -> None:
+    """From which level on our own messages are written."""
+    logging.getLogger("grammage").setLevel(level.upper())
 
 
 def clean(text: str, longest: int = LONGEST_TEXT) -> str:

@@ -19,6 +19,7 @@ from proxy.policy.candidates import Candidate
 from proxy.rooms import Rooms
 from proxy.route import MODEL
 from proxy.splice import append_member, find_member, prepend_member, replace_value
+from proxy.tracing.context import with_context
 from proxy.upstream.base import Headers, UpstreamRequest
 
 _FORCED = b'"stream_options":{"include_usage":true}'
@@ -174,6 +175,8 @@ def _headers(passage: Passage, dialect: Dialect, *, own_key_goes: bool) -> Heade
         own_key_goes=own_key_goes,
         key_header=key_header(candidate.provider, dialect),
     )
+    if passage.trace is not None:
+        headers = with_context(headers, passage.trace, len(passage.failed), passage.sent)
     if address is None or not address.azure or candidate.provider == AZURE or b"authorization" in passage.known:
         return headers
     return [(BEARER.name, BEARER.before + value) if name == AZURE_KEY else (name, value) for name, value in headers]

@@ -20,6 +20,7 @@ from proxy.policy.retry import Route
 from proxy.policy.verdict import Verdict
 from proxy.reuse.room import Lead
 from proxy.route import Address
+from proxy.tracing.context import Trace
 from proxy.upstream.base import Headers, WholeReply
 
 CLIENT_CLOSED_REQUEST = 499
@@ -67,6 +68,7 @@ class Passage:
     calls may wait for the present attempt.
     decided: what a policy said, where that is not to be weighed by usage. turn: its place among the answers that its policy counts.
     own_verdict: what its policy said, where a budget took over. cpu_s: processor time of what the proxy made itself.
+    trace: None for a call that no tracing backend is told of.
     """
 
     call_id: str
@@ -124,6 +126,7 @@ class Passage:
     turn: Turn | None = None
     own_verdict: Verdict | None = None
     lead: Lead | None = None
+    trace: Trace | None = None
 
     @property
     def model(self) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
@@ -19,6 +20,7 @@ from proxy.errors import FAULT, Ending, GrammageError, InternalError
 from proxy.escalate.climb import send_checked
 from proxy.foresee import foresee, is_asked
 from proxy.forgo import forgo, has_new_answer
+from proxy.log import under_way
 from proxy.passage import CLIENT_CLOSED_REQUEST, Passage
 from proxy.relay import EventStream, is_event_stream
 from proxy.reusing import land
@@ -28,6 +30,7 @@ from proxy.settle import record, weigh_in_shadow
 from proxy.upstream.base import UpstreamReply
 
 _log = logging.getLogger("grammage.pipeline")
+_BROKEN = "the ending %s of call %s broke; the others go on"
 
 
 async def carry(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,6 +38,7 @@ async def carry(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
     passage: Passage | None = None
     try:
         passage = await admit(rooms, endpoint, scope, receive)  # 1 receive, 2 identify, 3 parse, 4 decide
+        under_way.set((passage.call_id, None if passage.trace is None else passage.trace.trace_id))
         if is_asked(passage) and (foreseen := await foresee(rooms, passage)) is not None:
             passage.recorded = True  # a dry run is no call
             await send_whole(send, 200, [JSON_TYPE], foreseen)
@@ -60,22 +64,41 @@ async def carry(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
 
 
 async def _end(rooms: Rooms, passage: Passage) -> None:
-    """What is left to do for every admitted call."""
-    try:
-        if not passage.recorded:
-            record(rooms, passage)
-    finally:
-        if passage.lead is not None:
-            land(rooms, passage)
-        if passage.turn is not None:
-            passage.turn.end(answered=has_new_answer(passage.entry))
+    """What is left to do for every admitted call. A fault in one ending is logged, and the others are done all the same."""
+    if not passage.recorded:
+        _do(record, rooms, passage)
+    if passage.lead is not None:
+        _do(land, rooms, passage)
+    if passage.turn is not None:
+        _do(_end_turn, rooms, passage)
     if passage.holding is not None and passage.entry is None:
-        give_back(rooms, passage)
-    weigh_in_shadow(rooms, passage)
+        _do(give_back, rooms, passage)
+    if rooms.shadow_scales:
+        _do(weigh_in_shadow, rooms, passage)
+    if passage.upload is not None:
+        _do(_close_upload, rooms, passage)
+    if passage.ticket is not None:
+        try:
+            await throttle.settle(rooms, passage)
+        except Exception:  # noqa: BLE001  # as in _do
+            _log.exception(_BROKEN, "settle", passage.call_id)
+
+
+def _do(ending: Callable[[Rooms, Passage], object], rooms: Rooms, passage: Passage) -> None:
+    try:
+        ending(rooms, passage)
+    except Exception:  # noqa: BLE001  # the edge: the answer has left, and no ending may take another one with it
+        _log.exception(_BROKEN, ending.__name__, passage.call_id)
+
+
+def _end_turn(_rooms: Rooms, passage: Passage) -> None:
+    if passage.turn is not None:
+        passage.turn.end(answered=has_new_answer(passage.entry))
+
+
+def _close_upload(_rooms: Rooms, passage: Passage) -> None:
     if passage.upload is not None:
         passage.upload.close()
-    if passage.ticket is not None:
-        await throttle.settle(rooms, passage)
 
 
 async def _refuse(passage: Passage | None, error: GrammageError, send: Send, dialect: Dialect) -> None:

@@ -27,6 +27,7 @@ from proxy.policy.policies import Policies
 from proxy.reuse.room import Reuse
 from proxy.shadow import Shadows, ShadowScales
 from proxy.sweep import Sweeper
+from proxy.tracing.tracer import Tracer
 from proxy.upstream.base import Upstream
 from proxy.upstream.socket import SocketDoor
 from proxy.watch import PATIENCE_S, ClientWatch
@@ -62,7 +63,7 @@ class Observer(Protocol):
 class CallLogger(Protocol):
     """The log, as the corridor sees it."""
 
-    def write(self, record: CallRecord) -> None:
+    def write(self, record: CallRecord, trace_id: str | None = None) -> None:
         """Writes the call's line."""
 
 
@@ -109,6 +110,7 @@ class Rooms:
     limiter: Limiter = field(default_factory=Limiter)
     sweeper: Sweeper = field(default_factory=lambda: Sweeper(PATIENCE_S))
     breakers: Breakers = field(default_factory=Breakers)
+    tracer: Tracer | None = None
     refuse_forced_usage: set[tuple[Candidate, str]] = field(default_factory=set)
 
     def watch(self, receive: Receive, after: Event | None = None) -> ClientWatch:

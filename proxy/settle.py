@@ -34,6 +34,7 @@ from proxy.objects.split import split
 from proxy.passage import Passage, record_of
 from proxy.rooms import Rooms
 from proxy.shadow import Weighed
+from proxy.tracing.context import Trace
 from proxy.weigh import WEIGHING_TROUBLE, choices_of
 
 _log = logging.getLogger("grammage.settle")
@@ -235,15 +236,22 @@ def record(rooms: Rooms, passage: Passage) -> "asyncio.Future[None] | None":
     if rooms.latencies is not None:
         note_latency(rooms.latencies, passage)
     passage.entry = entry
-    return _hand_in(rooms, entry, passage.holding)
+    return _hand_in(rooms, entry, passage.holding, passage.trace)
 
 
-def _hand_in(rooms: Rooms, entry: CallRecord, holding: Holding | None = None) -> "asyncio.Future[None] | None":
+def _hand_in(
+    rooms: Rooms, entry: CallRecord, holding: Holding | None = None, trace: Trace | None = None
+) -> "asyncio.Future[None] | None":
     future = rooms.recorder.append(entry)
     if rooms.budgets is not None:
         rooms.budgets.settle(entry, holding)
     rooms.observer.observe(entry)
-    rooms.call_log.write(entry)
+    if trace is None:
+        rooms.call_log.write(entry)
+    else:
+        rooms.call_log.write(entry, trace.trace_id)
+        if rooms.tracer is not None:
+            rooms.tracer.end(entry, trace)
     return future
 
 

@@ -3,11 +3,12 @@
 from typing import Any
 
 from estimators.quantity import LogVariance, ScopeKeys, around
-from proxy.ledger.cells import Cell
 from proxy.ledger.columns import USAGE_COUNTS
-from proxy.ledger.deliveries import AssetCell
+from proxy.ledger.deliveries import Judged, Made
+from proxy.ledger.details import Detail
 from proxy.ledger.queries import Opinions
 
+KIND = "product-sheet"
 DOUBT = LogVariance(method=0.04, provider=0.02, model=0.09, zone=0.01, call=0.02)
 
 
@@ -25,7 +26,7 @@ def cell(
     doubt: LogVariance = DOUBT,
     tags: tuple[str, ...] = (),
     **changes: Any,
-) -> Cell:
+) -> Detail:
     """Attempts of so many grams, 80 % of them operational at 0.4 g per Wh; half of the tokens are written."""
     shares = {"gco2e": 1.0, "operational_gco2e": 0.8, "embodied_gco2e": 0.2, "facility_energy_wh": 2.0, "water_ml": 3.0}
     opinions = Opinions(
@@ -40,10 +41,10 @@ def cell(
     usage = dict.fromkeys((*USAGE_COUNTS, "seconds"), 0.0)
     facts: dict[str, Any] = {
         "operation": operation,
-        "policy": "none",
         "provider": provider,
         "model": model,
         "region": None,
+        "is_for_asset": False,
         "zone": zone,
         "tags": tags,
         "opinions": opinions,
@@ -55,18 +56,10 @@ def cell(
         "covered_yearly_gco2e": 0.0,
         "covered_hourly_gco2e": 0.0,
     }
-    return Cell(**(facts | changes))
+    return Detail(**(facts | changes))
 
 
-def asset_cell(asset: str, grams: float | None = 1.0, calls: int = 1, **changes: Any) -> AssetCell:
-    """Calls for an asset of the kind product-sheet."""
-    facts: dict[str, Any] = {
-        "brand": "acme",
-        "campaign": "noel",
-        "asset": asset,
-        "tags": ("product-sheet",),
-        "calls": calls,
-        "shared": None if grams is None else ScopeKeys("tokens@1.0.0", "openai", "gpt-4o", "US"),
-        "gco2e": None if grams is None else around(grams, DOUBT),
-    }
-    return AssetCell(**(facts | changes))
+def made(*judged: str, assets: int = 1, calls: int = 1) -> Made:
+    """Assets of the brand acme and the campaign noel, those with a word by name."""
+    words = tuple(Judged(asset=("acme", "noel", asset), value=KIND) for asset in judged)
+    return Made(assets=assets, calls=calls, judged=words)

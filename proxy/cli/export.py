@@ -1,6 +1,6 @@
 """`grammage export`: a period as a file for somebody else. It must never write a secret, nor a user's hash unless asked to.
 
-What is to be written is an option of its own (`--audit-pack FILE`); each has its writer, and one run writes one thing.
+What is to be written is an option of its own (`--audit-pack FILE`, `--template NAME`); each has its writer, and one run writes one thing.
 """
 
 import os
@@ -14,19 +14,34 @@ from typing import Annotated
 import typer
 
 from config.load import load_settings
+from proxy.cli.export_template import ExportFormat, TemplateName, write_template
 from proxy.cli.ledger_url import ledger_url
 from proxy.cli.output import message
 from proxy.cli.policy_past import ConfigFile, LedgerUrl
+from proxy.cli.report_full import Lang
 
 PROBLEM = 1
 
 
 def export(
-    since: Annotated[str, typer.Option("--since", help="First day, such as 2026-10-01, UTC.")],
-    until: Annotated[str, typer.Option("--until", help="Last day, included, UTC.")],
+    since: Annotated[str, typer.Option("--since", help="First day, such as 2026-10-01; with --template a month or a year too.")],
+    until: Annotated[str, typer.Option("--until", help="Last day, included (UTC); with --template by --time-zone, a month or a year too.")],
     audit_pack: Annotated[
         Path | None, typer.Option("--audit-pack", help="Write facts, estimates, tables and a verifier into this .zip.")
     ] = None,
+    template: Annotated[
+        TemplateName | None, typer.Option("--template", help="Write a sheet for a framework that people report in.")
+    ] = None,
+    form: Annotated[ExportFormat | None, typer.Option("--format", help="Form of the sheet; default: the template's usual one.")] = None,
+    lang: Annotated[Lang, typer.Option("--lang", help="Language of the sheet.")] = Lang.EN,
+    time_zone: Annotated[str, typer.Option("--time-zone", help="Clock of the sheet's period and months, such as Europe/Paris.")] = "UTC",
+    basis_name: Annotated[str, typer.Option("--basis", help="yearly factors, or a declared basis: ademe-annual.")] = "yearly",
+    brand: Annotated[list[str] | None, typer.Option("--brand", help="Calls of this brand alone, in a sheet.")] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="Calls with this tag alone: NAME=VALUE, in a sheet.")] = None,
+    simulated: Annotated[
+        bool, typer.Option("--with-simulated", help="A trial: count what the simulated provider answered, as if a model had run.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option("--output", "--out", help="The file to write the sheet to.")] = None,
     of_set: Annotated[str | None, typer.Option("--set", help="Estimates of this set; default: those made with the calls.")] = None,
     factor_set: Annotated[
         Path | None, typer.Option("--factor-set", help="Folder of the changed tables that the set was weighed by.", file_okay=False)
@@ -35,12 +50,23 @@ def export(
     config: ConfigFile = None,
     ledger: LedgerUrl = None,
 ) -> None:
-    """Write a period into a file. An audit pack holds what a stranger needs to check a total, offline: unzip it, run `python verify.py`."""
+    """Write a period for somebody else: an audit pack, or a sheet for a framework.
+
+    An audit pack holds what a stranger needs to check a total, offline: unzip it, run `python verify.py`.
+    """
+    if (audit_pack is None) == (template is None):
+        raise typer.BadParameter("say what to write, one thing a run: --audit-pack FILE.zip, or --template NAME")
+    if template is not None:
+        words = {"since": since, "until": until, "time_zone": time_zone, "basis": basis_name}
+        words |= {} if of_set is None else {"set": of_set}
+        tags = [*(f"brand={name}" for name in brand or ()), *(tag or ())]
+        write_template(template, words, tags, form, lang, out, simulated, config, ledger)
+        return
     first, last = _day(since, "--since"), _day(until, "--until")
     if first > last:
         raise typer.BadParameter(f"--since {since} is after --until {until}")
     if audit_pack is None:
-        raise typer.BadParameter("say what to write: --audit-pack FILE.zip")
+        return
     _audit_pack(audit_pack, first, last, of_set, factor_set, with_users, config, ledger_url(ledger, config))
 
 

@@ -45,6 +45,7 @@ class RoleName(StrEnum):
 
     CALLER = "caller"
     VIEWER = "viewer"
+    OBSERVER = "observer"
     ADMIN = "admin"
 
 

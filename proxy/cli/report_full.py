@@ -66,13 +66,14 @@ def _composed(words: Mapping[str, str], tags: Sequence[str], config: Path | None
 
     settings = load_settings(config, os.environ)
     try:
-        request = asked_for(words, _tags(tags), Clock().now_ms())
+        request = asked_for(words, tag_pairs(tags), Clock().now_ms())
         return compose(ledger_url(ledger, config), request, settings, load_tables())
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
 
-def _tags(pairs: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def tag_pairs(pairs: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Names of tags with their values, of NAME=VALUE. Raises typer.BadParameter."""
     found: dict[str, list[str]] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")

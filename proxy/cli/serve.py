@@ -23,6 +23,14 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class LogForm(StrEnum):
+    """How our messages and the calls' lines are written."""
+
+    AUTO = "auto"
+    JSON = "json"
+    CONSOLE = "console"
+
+
 def serve(
     config: Annotated[Path | None, typer.Option(help="Configuration file; else GRAMMAGE_CONFIG, else built-in defaults.")] = None,
     upstream: Annotated[str | None, typer.Option(help="Send every model to this OpenAI-compatible base URL.")] = None,
@@ -30,9 +38,11 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = None,
     ledger: Annotated[str | None, typer.Option(help="URL of the ledger, such as sqlite:///calls.db.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Processes that serve the address together.")] = None,
     ssl_certfile: Annotated[str | None, typer.Option(help="Certificate chain, PEM.")] = None,
     ssl_keyfile: Annotated[str | None, typer.Option(help="Private key, PEM.")] = None,
-    log_level: Annotated[LogLevel, typer.Option(case_sensitive=False, help="Least level of what is logged.")] = LogLevel.INFO,
+    log_level: Annotated[LogLevel | None, typer.Option(case_sensitive=False, help="Least level of what is logged.")] = None,
+    log_format: Annotated[LogForm | None, typer.Option(case_sensitive=False, help="Log lines for machines or for people.")] = None,
 ) -> None:
     """Start the proxy; Ctrl-C or SIGTERM drains open calls and ends it."""
     from config.load import config_path  # the server's imports wait until a server is wanted
@@ -40,14 +50,34 @@ def serve(
     file = config_path(config, os.environ)
 
     def load() -> Settings:
-        return settings_from(file, upstream=upstream, upstream_provider=upstream_provider, host=host, port=port, ledger=ledger)
+        settings = settings_from(
+            file, upstream=upstream, upstream_provider=upstream_provider, host=host, port=port, ledger=ledger, workers=workers
+        )
+        log = {name: choice.value for name, choice in (("level", log_level), ("format", log_format)) if choice is not None}
+        return settings.model_copy(update={"log": settings.log.model_copy(update=log)}) if log else settings
 
-    serving = open_serving(load(), tls=_tls(ssl_certfile, ssl_keyfile), config_file=file, load=load)
-    serving.run(log_level.value, announce=lambda base_url: typer.echo(f"grammage listens on {base_url}", err=True))
+    settings, tls = load(), _tls(ssl_certfile, ssl_keyfile)
+    if settings.server.workers > 1:
+        from proxy.workers.opening import run_workers  # a proxy that works alone has no use for it
+
+        run_workers(settings, version=version("grammage"), tls=tls, config_file=file, load=load, announce=_announce)
+    else:
+        open_serving(settings, tls=tls, config_file=file, load=load).run(announce=_announce)
+
+
+def _announce(base_url: str) -> None:
+    typer.echo(f"grammage listens on {base_url}", err=True)
 
 
 def settings_from(
-    file: Path | None, *, upstream: str | None, upstream_provider: str | None, host: str | None, port: int | None, ledger: str | None
+    file: Path | None,
+    *,
+    upstream: str | None,
+    upstream_provider: str | None,
+    host: str | None,
+    port: int | None,
+    ledger: str | None,
+    workers: int | None = None,
 ) -> Settings:
     """The file's settings with the command line's on top. Raises ConfigError, StartError."""
     from config.check import start_refusals
@@ -59,7 +89,8 @@ def settings_from(
     was_host, was_port = parse_listen(settings.server.listen)
     new_host = host or was_host
     listen = f"{f'[{new_host}]' if ':' in new_host else new_host}:{was_port if port is None else port}"
-    changes: dict[str, Any] = {"server": settings.server.model_copy(update={"listen": listen})}
+    server = {"listen": listen} | ({} if workers is None else {"workers": workers})
+    changes: dict[str, Any] = {"server": settings.server.model_copy(update=server)}
     if upstream is not None:
         changes["upstream"] = upstream
     if upstream_provider is not None:

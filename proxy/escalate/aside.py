@@ -99,6 +99,8 @@ def restore(rooms: Rooms, passage: Passage, first: First) -> None:
     """The first answer is the call's after all: its attempt is the present one again, and the last of the call's."""
     now = rooms.clock.perf()
     others = [each for each in passage.failed if each.record.attempt_id != first.attempt_id]
+    if passage.trace is not None and len(others) < len(passage.failed):
+        passage.trace.put_last(next(at for at, each in enumerate(passage.failed) if each.record.attempt_id == first.attempt_id))
     passage.failed = tuple(
         Failed(each.candidate, msgspec.structs.replace(each.record, ordinal=number)) for number, each in enumerate(others)
     )

@@ -21,7 +21,7 @@ LONGEST_NAME = 64
 LONGEST_NOTE = 256
 MOST_VALUES = 64
 LARGEST_LIMIT = 1_000_000_000
-ROLES: tuple[Role, ...] = ("caller", "viewer", "admin")
+ROLES: tuple[Role, ...] = ("caller", "viewer", "observer", "admin")
 State = Literal["active", "replaced", "expired", "revoked"]
 """replaced: a newer key of the name is there, and this one works until its grace ends."""
 

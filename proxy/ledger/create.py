@@ -20,6 +20,7 @@ _VERSION_TABLE: Final = (
 
 def create_if_empty(connection: sqlite3.Connection) -> bool:
     """True when the file had no table and now has this version's; in one transaction, so that of two processes one creates."""
+    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # says nothing to a file that has tables
     connection.execute("BEGIN IMMEDIATE")
     try:
         if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None:

@@ -1,31 +1,66 @@
-"""What finished assets came to: sums of the calls for each, and the words said of them. It must never load their calls one by one."""
+"""What finished assets came to: counted by kind, the heaviest by name, and the words said of them. It must never load all assets.
 
-from collections.abc import Sequence
+One statement over the calls of a period: pruned calls are in none of it, which whoever reads it must say.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import CTE, ColumnElement, Connection, String, and_, cast, func, literal, null, select, union_all
 
 from estimators.quantity import Quantity, ScopeKeys
 from proxy.call import UNKNOWN_ORIGIN
-from proxy.ledger.queries import NOT_GENERATED, UNASSIGNED, Selection, in_period, is_newest, moments_of, sum_of, tag_of
+from proxy.ledger.queries import (
+    NOT_GENERATED,
+    UNASSIGNED,
+    Selection,
+    in_period,
+    is_newest,
+    moments_of,
+    retagged_names,
+    scope_keys,
+    sum_of,
+    tag_of,
+)
 from proxy.ledger.tables import asset_verdicts, attempts, calls, estimates
 
 ASSET_TAGS: Final = ("brand", "campaign", "asset")
-_BASIS: Final = ("method", "method_version")
+MOST_LISTED: Final = 20
+"""So many assets of one campaign are named, the heaviest."""
+
+Asset = tuple[str, str, str]
+"""Brand, campaign, asset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AssetCell:
-    """Calls for one asset that share their errors. shared, gco2e: None where nothing was weighed. tags: kind first, then as asked for."""
+class Judged:
+    """An asset that somebody said a word on, and the value of a tag of its calls."""
 
-    brand: str
-    campaign: str
-    asset: str
-    tags: tuple[str, ...]
+    asset: Asset
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """Assets of calls whose tag has one value: how many, their answered calls, and those that words were said of."""
+
+    assets: int
     calls: int
-    shared: ScopeKeys | None
-    gco2e: Quantity | None
+    judged: tuple[Judged, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """One of the heaviest assets of its campaign. calls: answered ones. parts: sums of grams with what their errors share.
+
+    assets: how many the campaign has.
+    """
+
+    asset: Asset
+    calls: int
+    assets: int
+    parts: tuple[tuple[Quantity, ScopeKeys], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,45 +74,118 @@ class Word:
     minutes_saved: float | None
 
 
-def assets_of(connection: Connection, selection: Selection, tag_names: Sequence[str]) -> list[AssetCell]:
-    """Cells of all assets. An asset's calls are counted in its first cell, so that counts add up whatever its calls were tried at."""
-    names = [
-        *(tag_of(name).label(f"at_{name}") for name in ASSET_TAGS),
-        *(tag_of(name).label(f"tag_{i}") for i, name in enumerate(tag_names)),
-    ]
-    counts = _counts(connection, selection, names)
-    keys = [attempts.c.provider, attempts.c.model, estimates.c.zone, *(estimates.c[name] for name in _BASIS)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assets:
+    """made: by tag and by its value. listed: the heaviest."""
+
+    made: Mapping[str, Mapping[str, Made]]
+    listed: Sequence[Listed]
+
+
+NO_ASSETS: Final = Assets(made={}, listed=())
+
+
+def assets_of(connection: Connection, selection: Selection, tag_names: Sequence[str]) -> Assets:
+    """The assets of a period, counted by the value of each of the tags."""
+    late = retagged_names(connection)
+    made: dict[str, dict[str, Made]] = {}
+    heaviest: list[Any] = []
+    for name in dict.fromkeys(tag_names):
+        rows = connection.execute(_statement(selection, name, late)).all()
+        made[name] = _made(rows)
+        heaviest = heaviest or [row for row in rows if row.part == "listed"]
+    return Assets(made=made, listed=_listed(connection, selection, late, heaviest))
+
+
+def _made(rows: Sequence[Any]) -> dict[str, Made]:
+    judged: dict[str, list[Judged]] = {}
+    for row in rows:
+        if row.part == "judged":
+            judged.setdefault(row.value, []).append(Judged(asset=(row.brand, row.campaign, row.asset), value=row.value))
+    return {
+        row.value: Made(assets=int(row.assets), calls=int(row.calls), judged=tuple(judged.get(row.value, ())))
+        for row in rows
+        if row.part == "made"
+    }
+
+
+def _statement(selection: Selection, tag_name: str, late: frozenset[str]) -> Any:
+    """All assets summed up once, and told in three ways: counted by the tag's value, the heaviest, and those that were judged."""
+    one = _one(selection, tag_name, late)
+    text = cast(null(), String)
+    counted = select(
+        literal("made").label("part"),
+        text.label("brand"),
+        text.label("campaign"),
+        text.label("asset"),
+        one.c.value.label("value"),
+        func.sum(one.c.calls).label("calls"),
+        func.count().label("assets"),
+    ).group_by(one.c.value)
+    place = func.row_number().over(
+        partition_by=(one.c.brand, one.c.campaign), order_by=(func.coalesce(func.sum(one.c.grams), 0.0).desc(), one.c.asset)
+    )
+    number = func.count().over(partition_by=(one.c.brand, one.c.campaign))
+    names = [one.c[name] for name in ASSET_TAGS]
+    ranked = select(*names, func.sum(one.c.calls).label("calls"), number.label("assets"), place.label("place")).group_by(*names).subquery()
+    named = [ranked.c[name] for name in ASSET_TAGS]
+    listed = select(literal("listed"), *named, text, ranked.c.calls, ranked.c.assets).where(ranked.c.place <= MOST_LISTED)
+    said = select(asset_verdicts.c.asset)
+    judged = select(literal("judged"), *names, one.c.value, one.c.calls, literal(1)).where(one.c.asset.in_(said))
+    return union_all(counted, listed, judged)
+
+
+def _one(selection: Selection, tag_name: str, late: frozenset[str]) -> CTE:
+    """Each asset with its answered calls (work that was booked late is its call's own) and its grams, by the value of the tag."""
+    names = _names(late)
+    value = tag_of(tag_name, is_retagged=tag_name in late).label("value")
+    begun = func.coalesce(func.nullif(calls.c.origin_call_id, UNKNOWN_ORIGIN), calls.c.call_id)
+    statement = (
+        select(*names, value, func.count(begun.distinct()).label("calls"), func.sum(estimates.c.gco2e).label("grams"))
+        .select_from(
+            calls.outerjoin(attempts, attempts.c.call_id == calls.c.call_id).outerjoin(
+                estimates, is_newest(selection.method, selection.estimate_set)
+            )
+        )
+        .where(_has_asset(late), func.coalesce(attempts.c.unweighed_reason, "") != NOT_GENERATED)
+        .group_by(*(each.element for each in names), value.element)
+    )
+    return in_period(statement, selection).cte("one")
+
+
+def _names(late: frozenset[str]) -> list[Any]:
+    return [tag_of(name, is_retagged=name in late).label(name) for name in ASSET_TAGS]
+
+
+def _has_asset(late: frozenset[str]) -> ColumnElement[bool]:
+    return tag_of("asset", is_retagged="asset" in late) != UNASSIGNED
+
+
+def _listed(connection: Connection, selection: Selection, late: frozenset[str], heaviest: Sequence[Any]) -> list[Listed]:
+    """The heaviest with the doubt of their sums."""
+    if not heaviest:
+        return []
+    names = _names(late)
+    keys = [attempts.c.provider, attempts.c.model, *(estimates.c[name] for name in ("zone", "method", "method_version"))]
     columns: list[ColumnElement[Any]] = [*names, *keys, *moments_of("gco2e")]
+    wanted = sorted({row.asset for row in heaviest})
     statement = (
         select(*columns)
         .select_from(
             calls.join(attempts, attempts.c.call_id == calls.c.call_id).join(estimates, is_newest(selection.method, selection.estimate_set))
         )
-        .where(tag_of("asset") != UNASSIGNED)
-        .group_by(*names, *keys)
+        .where(and_(_has_asset(late), tag_of("asset", is_retagged="asset" in late).in_(wanted)))
+        .group_by(*(each.element for each in names), *keys)
     )
-    found = [_cell(dict(row), counts, len(tag_names)) for row in connection.execute(in_period(statement, selection)).mappings()]
-    return [*found, *(_cell(_named(key), {key: count}, len(tag_names)) for key, count in counts.items() if count)]
-
-
-def _counts(connection: Connection, selection: Selection, names: Sequence[ColumnElement[str]]) -> dict[tuple[str, ...], int]:
-    """Answered calls by asset; work that was booked late is its call's own."""
-    begun = func.coalesce(func.nullif(calls.c.origin_call_id, UNKNOWN_ORIGIN), calls.c.call_id)
-    columns: list[ColumnElement[Any]] = [*names, func.count(begun.distinct()).label("calls")]
-    statement = (
-        select(*columns)
-        .select_from(calls.outerjoin(attempts, attempts.c.call_id == calls.c.call_id))
-        .where(tag_of("asset") != UNASSIGNED)
-        .where(func.coalesce(attempts.c.unweighed_reason, "") != NOT_GENERATED)
-        .group_by(*names)
-    )
-    return {tuple(row[:-1]): int(row[-1]) for row in connection.execute(in_period(statement, selection))}
-
-
-def _named(key: tuple[str, ...]) -> dict[str, Any]:
-    """The row of an asset of which nothing was weighed."""
-    tags = {f"tag_{i}": value for i, value in enumerate(key[len(ASSET_TAGS) :])}
-    return {**{f"at_{name}": value for name, value in zip(ASSET_TAGS, key, strict=False)}, **tags, "gco2e": None}
+    parts: dict[Asset, list[tuple[Quantity, ScopeKeys]]] = {}
+    for row in connection.execute(in_period(statement, selection)).mappings():
+        if row["gco2e"] is not None:
+            parts.setdefault((row["brand"], row["campaign"], row["asset"]), []).append((sum_of(row, "gco2e"), scope_keys(row)))
+    return [
+        Listed(asset=(row.brand, row.campaign, row.asset), calls=int(row.calls), assets=int(row.assets), parts=tuple(found))
+        for row in heaviest
+        for found in [parts.get((row.brand, row.campaign, row.asset), [])]
+    ]
 
 
 def words_of(connection: Connection) -> list[Word]:
@@ -85,21 +193,3 @@ def words_of(connection: Connection) -> list[Word]:
     names = ("asset", "brand", "campaign", "verdict", "minutes_saved")
     statement = select(*(asset_verdicts.c[name] for name in names)).order_by(asset_verdicts.c.decided_ms, asset_verdicts.c.verdict_id)
     return [Word(**row) for row in connection.execute(statement).mappings()]
-
-
-def _cell(row: dict[str, Any], counts: dict[tuple[str, ...], int], tag_count: int) -> AssetCell:
-    """The cell of a row; it takes the asset's count, so that no other cell has it too."""
-    weighed = row["gco2e"] is not None
-    keys = ScopeKeys(f"{row['method']}@{row['method_version']}", row["provider"], row["model"], row["zone"]) if weighed else None
-    at, tags = tuple(row[f"at_{name}"] for name in ASSET_TAGS), tuple(row[f"tag_{i}"] for i in range(tag_count))
-    count = counts.get((*at, *tags), 0)
-    counts[*at, *tags] = 0
-    return AssetCell(
-        brand=at[0],
-        campaign=at[1],
-        asset=at[2],
-        tags=tags,
-        calls=count,
-        shared=keys,
-        gco2e=sum_of(row, "gco2e") if weighed else None,
-    )

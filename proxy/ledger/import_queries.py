@@ -5,7 +5,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
 
-from proxy.ledger.queries import Selection, in_period, is_newest
+from estimators.quantity import Quantity, ScopeKeys
+from proxy.ledger.queries import Selection, in_period, is_newest, moments_of, scope_keys, sum_of
 from proxy.ledger.tables import attempts, calls, estimates, imports, reconciliations
 
 WHOLE = ""
@@ -13,16 +14,28 @@ WHOLE = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Imported:
-    """Imported calls of a selection. records: rows of the ledger; calls_counted: calls that they stand for, as far as the files tell.
+class ImportedGrams:
+    """Weighed records of one kind of file and tier, which share their errors."""
 
-    gco2e: expected value of their sum, None: none is weighed. source_kinds: records by kind of file.
+    source_kind: str
+    quality: str
+    shared: ScopeKeys
+    gco2e: Quantity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """Imported calls of a selection. calls_counted: calls that they stand for, as far as the files tell, by kind of file.
+
+    records: rows of the ledger, by kind of file. weighed: their grams; they are in the selection's sums too.
     """
 
-    records: int
-    calls_counted: int
-    gco2e: float | None
-    source_kinds: dict[str, int]
+    records: dict[str, int]
+    calls_counted: dict[str, int]
+    weighed: tuple[ImportedGrams, ...]
+
+
+NOT_IMPORTED = Imported(records={}, calls_counted={}, weighed=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +69,7 @@ def is_imported() -> ColumnElement[bool]:
 
 def imported_of(connection: Connection, selection: Selection) -> Imported:
     """The imported calls of the selection; they are in its sums too."""
-    both = calls.join(imports, imports.c.call_id == calls.c.call_id).outerjoin(attempts, attempts.c.call_id == calls.c.call_id)
+    both = imports.join(calls, imports.c.call_id == calls.c.call_id).outerjoin(attempts, attempts.c.call_id == calls.c.call_id)
     counted = in_period(
         select(imports.c.source_kind, func.count().label("records"), func.sum(imports.c.calls_counted).label("calls"))
         .select_from(both)
@@ -64,13 +77,22 @@ def imported_of(connection: Connection, selection: Selection) -> Imported:
         selection,
     )
     kinds = {str(row["source_kind"]): (int(row["records"]), int(row["calls"])) for row in connection.execute(counted).mappings()}
-    weighed = select(func.sum(estimates.c.gco2e)).select_from(both.join(estimates, is_newest(selection.method, selection.estimate_set)))
-    grams = connection.execute(in_period(weighed, selection)).scalar()
     return Imported(
-        records=sum(records for records, _ in kinds.values()),
-        calls_counted=sum(counted for _, counted in kinds.values()),
-        gco2e=None if grams is None else float(grams),
-        source_kinds={kind: records for kind, (records, _) in sorted(kinds.items())},
+        records={kind: records for kind, (records, _) in sorted(kinds.items())},
+        calls_counted={kind: number for kind, (_, number) in sorted(kinds.items())},
+        weighed=_weighed(connection, selection, both) if kinds else (),
+    )
+
+
+def _weighed(connection: Connection, selection: Selection, both: Any) -> tuple[ImportedGrams, ...]:
+    facts = [imports.c.source_kind, attempts.c.provider, attempts.c.model]
+    facts += [estimates.c[name] for name in ("zone", "method", "method_version", "quality")]
+    columns: list[ColumnElement[Any]] = [*facts, *moments_of("gco2e")]
+    statement = select(*columns).select_from(both.join(estimates, is_newest(selection.method, selection.estimate_set))).group_by(*facts)
+    return tuple(
+        ImportedGrams(source_kind=row["source_kind"], quality=row["quality"], shared=scope_keys(row), gco2e=sum_of(row, "gco2e"))
+        for row in connection.execute(in_period(statement, selection)).mappings()
+        if row["gco2e"] is not None
     )
 
 

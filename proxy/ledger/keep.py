@@ -49,6 +49,8 @@ class Keep:
     def open(self) -> None:
         """Open the database; when it refuses, calls go to the spool from the first on."""
         self._has_spooled = not self._spool.is_empty
+        if self._has_spooled:
+            self.aside_since = self._clock.perf()
         try:
             self._store.open_writer(self._durability)
         except LedgerUnavailable as error:
@@ -64,7 +66,7 @@ class Keep:
         if self._is_waiting():
             return
         if self._has_spooled:
-            records = self._spool.oldest()
+            records = self._spool.oldest(RECORDS_PER_RETRY)
             if self._write(records):
                 self._spool.drop_oldest()
                 self._has_spooled = not self._spool.is_empty

@@ -11,8 +11,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, delete, func, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from proxy.errors import StartError
+from proxy.errors import CallsGone
 from proxy.ledger.base import LedgerUnavailable
+from proxy.ledger.give_room import blank_deleted, give_room_back
 from proxy.ledger.roll import spans_hours, sums_of
 from proxy.ledger.rollup_columns import HOUR_MS
 from proxy.ledger.server import plainly
@@ -60,6 +61,8 @@ def prune(turn: Turn, before_ms: int, *, is_ended: Callable[[], bool] = lambda: 
                 break
             with turn.write() as transaction:
                 gone += _prune_hour(transaction, hour)
+        if gone:
+            give_room_back(turn, is_ended)
         with turn.reader.begin() as snapshot:
             left = snapshot.execute(_number(before_ms)).scalar_one()
     except SQLAlchemyError as error:
@@ -74,11 +77,11 @@ def pruned_before_ms(snapshot: Connection) -> int:
 
 
 def refuse_pruned(snapshot: Connection, since_ms: int | None) -> None:
-    """Raises StartError where a report would need calls that are gone: a sum of what is left would pass for the whole."""
+    """Raises CallsGone where a report would need calls that are gone: a sum of what is left would pass for the whole."""
     pruned = pruned_before_ms(snapshot)
     if pruned and (since_ms is None or since_ms < pruned):
         until = datetime.fromtimestamp(pruned / 1000, UTC).strftime("%Y-%m-%dT%H:%MZ")
-        raise StartError(
+        raise CallsGone(
             f"calls before {until} were pruned; their sums by whole hour are kept: leave --exact and --method out, "
             f"group by what these sums hold, and begin at a full hour, or begin at {until}"
         )
@@ -111,6 +114,7 @@ def _prune_hour(transaction: Connection, hour_ms: int) -> int:
     transaction.execute(delete(rollups_hour).where(rollups_hour.c.bucket_ms == hour_ms))
     if sealed + stays:
         transaction.execute(insert(rollups_hour), sealed + stays)
+    blank_deleted(transaction)
     _delete(transaction, _in_hour(calls.c.call_id, hour_ms).where(gone))
     _mark(transaction, hour_ms + HOUR_MS)
     return number

@@ -1,6 +1,7 @@
 """Sums over the ledger, made by the database: one row per group that shares its errors. It must never load a ledger call by call."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -8,6 +9,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
+    FromClause,
     Select,
     String,
     and_,
@@ -139,16 +141,24 @@ def local_ms(started: ColumnElement[int], offsets: tuple[tuple[int, int], ...]) 
     return started + ahead
 
 
-def tag_of(name: str) -> ColumnElement[str]:
-    """A call's tag: its newest re-tag, else what it was recorded with, else unassigned."""
-    newest = (
-        select(retags.c.value)
-        .where(or_(retags.c.call_id == calls.c.call_id, retags.c.call_id == calls.c.origin_call_id), retags.c.name == name)
-        .order_by(retags.c.created_ms.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    return func.coalesce(func.nullif(func.coalesce(newest, calls.c.tags[name].as_string()), ""), UNASSIGNED)
+def tag_of(name: str, *, is_retagged: bool = True) -> ColumnElement[str]:
+    """A call's tag: its newest re-tag, else what it was recorded with, else unassigned. is_retagged: False where no call has another."""
+    told = calls.c.tags[name].as_string()
+    if is_retagged:
+        newest = (
+            select(retags.c.value)
+            .where(or_(retags.c.call_id == calls.c.call_id, retags.c.call_id == calls.c.origin_call_id), retags.c.name == name)
+            .order_by(retags.c.created_ms.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        told = func.coalesce(newest, told)
+    return func.coalesce(func.nullif(told, ""), UNASSIGNED)
+
+
+def retagged_names(connection: Connection) -> frozenset[str]:
+    """Tags that some call was given late: only these need be looked up call by call."""
+    return frozenset(connection.execute(select(retags.c.name).distinct()).scalars())
 
 
 def in_period(statement: Select[Any], selection: Selection) -> Select[Any]:
@@ -212,16 +222,22 @@ def opinion_rows(connection: Connection, selection: Selection, key: ColumnElemen
 
 def is_newest(method: str | None, estimate_set: str | None = None) -> ColumnElement[bool]:
     """Joins an attempt with its newest opinion; those of named sets are looked at only where the set is named."""
-    others = estimates.alias("others")
-    newest = select(others.c.estimate_id).where(others.c.attempt_id == attempts.c.attempt_id)
-    if method is not None:
-        newest = newest.where(others.c.method == method)
+    newer = estimates.alias("newer")
+    later = or_(
+        newer.c.created_ms > estimates.c.created_ms,
+        and_(newer.c.created_ms == estimates.c.created_ms, newer.c.estimate_id > estimates.c.estimate_id),
+    )
+    outdated = select(literal(1)).where(newer.c.attempt_id == estimates.c.attempt_id, *_counts(newer, method, estimate_set), later)
+    is_of_attempt = estimates.c.attempt_id == attempts.c.attempt_id
+    return and_(is_of_attempt, *_counts(estimates, method, estimate_set), ~outdated.correlate(estimates).exists())
+
+
+def _counts(opinions: FromClause, method: str | None, estimate_set: str | None) -> list[ColumnElement[bool]]:
+    """Which opinions may be the newest."""
+    found: list[ColumnElement[bool]] = [] if method is None else [opinions.c.method == method]
     if estimate_set is not None or method is None:
-        newest = newest.where(others.c.role == _role(estimate_set))
-    else:
-        newest = newest.where(others.c.role.in_((CHOSEN, SHADOW)))
-    newest = newest.order_by(others.c.created_ms.desc(), others.c.estimate_id.desc()).limit(1)
-    return and_(estimates.c.attempt_id == attempts.c.attempt_id, estimates.c.estimate_id == newest.scalar_subquery())
+        return [*found, opinions.c.role == _role(estimate_set)]
+    return [*found, opinions.c.role.in_((CHOSEN, SHADOW))]
 
 
 def moments_of(line: str) -> list[ColumnElement[float]]:
@@ -234,10 +250,9 @@ def moments_of(line: str) -> list[ColumnElement[float]]:
 
 def opinion_of(row: dict[str, Any]) -> Opinions:
     """The group's opinions from its row of moments."""
-    """What a row of sums says."""
     return Opinions(
         key=row["key"],
-        shared=ScopeKeys(f"{row['method']}@{row['method_version']}", row["provider"], row["model"], row["zone"]),
+        shared=scope_keys(row),
         quality=row["quality"],
         factor_set=row["factor_set"],
         profile=row["profile"],
@@ -246,7 +261,12 @@ def opinion_of(row: dict[str, Any]) -> Opinions:
     )
 
 
-def sum_of(row: dict[str, Any], line: str) -> Quantity:
+def scope_keys(row: Mapping[Any, Any]) -> ScopeKeys:
+    """What errors of a row of sums have in common with others."""
+    return ScopeKeys(f"{row['method']}@{row['method_version']}", row["provider"], row["model"], row["zone"])
+
+
+def sum_of(row: Mapping[Any, Any], line: str) -> Quantity:
     """The quantity with the group's mean, its mean-weighted standard deviations, and the moment of its calls' own errors."""
     mean = float(row[line])
     if mean <= 0:

@@ -36,10 +36,10 @@ _COUNTED: Final = ("attempts", "metered_attempts", "counted_usage", "estimated_u
 def read_rolled(snapshot: Connection, selection: Selection) -> Sums | None:
     """The sums, all of one snapshot; None when they are to be read from the calls alone."""
     plan = planned(snapshot, selection)
-    return None if plan is None else _Reading(snapshot, selection, plan).sums()
+    return None if plan is None else Reading(snapshot, selection, plan).sums()
 
 
-class _Reading:
+class Reading:
     """One selection, part from rollups and part from calls."""
 
     def __init__(self, snapshot: Connection, selection: Selection, plan: Plan) -> None:
@@ -59,10 +59,11 @@ class _Reading:
             instead=self._instead(),
         )
 
-    def _parts(self) -> list[Selection]:
+    def parts(self) -> list[Selection]:
+        """What is read from calls."""
         return [replace(self._selection, since_ms=since, until_ms=until) for since, until in self._plan.calls]
 
-    def _rolled(self, statement: Callable[[Table], Select[Any]]) -> list[dict[str, Any]]:
+    def rolled(self, statement: Callable[[Table], Select[Any]]) -> list[dict[str, Any]]:
         """Rows of the statement over the days and over the hours of the plan."""
         found = []
         for table, ranges in ((rollups_day, self._plan.days), (rollups_hour, self._plan.hours)):
@@ -86,7 +87,7 @@ class _Reading:
         added: dict[str, Facts] = {}
         for facts in self._rolled_facts(by):
             added[facts.key] = _sum_of_facts(added.get(facts.key), facts)
-        for part in self._parts():
+        for part in self.parts():
             late = self._late_calls(part, by)
             for facts in facts_of(self._snapshot, part, _key_of(part, by)):
                 own = replace(facts, calls=facts.calls - late.get(facts.key, 0))
@@ -105,7 +106,7 @@ class _Reading:
             grouped: Any = chosen.having(func.count() > 0) if by == ALL else chosen.group_by(group)
             return grouped  # type: ignore[no-any-return]  # a select of as many columns as there are counts
 
-        return [_facts(row) for row in self._rolled(statement)]
+        return [_facts(row) for row in self.rolled(statement)]
 
     def _opinions(self) -> list[Opinions]:
         def statement(table: Table) -> Select[Any]:
@@ -114,8 +115,8 @@ class _Reading:
             sums = [func.sum(table.c[name]).label(name) for name in ("attempts", *SUMS)]
             return select(*group, *sums).where(table.c.method != "").group_by(*(getattr(each, "element", each) for each in group))
 
-        rows = self._rolled(statement)
-        for part in self._parts():
+        rows = self.rolled(statement)
+        for part in self.parts():
             rows += opinion_rows(self._snapshot, part, key_of(part))
         added: dict[tuple[object, ...], dict[str, Any]] = {}
         for row in rows:
@@ -133,9 +134,9 @@ class _Reading:
             return chosen.where(table.c.reason != "", table.c.method == "").group_by(group, table.c.reason)
 
         added: dict[tuple[str, str], int] = defaultdict(int)
-        for row in self._rolled(statement):
+        for row in self.rolled(statement):
             added[row["key"], row["reason"]] += int(row["attempts"])
-        for part in self._parts():
+        for part in self.parts():
             for each in unweighed_of(self._snapshot, part, key_of(part)):
                 added[each.key, each.reason] += each.attempts
         return [Unweighed(key=key, reason=reason, attempts=number) for (key, reason), number in added.items()]
@@ -145,9 +146,9 @@ class _Reading:
             return select(table.c.instead, func.sum(table.c.calls).label("calls")).where(table.c.instead != "").group_by(table.c.instead)
 
         added: dict[str, int] = defaultdict(int)
-        for row in self._rolled(statement):
+        for row in self.rolled(statement):
             added[row["instead"]] += int(row["calls"])
-        for part in self._parts():
+        for part in self.parts():
             for kind, number in instead_of(self._snapshot, part).items():
                 added[kind] += number
         return dict(sorted(added.items()))

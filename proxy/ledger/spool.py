@@ -59,6 +59,14 @@ def is_filled(path: Path) -> bool:
         return bool(magic == MAGIC and length and zlib.crc32(file.read(length), generation) == checksum)
 
 
+def _unpacked(payload: bytes) -> tuple[CallRecord, ...]:
+    """The records of a frame. Raises zlib.error or MsgspecError for what this version cannot read."""
+    shape, records = msgspec.msgpack.decode(zlib.decompress(payload), type=tuple[int, msgspec.Raw])
+    if shape != SHAPE:
+        raise msgspec.ValidationError("they were written by another version")
+    return msgspec.msgpack.decode(records, type=tuple[CallRecord, ...])
+
+
 class SpoolFile:
     """One file of frames (length, checksum, packed records), held by a lock. A torn tail is dropped: it was never acknowledged.
 
@@ -76,7 +84,7 @@ class SpoolFile:
         except BaseException:
             os.close(self._fd)
             raise
-        self._read_at = _HEADER.size
+        self._read_at = self._seen_to = _HEADER.size
         self._write_at = self._find_end()
         self._unreadable = False
 
@@ -114,27 +122,37 @@ class SpoolFile:
             raise SpoolFull(f"{self.path}: {written} of {len(frame)} bytes written")
         self._write_at += len(frame)
 
-    def read(self) -> tuple[CallRecord, ...]:
-        """The records of the oldest frame not yet skipped; none for a frame this version cannot read, which is kept aside."""
-        payload = self._frame_at(self._read_at)
-        try:
-            shape, records = msgspec.msgpack.decode(zlib.decompress(payload or b""), type=tuple[int, msgspec.Raw])
-            if shape != SHAPE:
-                raise msgspec.ValidationError("they were written by another version")
-            return msgspec.msgpack.decode(records, type=tuple[CallRecord, ...])
-        except (zlib.error, msgspec.MsgspecError) as error:
-            log.error("the spool %s holds calls this version cannot read (%s); the file is kept", self.path, error)
-            self._unreadable = True
-            return ()
+    def read(self, most: int = 1) -> tuple[CallRecord, ...]:
+        """The records of the oldest frames not yet skipped: of one, and of more as long as there are `most` at most.
+
+        None of them for a first frame that this version cannot read, which is kept aside.
+        """
+        found: list[CallRecord] = []
+        offset = self._seen_to = self._read_at
+        while offset < self._write_at and (payload := self._frame_at(offset)) is not None:
+            try:
+                records = _unpacked(payload)
+            except (zlib.error, msgspec.MsgspecError) as error:
+                if not found:
+                    log.error("the spool %s holds calls this version cannot read (%s); the file is kept", self.path, error)
+                    self._unreadable = True
+                    self._seen_to = offset + _FRAME.size + len(payload)
+                break
+            if found and len(found) + len(records) > most:
+                break
+            found += records
+            offset = self._seen_to = offset + _FRAME.size + len(payload)
+        return tuple(found)
 
     def skip(self) -> None:
-        """Step over the frame that was read; behind the last one the file starts anew."""
-        payload = self._frame_at(self._read_at)
-        self._read_at = self._write_at if payload is None else self._read_at + _FRAME.size + len(payload)
+        """Step over the frames that were read; behind the last one the file starts anew."""
+        if self._seen_to <= self._read_at:
+            self.read()
+        self._read_at = self._seen_to if self._seen_to > self._read_at else self._write_at
         if self.is_empty and not self._unreadable:
             self._generation += 1
             self._overwrite()
-            self._read_at = self._write_at = _HEADER.size
+            self._read_at = self._seen_to = self._write_at = _HEADER.size
             self._write_header()
 
     def close(self, *, delete: bool = False) -> None:
@@ -252,13 +270,16 @@ class Spool:
             own.reserve(self._wanted_bytes)  # there was less disk at the start than now, perhaps
             own.append(payload, sync=sync)
 
-    def oldest(self) -> tuple[CallRecord, ...]:
-        """The records of the oldest frame; nothing when all is replayed, or for a frame that cannot be read."""
+    def oldest(self, most: int = 1) -> tuple[CallRecord, ...]:
+        """The records of the oldest frame, and of those behind it as long as there are `most` at most.
+
+        Nothing when all is replayed, or for a frame that cannot be read.
+        """
         file = self._first_filled()
-        return () if file is None else file.read()
+        return () if file is None else file.read(most)
 
     def drop_oldest(self) -> None:
-        """Forget the oldest frame: it is in the database."""
+        """Forget what oldest() gave: it is in the database."""
         file = self._first_filled()
         if file is None:
             return

@@ -12,8 +12,10 @@ from proxy.ledger.asset_store import AssetStore
 from proxy.ledger.base import Door, Durability, Fetched
 from proxy.ledger.budget_store import BudgetStore
 from proxy.ledger.columns import CALLS_COUNTED, CHOSEN, MEDIA, MEDIA_KINDS, METERED, METERED_KINDS, SHADOW, USAGE_COUNTS
+from proxy.ledger.crossing_store import CrossingStore
 from proxy.ledger.iteration_store import IterationStore
 from proxy.ledger.key_store import KeyStore
+from proxy.ledger.own_store import OwnStore
 from proxy.ledger.sqlite import SqliteDoor
 from proxy.ledger.weighing_store import WeighingStore
 
@@ -117,6 +119,14 @@ class Store:
     def assets(self) -> AssetStore:
         """What was said of assets, beside the calls for them."""
         return AssetStore(self._door, is_sqlite=self.path is not None)
+
+    def own(self) -> OwnStore:
+        """What the proxy itself weighs, beside the calls."""
+        return OwnStore(self._door)
+
+    def crossings(self) -> CrossingStore:
+        """What telemetry may tell of too."""
+        return CrossingStore(self._door)
 
     def iterations(self) -> IterationStore:
         """What was made under policies."""

@@ -40,8 +40,11 @@ class LedgerWriter:
         queue_calls: int = 50_000,
         on_failure: OnFailure = "pass",
         clock: Clock | None = None,
+        kept: Callable[[CallRecord], None] | None = None,
     ) -> None:
+        """kept: is told on the loop of each record that was dealt with, wherever it is now; None: nobody asks."""
         self._spool = spool
+        self._kept = kept
         self._clock = clock or Clock()
         self._keep = Keep(store, spool, durability=durability, memory_calls=queue_calls, clock=self._clock)
         self._waits = durability != "async"
@@ -97,6 +100,10 @@ class LedgerWriter:
         """New calls are to be refused: `on_failure: deny`, and memory is nearly full because nothing else takes calls."""
         return self._denies and self.queued + self._keep.held >= self._queue_calls * DENY_AT_RATIO
 
+    def is_aside(self) -> bool:
+        """True while calls wait in spool or memory for the database."""
+        return self._keep.aside_since is not None
+
     def oldest_age_s(self) -> float:
         """Seconds that the oldest call not in the database has waited; 0 when there is none."""
         since = [time for time in (self._keep.aside_since, self._oldest[0] if self._oldest else None) if time is not None]
@@ -129,6 +136,8 @@ class LedgerWriter:
 
     def _refuse(self, record: CallRecord) -> None:
         self._refused += 1
+        if self._kept is not None:
+            self._loop.call_soon(self._kept, record)
         log.error("call %s is lost to the ledger: %d calls wait already", record.call_id, self.queued)
 
     def _hand_over(self) -> None:
@@ -143,6 +152,9 @@ class LedgerWriter:
         for _, future in entries:
             if future is not None and not future.done():
                 future.set_result(None)
+        if self._kept is not None:
+            for record, _ in entries:
+                self._kept(record)
 
     def _run(self) -> None:
         self._guarded(self._keep.open)

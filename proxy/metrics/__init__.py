@@ -12,7 +12,7 @@ from config.settings import Settings
 from config.tables import Tables
 from estimators.estimate import Estimate
 from estimators.usage import Media
-from proxy.call import AttemptRecord, CallRecord, DecisionRecord
+from proxy.call import OBSERVED, AttemptRecord, CallRecord, DecisionRecord
 from proxy.metrics.budgets import BudgetCollector, BudgetSource
 from proxy.metrics.families import (
     DropCount,
@@ -28,8 +28,12 @@ from proxy.metrics.families import (
     ShadowCollector,
 )
 from proxy.metrics.intensity import Intensities
+from proxy.metrics.kit import Kit
 from proxy.metrics.labels import OTHER, UNSERVED, Labels, path_kind
+from proxy.metrics.own import OwnCollector, OwnSource
+from proxy.metrics.pace import Gently
 from proxy.metrics.series import Codes, Series
+from proxy.metrics.tracing import SpanCounts, TracingCollector
 
 __all__ = ["DropCount", "LedgerGauges", "Metrics"]
 
@@ -55,10 +59,13 @@ class Metrics:
     built_in_aliases: names that are served without configuration, such as `sim-*`; they become model labels.
     """
 
-    def __init__(self, settings: Settings, tables: Tables, *, version: str = "", built_in_aliases: Iterable[str] = ()) -> None:
+    def __init__(
+        self, settings: Settings, tables: Tables, *, version: str = "", built_in_aliases: Iterable[str] = (), kit: Kit | None = None
+    ) -> None:
+        """kit: what the families are made of, where it is not one process that counts."""
         self._labels = Labels(settings, tables.catalogue, built_in_aliases)
-        self._families = Families(self._labels.names)
-        self._series = Series(self._families)
+        self._families = Families(self._labels.names, kit)
+        self._series = self._bounded(self._families)
         overflow = self._families.overflow
         self._policies = Codes(self._families.policies, overflow, most=MOST_DECISIONS)
         self._unweighed = Codes(self._families.unweighed, overflow)
@@ -69,6 +76,7 @@ class Metrics:
         self._iterations = Codes(self._families.iterations, overflow, most=MOST_DECISIONS)
         self._retried = Codes(self._families.retried, overflow)
         self._reuse = Codes(self._families.reuse, overflow, most=MOST_DECISIONS)
+        self._observed = Codes(self._families.observed, overflow)
         self._passthrough = Codes(self._families.passthrough, overflow)
         self._escalations = Codes(self._families.escalations, overflow, most=MOST_DECISIONS)
         self._families.build.labels(version, platform.python_version()).set(1)
@@ -80,8 +88,8 @@ class Metrics:
         """Counts one finished call and its attempts."""
         attempts = record.attempts
         model = self._labels.model(record.alias)
-        if record.origin_call_id is not None:
-            self._observe_attempts(model, record)  # nothing else: the call that began this work was counted when it came
+        if record.origin_call_id is not None or record.caller_id.startswith(OBSERVED):
+            self._observe_attempts(model, record)  # nothing else: the call was counted when it began this work, or never came here
             return
         series = self._series.of_call(record.operation, attempts[-1].provider if attempts else UNSERVED, model, record.outcome)
         series.requests.total += 1
@@ -107,6 +115,10 @@ class Metrics:
     def observe_iterations(self, policy: str) -> None:
         """Counts a call for something that was made more often than its policy has it."""
         self._iterations(policy).total += 1
+
+    def observe_spans(self, result: str, spans: int) -> None:
+        """Counts spans of telemetry by what became of them."""
+        self._observed(result).inc(spans)
 
     def observe_reuse(self, policy: str, result: str) -> None:
         """Counts what came of a call under a policy that reuses answers."""
@@ -134,12 +146,18 @@ class Metrics:
 
     def config_reloaded(self, *, ok: bool) -> None:
         """Notes whether the last load of the configuration was taken over."""
+        self.reload_ok = ok
         self._families.reload.set(1 if ok else 0)
 
     def describe_factors(self, tables: Tables) -> None:
         """Names the factor set in force."""
         self._families.factors.clear()
         self._families.factors.labels(tables.factors.version, tables.factors.fingerprint).set(1)
+
+    def describe_config(self, mark: str) -> None:
+        """Names the settings in force."""
+        self._families.config.clear()
+        self._families.config.labels(mark).set(1)
 
     def watch_ledger(self, ledger: LedgerGauges) -> None:
         """Exposes the state of the ledger's writer."""
@@ -165,9 +183,17 @@ class Metrics:
         """Exposes what the live sources in force tell of the grids."""
         self._families.intensity.live = live
 
+    def watch_own(self, own: OwnSource) -> None:
+        """Exposes what the proxy itself weighs."""
+        self._families.registry.register(OwnCollector(own))
+
     def watch_log(self, log: DropCount) -> None:
         """Exposes how many log lines were dropped."""
         self._families.registry.register(LogCollector(log))
+
+    def watch_tracing(self, spans: SpanCounts) -> None:
+        """Exposes what became of the spans that were made."""
+        self._families.registry.register(TracingCollector(spans))
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The exposition and its content type, as `Accept` asks; an Accept that cannot be read gets the plain text."""
@@ -175,7 +201,10 @@ class Metrics:
             encode, content_type = choose_encoder(accept)
         except (TypeError, ValueError):  # the library compares what it could not parse
             encode, content_type = choose_encoder("")
-        return encode(self._families.registry), content_type
+        return encode(Gently(self._families.registry)), content_type
+
+    def _bounded(self, families: Families) -> Series:
+        return Series(families)
 
     def _observe_attempts(self, model: str, record: CallRecord) -> None:
         """What the attempts used and weigh."""

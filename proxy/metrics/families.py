@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from proxy.metrics.intensity import IntensityCollector
+from proxy.metrics.kit import Kit, LoneKit
 from proxy.metrics.tally import CounterFamily, HistogramFamily
 
 CALL_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
@@ -52,10 +53,11 @@ class FailureCounts(Protocol):
 
 
 class Families:
-    """All families in one own registry, prefix `grammage_`. `tags` are the label names of the declared tags."""
+    """All families in one own registry, prefix `grammage_`. `tags` are the label names of the declared tags; kit: what they are made of."""
 
-    def __init__(self, tags: tuple[str, ...]) -> None:
-        self.registry = CollectorRegistry(auto_describe=False)
+    def __init__(self, tags: tuple[str, ...], kit: Kit | None = None) -> None:
+        self._kit: Kit = kit or LoneKit()
+        self.registry = self._kit.registry
         self._name_calls()
         self._name_footprint(tags)
         self._name_state()
@@ -89,6 +91,7 @@ class Families:
             "Answers that fell short, so that a larger model was asked; `shadow:` where it would have been.",
             ("policy", "reason"),
         )
+        self.observed = self._counter("observed_spans_total", "Spans handed in by telemetry, by what became of them.", ("result",))
         self.passthrough = self._counter("passthrough_requests_total", "Calls passed on unweighed.", ("kind", "status"))
 
     def _name_footprint(self, tags: tuple[str, ...]) -> None:
@@ -114,21 +117,18 @@ class Families:
         self.registry.register(self.intensity)
         self.build = self._gauge("build_info", "Version that runs.", ("version", "python"))
         self.factors = self._gauge("factors_info", "Factor set in force.", ("version", "sha256"))
+        self.config = self._gauge("config_info", "Mark of the settings in force; replicas with the same ones have the same.", ("sha256",))
         self.overflow = self._counter("label_overflow_total", "Counts whose labels were folded into `other`, too many series.")
         self.reload = self._gauge("config_reload_success", "1 when the last load of the configuration was taken over, else 0.")
 
     def _counter(self, name: str, meaning: str, labels: tuple[str, ...] = ()) -> CounterFamily:
-        family = CounterFamily(f"grammage_{name}", meaning, labels)
-        self.registry.register(family)
-        return family
+        return self._kit.counter(f"grammage_{name}", meaning, labels)
 
     def _gauge(self, name: str, meaning: str, labels: tuple[str, ...] = ()) -> Gauge:
         return Gauge(f"grammage_{name}", meaning, labels, registry=self.registry)
 
     def _histogram(self, name: str, meaning: str, labels: tuple[str, ...], bounds: tuple[float, ...]) -> HistogramFamily:
-        family = HistogramFamily(f"grammage_{name}", meaning, labels, bounds)
-        self.registry.register(family)
-        return family
+        return self._kit.histogram(f"grammage_{name}", meaning, labels, bounds)
 
 
 class LedgerCollector(Collector):

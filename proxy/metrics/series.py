@@ -49,7 +49,7 @@ class Codes:
         """The child of these label values."""
         found = self._children.get(values)
         if found is None:
-            if len(self._children) >= self._most:
+            if not self._family.has_room(values, self._most):
                 self._overflow.inc()
                 return self._family.labels(*(OTHER,) * len(values))
             found = self._children[values] = self._family.labels(*values)

@@ -11,6 +11,11 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
+from proxy.metrics.pace import gently
+
+CHILDREN_AT_ONCE = 4
+"""Children of a histogram between two pauses: each has as many samples as buckets."""
+
 
 class Tally:
     """One child of a counter. `exemplar`: labels that point at the latest count."""
@@ -44,6 +49,10 @@ class CounterFamily(Collector):
             found = self._children[values] = Tally()
         return found
 
+    def has_room(self, values: tuple[str, ...], most: int) -> bool:
+        """Whether a child of these label values may be made, so that there are no more than `most`."""
+        return len(self._children) < most or values in self._children
+
     def inc(self) -> None:
         """Adds one to the child without labels."""
         self._children[()].inc()
@@ -51,7 +60,7 @@ class CounterFamily(Collector):
     def collect(self) -> Iterable[Metric]:
         """The family as it stands now."""
         family = CounterMetricFamily(self._name, self._meaning, labels=self._labels)
-        for values, child in list(self._children.items()):
+        for values, child in gently(list(self._children.items())):
             pointer = None if child.exemplar is None else Exemplar(dict(child.exemplar), 1.0)
             family.add_metric(values, child.total, exemplar=pointer)
         yield family
@@ -97,7 +106,7 @@ class HistogramFamily(Collector):
     def collect(self) -> Iterable[Metric]:
         """The family as it stands now."""
         family = HistogramMetricFamily(self._name, self._meaning, labels=self._labels)
-        for values, child in list(self._children.items()):
+        for values, child in gently(list(self._children.items()), CHILDREN_AT_ONCE):
             counts, latest, total = list(child.counts), list(child.latest), child.total
             cumulative = [sum(counts[: number + 1]) for number in range(len(counts))]
             buckets = [_bucket(*bucket) for bucket in zip(self._edges, cumulative, latest, strict=True)]

@@ -190,6 +190,12 @@ def unmatched_candidate(settings: Settings, candidates: Candidates, places: Plac
     return outside[0] if len({candidate.base_url for candidate in outside}) == 1 else None
 
 
+def told_candidate(provider: str, region: str | None, host: str | None, places: Places) -> Candidate:
+    """A deployment of which nothing is configured, as far as somebody tells of it."""
+    base = None if host is None else f"https://{host}"
+    return _candidate(ANY, Deployment(provider=provider, region=region, api_base=base), places)
+
+
 def _provider_of_unknown(host: str) -> str:
     return LOCAL_PROVIDER if host in ("localhost", "127.0.0.1", "::1") else UNKNOWN_PROVIDER
 

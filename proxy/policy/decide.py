@@ -14,6 +14,7 @@ from proxy.policy.verdict import Verdict
 
 NO_POLICY = "none"
 SHOWN_ALIASES = 12
+_MAKE_NO_CALLS = {"viewer": "which reads reports", "observer": "which hands in calls made elsewhere"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +96,9 @@ def _draw(seed: str, number: int, weight: float) -> float:
 
 def refuse_reader(caller: Caller) -> None:
     """Raises Forbidden for a key that reads figures and spends nothing."""
-    if caller.role == "viewer":
-        raise Forbidden(f"key {caller.id!r} has the role viewer, which reads reports and makes no calls; use a caller's key.")
+    if caller.role in _MAKE_NO_CALLS:
+        does = _MAKE_NO_CALLS[caller.role]
+        raise Forbidden(f"key {caller.id!r} has the role {caller.role}, {does} and makes no calls; use a caller's key.")
 
 
 def may_use(caller: Caller, alias: str) -> bool:

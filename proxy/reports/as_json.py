@@ -14,8 +14,8 @@ SPREAD: Final = {"mean": "mean", "p5": "low", "p95": "high"}
 
 def report_document(report: Report) -> dict[str, object]:
     """The report as plain values; a sum is `mean`, `low` and `high`, what is unknown is null."""
-    plain = {field.name: _plain(getattr(report, field.name)) for field in fields(report)}
-    return {"object": OBJECT, **plain}
+    parts = {field.name: plain(getattr(report, field.name)) for field in fields(report)}
+    return {"object": OBJECT, **parts}
 
 
 def json_report(report: Report) -> str:
@@ -23,14 +23,15 @@ def json_report(report: Report) -> str:
     return json.dumps(report_document(report), indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """A part of a report as plain values."""
     if isinstance(value, Spread):
         return {shown: getattr(value, name) for name, shown in SPREAD.items()}
     if isinstance(value, Line):
-        own = {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        own = {field.name: plain(getattr(value, field.name)) for field in fields(value)}
         return {"group": own.pop("key"), **own}
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+        return {str(name): plain(item) for name, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value

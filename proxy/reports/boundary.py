@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 from estimators.profiles import PROFILES
 from proxy.ledger.cells import BESIDE, Cell
+from proxy.ledger.details import Detail
 from proxy.reports.document import BoundaryLine, Hourly
 from proxy.reports.sums import coherent, keyed, spread_of
 
@@ -17,11 +18,17 @@ LINES: Final[dict[Name, str]] = {
 }
 
 
-def boundary_lines(cells: Sequence[Cell]) -> tuple[BoundaryLine, ...]:
-    """Every line with its sum; the total contains those of the boundary that the estimates bear."""
+def boundary_lines(cells: Sequence[Cell], details: Sequence[Detail] | None) -> tuple[BoundaryLine, ...]:
+    """Every line with its sum; the total contains those of the boundary that the estimates bear.
+
+    Lines beside are of the details alone; None: these are not there, and neither are the lines.
+    """
     profiles = {cell.opinions.profile for cell in cells}
     inside = {line for profile in profiles if profile in PROFILES for line in PROFILES[profile].lines}
-    return tuple(_beside(name, line, cells, inside) if line in BESIDE else _own(name, line, cells, inside) for name, line in LINES.items())
+    own = [_own(name, line, cells, inside) for name, line in LINES.items() if line not in BESIDE]
+    if details is None:
+        return tuple(own)
+    return (*own, *(_beside(name, line, details, inside) for name, line in LINES.items() if line in BESIDE))
 
 
 def _own(name: Name, line: str, cells: Sequence[Cell], inside: Collection[str]) -> BoundaryLine:
@@ -30,7 +37,7 @@ def _own(name: Name, line: str, cells: Sequence[Cell], inside: Collection[str]) 
     return BoundaryLine(name=name, gco2e=spread_of(keyed(having, line)), is_in_total=line in inside, weighed_attempts=weighed)
 
 
-def _beside(name: Name, line: str, cells: Sequence[Cell], inside: Collection[str]) -> BoundaryLine:
+def _beside(name: Name, line: str, cells: Sequence[Detail], inside: Collection[str]) -> BoundaryLine:
     """A line whose doubt is one number per call: its calls are taken to err alike, so that its range is rather too wide."""
     having = [cell.beside[line] for cell in cells if line in cell.beside]
     mean = sum(each.mean for each in having)
@@ -39,7 +46,7 @@ def _beside(name: Name, line: str, cells: Sequence[Cell], inside: Collection[str
     return BoundaryLine(name=name, gco2e=spread, is_in_total=line in inside, weighed_attempts=sum(each.attempts for each in having))
 
 
-def hourly_of(cells: Sequence[Cell]) -> Hourly | None:
+def hourly_of(cells: Sequence[Detail]) -> Hourly | None:
     """The column by the hour; None where no hour is known."""
     yearly = sum(cell.covered_yearly_gco2e for cell in cells)
     hourly = sum(cell.covered_hourly_gco2e for cell in cells)

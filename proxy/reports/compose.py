@@ -26,9 +26,11 @@ from proxy.reports.document import Basis, Change, Likeness, Report
 from proxy.reports.drivers import drivers
 from proxy.reports.grouped import grouped_lines
 from proxy.reports.habits import habits
+from proxy.reports.imported import imported_lines
 from proxy.reports.lighter import Bench, lighter
 from proxy.reports.line import Line
 from proxy.reports.notes import notes_of
+from proxy.reports.own import own_weight
 from proxy.reports.period import stamped, zone_named
 from proxy.reports.policies import policy_lines
 from proxy.reports.request import BRAND, CAMPAIGN, Plan, ReportRequest, plan_of
@@ -46,45 +48,44 @@ def compose(url: str, request: ReportRequest, settings: Settings, tables: Tables
         raise ValueError(f"{request.intensity!r} is no basis; known: {', '.join((YEARLY, *BASES))}")
     plan = plan_of(request, settings, read_extent(url))
     read = by_basis(read_report(url, plan.asked), request, tables)
-    now, words = read.now, LastWords(read.words)
+    now, words, details = read.now, LastWords(read.words), read.details.cells
     opinions = [cell.opinions for cell in now.cells]
-    total = _total(read)
-    made = deliverables(read.assets, words, plan.tag_at(request.kind))
-    groups = grouped_lines(read, plan)
-    team = plan.tag_at(request.team)
+    total = line_of(WHOLE, now.whole, opinions, now.unweighed)
+    team, kind = (plan.asked.detail_tags.index(name) for name in (request.team, request.kind))
+    made = deliverables(read.assets.made.get(request.kind, {}), details, words, kind)
+    groups = grouped_lines(read)
     data = files("config").joinpath("data")
     purposes = {name: campaign.purpose for name, campaign in settings.campaigns.items() if campaign.purpose}
     return Report(
         basis=_basis(request, plan, settings, opinions),
         total=total,
-        hourly=hourly_of(now.cells),
-        boundary=boundary_lines(now.cells),
+        hourly=hourly_of(details),
+        boundary=boundary_lines(now.cells, None if read.pruned_before_ms else details),
         change=_change(read, plan, request),
         deliverables=made,
-        units=units(now.cells, tables.factors),
+        units=units(details, tables.factors),
         unmetered_calls=next((line.calls for line in groups["operation"] if line.key == UNMETERED), 0),
-        imported_calls=read.imported_calls,
+        imported_calls=None if read.pruned_before_ms else sum(read.imported.calls_counted.values()),
         pending_calls=total.unweighed.get(PENDING, 0),
         instead=read.instead,
-        coverage=coverage(read.compared),
+        coverage=coverage(read.compared, read.months),
         policies=policy_lines(read.policies),
-        lighter=lighter(Bench(settings, tables), now.cells, read.lengths, made),
+        lighter=lighter(Bench(settings, tables), details, read.details.lengths, made),
         drivers=drivers(keyed(opinions, "gco2e")),
         equivalences=_likenesses(total) if request.equivalences else (),
         groups=groups,
-        tree=tree(now.cells, read.assets, plan.tag_at(BRAND), plan.tag_at(CAMPAIGN)),
-        habits=habits(request.team, (team, team), now.cells, read.assets, words, tables.catalogue, read_tips(data)),
+        tree=tree(now.cells, read.assets.listed, *(plan.asked.cell_tags.index(name) for name in (BRAND, CAMPAIGN))),
+        habits=habits(request.team, team, details, read.assets.made.get(request.team, {}), words, tables.catalogue, read_tips(data)),
         purposes=purposes,
         notes=notes_of(total, read, groups, request, tables.factors),
+        own=own_weight(read.own, plan.asked.own, total.calls),
+        imported=imported_lines(read.imported, opinions),
+        single_calls_since=_stamped(read.pruned_before_ms, request),
     )
 
 
-def _total(read: Read) -> Line:
-    """The whole; from rollups where there are any: they know of calls that are kept no longer."""
-    rolled = read.groups["model"]
-    if rolled.whole is not None:
-        return line_of(WHOLE, rolled.whole, rolled.opinions, rolled.unweighed)
-    return line_of(WHOLE, read.now.whole, [cell.opinions for cell in read.now.cells], read.now.unweighed)
+def _stamped(at_ms: int | None, request: ReportRequest) -> str | None:
+    return None if at_ms is None else stamped(at_ms, zone_named(request.time_zone))
 
 
 def by_basis(read: Read, request: ReportRequest, tables: Tables) -> Read:
@@ -93,8 +94,10 @@ def by_basis(read: Read, request: ReportRequest, tables: Tables) -> Read:
         return read
     basis = BASES[request.intensity]
     factor: Factor = tables.factors[basis.factor]
+    details = restated_cells(read.details.cells, basis.zone, factor)
     return replace(
         read,
+        details=replace(read.details, cells=details),
         now=replace(read.now, cells=restated_cells(read.now.cells, basis.zone, factor)),
         before=None if read.before is None else replace(read.before, cells=restated_cells(read.before.cells, basis.zone, factor)),
         groups={

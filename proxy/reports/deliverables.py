@@ -4,25 +4,22 @@ The grams of rejected and undecided assets are part of what an accepted one came
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from config.factor import Factor
-from proxy.ledger.cells import Cell
-from proxy.ledger.deliveries import AssetCell, Word
+from proxy.ledger.deliveries import Made, Word
+from proxy.ledger.details import Detail
 from proxy.ledger.queries import UNASSIGNED
 from proxy.reports.document import Deliverable, Unit
 from proxy.reports.line import Spread
-from proxy.reports.sums import Keyed, keyed, spread_of, times
+from proxy.reports.sums import keyed, spread_of, times
 
 ACCEPTED, REJECTED = "accepted", "rejected"
 WORDS_FACTOR: Final = "scenario.tokens_per_word"
 PER: Final = 1000
 TEXT: Final = "text"
 IMAGE: Final = "image"
-
-Asset = tuple[str, str, str]
 
 
 class LastWords:
@@ -39,57 +36,39 @@ class LastWords:
         return next((word for word in said if word.brand in (None, brand) and word.campaign in (None, campaign)), None)
 
 
-@dataclass(slots=True)
-class Made:
-    """The assets of one kind so far."""
-
-    calls: Counter[Asset] = field(default_factory=Counter)
-    parts: list[Keyed] = field(default_factory=list)
-
-    def add(self, cell: AssetCell) -> None:
-        """One more cell of an asset."""
-        self.calls[cell.brand, cell.campaign, cell.asset] += cell.calls
-        if cell.gco2e is not None and cell.shared is not None:
-            self.parts.append((cell.gco2e, cell.shared))
-
-    def told(self, kind: str, words: LastWords) -> Deliverable:
-        """The kind's line."""
-        said = [words.of(*asset) for asset in self.calls]
-        verdicts = Counter(word.verdict for word in said if word is not None)
-        minutes = [word.minutes_saved for word in said if word is not None and word.minutes_saved is not None]
-        accepted, calls = verdicts[ACCEPTED], sum(self.calls.values())
-        gco2e = spread_of(self.parts)
-        return Deliverable(
-            kind=kind,
-            assets=len(self.calls),
-            accepted=accepted,
-            rejected=verdicts[REJECTED],
-            undecided=len(self.calls) - accepted - verdicts[REJECTED],
-            calls=calls,
-            gco2e=gco2e,
-            calls_per_accepted=calls / accepted if accepted else None,
-            gco2e_per_accepted=times(gco2e, 1 / accepted) if accepted and gco2e is not None else None,
-            minutes_saved=sum(minutes) if minutes else None,
-        )
+def told(kind: str, made: Made, cells: Iterable[Detail], words: LastWords) -> Deliverable:
+    """The line of a kind. cells: those of its assets' calls."""
+    said = [word for each in made.judged if (word := words.of(*each.asset)) is not None]
+    verdicts = Counter(word.verdict for word in said)
+    minutes = [word.minutes_saved for word in said if word.minutes_saved is not None]
+    accepted = verdicts[ACCEPTED]
+    gco2e = spread_of(keyed((cell.opinions for cell in cells if cell.is_for_asset), "gco2e"))
+    return Deliverable(
+        kind=kind,
+        assets=made.assets,
+        accepted=accepted,
+        rejected=verdicts[REJECTED],
+        undecided=made.assets - accepted - verdicts[REJECTED],
+        calls=made.calls,
+        gco2e=gco2e,
+        calls_per_accepted=made.calls / accepted if accepted else None,
+        gco2e_per_accepted=times(gco2e, 1 / accepted) if accepted and gco2e is not None else None,
+        minutes_saved=sum(minutes) if minutes else None,
+    )
 
 
-def made_by(cells: Iterable[AssetCell], tag: int) -> dict[str, Made]:
-    """Assets by the value of one of their tags."""
-    found: dict[str, Made] = {}
+def deliverables(made: Mapping[str, Made], cells: Iterable[Detail], words: LastWords, tag: int) -> tuple[Deliverable, ...]:
+    """A line for each kind, heaviest first, those without a kind last. tag: where the kind stands among the tags of cells."""
+    own: dict[str, list[Detail]] = {}
     for cell in cells:
-        found.setdefault(cell.tags[tag], Made()).add(cell)
-    return found
-
-
-def deliverables(cells: Sequence[AssetCell], words: LastWords, tag: int) -> tuple[Deliverable, ...]:
-    """A line for each kind, heaviest first, those without a kind last."""
-    lines = [made.told(kind, words) for kind, made in made_by(cells, tag).items()]
+        own.setdefault(cell.tags[tag], []).append(cell)
+    lines = [told(kind, found, own.get(kind, ()), words) for kind, found in made.items()]
     return tuple(sorted(lines, key=lambda line: (line.kind == UNASSIGNED, -line.gco2e.mean if line.gco2e else 0.0, line.kind)))
 
 
-def units(cells: Iterable[Cell], factors: Mapping[str, Factor]) -> tuple[Unit, ...]:
+def units(cells: Iterable[Detail], factors: Mapping[str, Factor]) -> tuple[Unit, ...]:
     """Grams per 1,000 words and per picture, of the calls that made them and nothing else."""
-    made: dict[str, list[Cell]] = {TEXT: [], IMAGE: []}
+    made: dict[str, list[Detail]] = {TEXT: [], IMAGE: []}
     for cell in cells:
         usage = cell.usage
         if usage["images"] > 0:

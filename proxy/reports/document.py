@@ -27,7 +27,7 @@ NoteCode = Literal[
     "several_factor_sets",  # count: figures of the period rest on so many factor sets
     "previous_empty",  # nothing was weighed in the period before
     "restated",  # share: of the grams, restated by a declared basis; gco2e_per_kwh, zone, source, year: of its factor
-    "pruned",  # share: of the grams, of calls that are kept in sums alone; parts that need the calls are without them
+    "pruned",  # until: single calls before were deleted by retention; the parts that need them are empty
     "empty",  # no call in the period
 ]
 
@@ -206,13 +206,18 @@ class Habit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """How much of what a provider counted is in the report. tokens, money: ratios to what the provider says, None: not reconciled."""
+    """How much of what a provider counted is in the report. tokens, money: ratios to what the provider says, None: not reconciled.
+
+    attempts: all in the report. imported_calls: calls that imported records stand for, None where these may be gone.
+    """
 
     provider: str
     month: str
     tokens: float | None
     money: float | None
     gap: str | None
+    attempts: int = 0
+    imported_calls: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,12 +257,58 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnWeight:
+    """What the proxy itself weighed: all of its processes, idle or at work. In no other figure.
+
+    measured_share: of cpu_s, the share in which the host's energy counters were read; the power of the rest is modelled. gco2e_per_call:
+    by the calls of the period, None without any. warnings: codes, such as `region-assumed`.
+    """
+
+    gco2e: Spread
+    operational_gco2e: Spread
+    embodied_gco2e: Spread
+    facility_energy_wh: Spread
+    water_ml: Spread
+    gco2e_per_call: Spread | None
+    cpu_s: float
+    process_hours: float
+    processes: int
+    measured_share: float
+    zones: tuple[str, ...]
+    methods: tuple[str, ...]
+    factor_sets: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedKind:
+    """Records of one kind of file. calls: that they stand for. gco2e: None where none is weighed. gco2e_by_tier: expected values."""
+
+    source: str
+    records: int
+    calls: int
+    gco2e: Spread | None
+    gco2e_by_tier: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedShare:
+    """The total in two parts: what was seen live, and what was taken from files. Both are in the total, once."""
+
+    live_gco2e: Spread | None
+    gco2e: Spread | None
+    kinds: tuple[ImportedKind, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Everything a page shows, in its order.
 
     groups: lines by dimension (`model`, `provider`, `zone`, `operation`, `policy`, `day`, `tag:NAME`), heaviest first, days in order.
     imported_calls and unmetered_calls are None where the ledger cannot tell. pending_calls wait for a late booking. instead: calls that no
-    provider answered, by what did. purposes: of campaigns, as declared.
+    provider answered, by what did. purposes: of campaigns, as declared. own: the proxy itself; None where
+    it is not known, or the report is of some tags alone. imported: None where nothing was imported. single_calls_since: calls before were
+    deleted by retention, so that the parts which need single calls are empty; None: all are there.
     """
 
     basis: Basis
@@ -281,3 +332,6 @@ class Report:
     habits: tuple[Habit, ...]
     purposes: Mapping[str, str]
     notes: tuple[Note, ...] = ()
+    own: OwnWeight | None = None
+    imported: ImportedShare | None = None
+    single_calls_since: str | None = None

@@ -6,9 +6,9 @@ from typing import Final
 
 from config.catalogue import Catalogue
 from config.tips import TipRow
-from proxy.ledger.cells import Cell
-from proxy.ledger.deliveries import AssetCell
-from proxy.reports.deliverables import LastWords, made_by
+from proxy.ledger.deliveries import Made
+from proxy.ledger.details import Detail
+from proxy.reports.deliverables import LastWords, told
 from proxy.reports.document import Deliverable, Habit, Tip
 from proxy.reports.sums import Keyed, spread_of
 
@@ -26,11 +26,13 @@ MOST_TIPS: Final = 3
 class _Team:
     attempts: int = 0
     parts: list[Keyed] = field(default_factory=list)
+    cells: list[Detail] = field(default_factory=list)
     answers: int = 0
     long_answers: int = 0
     oversized: int = 0
 
-    def add(self, cell: Cell, is_large: bool) -> None:
+    def add(self, cell: Detail, is_large: bool) -> None:
+        self.cells.append(cell)
         self.attempts += cell.opinions.attempts
         self.answers += cell.answers
         self.long_answers += cell.long_answers
@@ -40,16 +42,19 @@ class _Team:
 
 
 def habits(
-    dimension: str, at: tuple[int, int], cells: Sequence[Cell], assets: Sequence[AssetCell], words: LastWords,
+    dimension: str, at: int, cells: Sequence[Detail], made: Mapping[str, Made], words: LastWords,
     catalogue: Catalogue, tips: Sequence[TipRow],
 ) -> tuple[Habit, ...]:  # fmt: skip
-    """A page for each value of the tag `dimension`, heaviest first. at: where the tag stands among those of cells and of assets."""
+    """A page for each value of the tag `dimension`, heaviest first.
+
+    at: where the tag stands among those of cells. made: assets by its value.
+    """
     teams: dict[str, _Team] = {}
     for cell in cells:
         large = catalogue.resolve(cell.model).card.active_params_b.value >= LARGE_ACTIVE_B
-        teams.setdefault(cell.tags[at[0]], _Team()).add(cell, large)
-    made = {name: found.told(name, words) for name, found in made_by(assets, at[1]).items()}
-    pages = [_page(dimension, name, team, made, tips) for name, team in teams.items()]
+        teams.setdefault(cell.tags[at], _Team()).add(cell, large)
+    told_of = {name: told(name, made[name], team.cells, words) for name, team in teams.items() if name in made}
+    pages = [_page(dimension, name, team, told_of, tips) for name, team in teams.items()]
     return tuple(sorted(pages, key=lambda page: (-page.gco2e.mean if page.gco2e else 0.0, page.team)))
 
 

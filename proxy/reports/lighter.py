@@ -20,7 +20,7 @@ from estimators.paired import PairedTotal
 from estimators.quantity import Quantity, ScopeKeys
 from estimators.usage import Usage
 from proxy.endpoints import ENDPOINTS
-from proxy.ledger.cells import Cell, LengthClass
+from proxy.ledger.details import Detail, LengthClass
 from proxy.reports.document import Deliverable, Lighter
 from proxy.reports.line import Spread
 from proxy.reports.sums import repeated, rescaled, times
@@ -64,7 +64,7 @@ class Group:
     grams: float = 0.0
     usage: dict[str, float] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0.0))
 
-    def add(self, cell: Cell) -> None:
+    def add(self, cell: Detail) -> None:
         """One more cell."""
         self.attempts += cell.opinions.attempts
         self.grams += cell.opinions.lines["gco2e"].mean
@@ -87,7 +87,7 @@ class Bench:
         self._tables = tables
         self._configured = tuple(self._deployed(settings))
 
-    def groups(self, cells: Iterable[Cell]) -> list[Group]:
+    def groups(self, cells: Iterable[Detail]) -> list[Group]:
         """Text calls with grams, heaviest first."""
         found: dict[tuple[str, str, str, str | None, str], Group] = {}
         for cell in cells:
@@ -142,7 +142,7 @@ class Bench:
         keys = ScopeKeys(f"{found.method}@{found.method_version}", served.provider, served.card.id, served.place.zone)
         return found.gco2e, keys
 
-    def _served(self, cell: Cell) -> Served:
+    def _served(self, cell: Detail) -> Served:
         card = self._tables.catalogue.resolve(cell.model).card
         place = self._tables.places.resolve(cell.provider, region=cell.region, zone=cell.zone)
         same = (each for each in self._configured if (each.provider, each.model) == (cell.provider, cell.model))
@@ -171,7 +171,7 @@ class Bench:
 
 
 def lighter(
-    bench: Bench, cells: Sequence[Cell], lengths: Sequence[LengthClass], deliverables: Sequence[Deliverable]
+    bench: Bench, cells: Sequence[Detail], lengths: Sequence[LengthClass], deliverables: Sequence[Deliverable]
 ) -> tuple[Lighter, ...]:
     """What would weigh less, the largest modelled difference first."""
     groups = bench.groups(cells)

@@ -1,13 +1,13 @@
 """What a reader must know before quoting a figure, as codes. It must never be silent about what is missing."""
 
 from collections.abc import Iterator, Mapping
-from typing import Final
 
 from config.factor import Factor
 from proxy.ledger.queries import UNASSIGNED
 from proxy.ledger.report_read import Read
 from proxy.reports.document import Note
 from proxy.reports.line import Line
+from proxy.reports.period import stamped, zone_named
 from proxy.reports.request import BRAND, CAMPAIGN, ReportRequest
 from proxy.reports.restated import BASES, YEARLY, restated_share
 
@@ -18,7 +18,7 @@ def notes_of(
     """The notes, the gravest first."""
     return (
         *_of_line(total),
-        *_pruned(total, read),
+        *_pruned(read, request),
         *_of_period(read, request),
         *_unassigned(total, groups),
         *_restated(read, request, factors),
@@ -43,17 +43,10 @@ def _of_line(total: Line) -> Iterator[Note]:
         yield Note(code="counted_usage", values={"share": total.counted_usage_share})
 
 
-MOST_LOST: Final = 1e-6
-"""A share of the grams that differs by rounding."""
-
-
-def _pruned(total: Line, read: Read) -> Iterator[Note]:
-    """Said where the total holds calls that the finer parts do not."""
-    if total.gco2e is not None and total.gco2e.mean > 0:
-        found = sum(cell.opinions.lines["gco2e"].mean for cell in read.now.cells if "gco2e" in cell.opinions.lines)
-        lost = 1 - found / total.gco2e.mean
-        if lost > MOST_LOST:
-            yield Note(code="pruned", values={"share": lost})
+def _pruned(read: Read, request: ReportRequest) -> Iterator[Note]:
+    """Said where the total holds calls that the finer parts cannot look at."""
+    if read.pruned_before_ms is not None:
+        yield Note(code="pruned", values={"until": stamped(read.pruned_before_ms, zone_named(request.time_zone))})
 
 
 def _of_period(read: Read, request: ReportRequest) -> Iterator[Note]:
@@ -64,8 +57,8 @@ def _of_period(read: Read, request: ReportRequest) -> Iterator[Note]:
         yield Note(code="several_factor_sets", values={"count": len(sets)})
     if read.before is not None and not read.before.cells and read.now.cells:
         yield Note(code="previous_empty")
-    if read.imported_calls:
-        yield Note(code="imported", values={"calls": read.imported_calls})
+    if imported := sum(read.imported.calls_counted.values()):
+        yield Note(code="imported", values={"calls": imported})
     if read.now.cells and not read.compared:
         yield Note(code="not_reconciled")
 

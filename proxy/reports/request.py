@@ -10,7 +10,8 @@ from proxy.reports.period import Span, before, offsets, zone_named
 from proxy.reports.restated import YEARLY
 
 BRAND, CAMPAIGN, TOOL = "brand", "campaign", "tool"
-BY_COLUMN: Final = ("model", "provider", "zone", "operation", "policy", "day")
+DAY: Final = "day"
+BY_COLUMN: Final = ("model", "provider", "zone", "operation", "policy", DAY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +44,7 @@ class Plan:
 
     span: Span
     previous: Span | None
-    tag_names: tuple[str, ...]
     asked: Asked
-
-    def tag_at(self, name: str) -> int:
-        """Where the tag stands among those of a cell, or of an asset."""
-        return self.tag_names.index(name)
 
 
 def plan_of(request: ReportRequest, settings: Settings, extent: tuple[int, int] | None) -> Plan:
@@ -59,19 +55,21 @@ def plan_of(request: ReportRequest, settings: Settings, extent: tuple[int, int] 
     span = Span(since_ms=since, until_ms=max(last + 1 if request.until_ms is None else request.until_ms, since))
     previous = request.compare or (before(span, zone) if request.since_ms is not None else None)
     names = tuple(dict.fromkeys((BRAND, CAMPAIGN, TOOL, request.team, request.kind, *request.by, *sorted(settings.tags))))
-    cut = offsets(span, zone)
+    ahead = offsets(span, zone)
+    cut = ahead if any(offset_ms for _, offset_ms in ahead) else ()
     groups = {
-        **{name: _selection(request, span, by=name, offsets=cut) for name in BY_COLUMN},
+        **{name: _selection(request, span, by=name, offsets=cut if name == DAY else ()) for name in BY_COLUMN},
         **{f"tag:{name}": _selection(request, span, by="tag", tag_name=name) for name in names},
     }
     asked = Asked(
         selection=_selection(request, span),
         previous=None if previous is None else _selection(request, previous),
-        cell_tags=names,
-        asset_tags=names,
+        cell_tags=(BRAND, CAMPAIGN),
+        detail_tags=tuple(dict.fromkeys((request.team, request.kind))),
         groups=groups,
+        own=(request.since_ms, request.until_ms),
     )
-    return Plan(span=span, previous=previous, tag_names=names, asked=asked)
+    return Plan(span=span, previous=previous, asked=asked)
 
 
 def _selection(

@@ -6,13 +6,14 @@ replaces, scaled.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from config.factor import Factor
 from estimators.quantity import Quantity, around, scale
 from proxy.ledger.cells import Cell
 from proxy.ledger.queries import Opinions
 
+AnyCell = TypeVar("AnyCell", bound=Cell)
 YEARLY: Final = "yearly"
 WH_PER_KWH: Final = 1000
 
@@ -41,7 +42,7 @@ def restated(opinions: Opinions, zone: str, factor: Factor) -> Opinions:
     return replace(opinions, lines={**lines, "operational_gco2e": _moved(operational, grams), "gco2e": _moved(total, moved)})
 
 
-def restated_cells(cells: Sequence[Cell], zone: str, factor: Factor) -> list[Cell]:
+def restated_cells(cells: Sequence[AnyCell], zone: str, factor: Factor) -> list[AnyCell]:
     """The cells by the factor."""
     return [replace(cell, opinions=restated(cell.opinions, zone, factor)) for cell in cells]
 

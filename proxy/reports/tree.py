@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from proxy.ledger.cells import Cell
-from proxy.ledger.deliveries import AssetCell
+from proxy.ledger.deliveries import Listed
 from proxy.reports.document import Branch, Level
 from proxy.reports.sums import Keyed, spread_of
 
@@ -18,6 +18,7 @@ class _Node:
     parts: list[Keyed] = field(default_factory=list)
     attempts: int = 0
     below: dict[str, "_Node"] = field(default_factory=dict)
+    lighter: int = 0
 
     def told(self, level: Level, name: str) -> Branch:
         lower: Level = "campaign" if level == "brand" else "asset"
@@ -28,7 +29,7 @@ class _Node:
             calls=self.attempts,
             gco2e=spread_of(self.parts),
             below=tuple(lines[:MOST_BRANCHES]),
-            cut=max(len(lines) - MOST_BRANCHES, 0),
+            cut=max(len(lines) - MOST_BRANCHES, 0) + self.lighter,
         )
 
 
@@ -37,7 +38,7 @@ def weight(branch: Branch) -> tuple[float, str]:
     return (-branch.gco2e.mean if branch.gco2e is not None else 0.0, branch.name)
 
 
-def tree(cells: Iterable[Cell], assets: Iterable[AssetCell], brand: int, campaign: int) -> tuple[Branch, ...]:
+def tree(cells: Iterable[Cell], assets: Iterable[Listed], brand: int, campaign: int) -> tuple[Branch, ...]:
     """Every brand, with `unassigned` for calls without one. brand, campaign: where the tags stand among those of a cell."""
     brands: dict[str, _Node] = {}
     for cell in cells:
@@ -46,10 +47,9 @@ def tree(cells: Iterable[Cell], assets: Iterable[AssetCell], brand: int, campaig
             node.attempts += cell.opinions.attempts
             if "gco2e" in cell.opinions.lines:
                 node.parts.append((cell.opinions.lines["gco2e"], cell.opinions.shared))
-    for asset in assets:
-        top = brands.setdefault(asset.brand, _Node())
-        leaf = top.below.setdefault(asset.campaign, _Node()).below.setdefault(asset.asset, _Node())
-        leaf.attempts += asset.calls
-        if asset.gco2e is not None and asset.shared is not None:
-            leaf.parts.append((asset.gco2e, asset.shared))
+    for listed in assets:
+        of_brand, of_campaign, name = listed.asset
+        above = brands.setdefault(of_brand, _Node()).below.setdefault(of_campaign, _Node())
+        above.below[name] = _Node(attempts=listed.calls, parts=list(listed.parts))
+        above.lighter = listed.assets - len(above.below)
     return tuple(sorted((node.told("brand", name) for name, node in brands.items()), key=weight))

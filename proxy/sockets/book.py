@@ -100,8 +100,9 @@ class Bookkeeper:
         rooms, visit = self._rooms, self._visit
         now = rooms.clock.perf()
         decision = exchange.decision or self._decision
+        call_id, tracer = visit.next_id(), rooms.tracer
         return Passage(
-            call_id=visit.next_id(),
+            call_id=call_id,
             started_ms=rooms.clock.now_ms() - round((now - exchange.began) * 1000),
             entered=exchange.began,
             ask=exchange.ask,
@@ -124,6 +125,7 @@ class Bookkeeper:
             upstream_request_id=visit.request_id,
             object_id=exchange.response_id,
             ticket=exchange.ticket or visit.ticket,
+            trace=None if tracer is None else tracer.begin(call_id, visit.headers, visit.known, exchange.began),
         )
 
 

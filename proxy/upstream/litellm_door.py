@@ -57,6 +57,12 @@ class LiteLLMUpstream:
         """True while it is being imported."""
         return self._loading is not None and not self._loading.done()
 
+    @property
+    def is_missing(self) -> bool:
+        """True when it was wanted and cannot be imported."""
+        task = self._loading
+        return task is not None and task.done() and not task.cancelled() and task.result() is None
+
     async def close(self) -> None:
         """Returns when nothing is under way any more."""
         if self._loading is not None:

@@ -75,9 +75,12 @@ class _Web:
         return json_reply({"status": "ok"})
 
     async def readyz(self, request: Request) -> Response:
-        """Answers 503 with reasons while calls should go elsewhere."""
-        reasons = self._rooms.unready()
-        return json_reply({"status": "unready", "reasons": list(reasons)}, 503) if reasons else json_reply({"status": "ready"})
+        """Answers 503 with reasons while calls should go elsewhere; notes are what is amiss all the same."""
+        reasons, notes = self._rooms.unready(), self._rooms.noted()
+        told = {"notes": list(notes)} if notes else {}
+        if reasons:
+            return json_reply({"status": "unready", "reasons": list(reasons), **told}, 503)
+        return json_reply({"status": "ready", **told})
 
     async def openapi(self, request: Request) -> Response:
         """This API's description."""

@@ -63,8 +63,8 @@ class AssetsWeb:
     async def say(self, request: Request) -> Response:
         """A verdict, kept before the answer leaves."""
         caller = self._rooms.authorise(request.scope)
-        if caller.role == "viewer":
-            raise Forbidden(f"key {caller.id!r} has the role viewer, which reads figures and judges nothing; use a caller's key.")
+        if caller.role in ("viewer", "observer"):
+            raise Forbidden(f"key {caller.id!r} has the role {caller.role}, which judges nothing; use a caller's key.")
         asset = _checked(request.path_params["asset"], "asset")
         asked = _read(await read_body(request))
         bound = dict(caller.tags)

@@ -37,7 +37,7 @@ class KeyRequest(_Wish):
     """A key to be made."""
 
     name: str = Field(description="What records and reports call its holder; unique.")
-    role: Role = Field(default="caller", description="caller: makes calls; viewer: reads figures; admin: everything.")
+    role: Role = Field(default="caller", description="caller, viewer (figures), observer (hands in calls made elsewhere) or admin.")
     tags: dict[str, str] = Field(default={}, description="Bound to its calls; callers cannot override them.")
     models: list[str] | None = Field(default=None, description="Aliases it may use, such as gpt-4o*; null: all.")
     brands: list[str] | None = Field(default=None, description="For a viewer: whose figures it sees; null: all.")

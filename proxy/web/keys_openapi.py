@@ -14,7 +14,7 @@ _MEMBERS: Schema = {
     "object": {"const": "key"},
     "id": TEXT,
     "name": TEXT,
-    "role": {"type": "string", "enum": ["caller", "viewer", "admin"]},
+    "role": {"type": "string", "enum": ["caller", "viewer", "observer", "admin"]},
     "state": {"type": "string", "enum": ["active", "replaced", "expired", "revoked"], "description": "replaced: works until `revoked`."},
     "hint": {**TEXT, "description": "How the key ends; enough to tell keys apart."},
     "created": TEXT,

@@ -26,7 +26,8 @@ def json_reply(body: Any, status: int = 200) -> Response:
 async def on_our_error(_: Request, error: Exception) -> Response:
     """An error of ours in its envelope."""
     ours = error if isinstance(error, GrammageError) else GrammageError("the proxy failed on this request; its log says why.")
-    return Response(ours.envelope(), ours.status, {"cache-control": "no-store"}, media_type=JSON)
+    headers = {name.decode(): value.decode() for name, value in ours.headers}
+    return Response(ours.envelope(), ours.status, {"cache-control": "no-store", **headers}, media_type=JSON)
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:

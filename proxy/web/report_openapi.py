@@ -6,10 +6,14 @@ from pydantic import TypeAdapter
 
 from proxy.reports.as_json import OBJECT
 from proxy.reports.document import Report
+from proxy.reports.pages.forms import FORMS
 from proxy.web.report import PATH
+from proxy.web.report_form import KNOWN
 
 Schema = dict[str, Any]
 TEXT: Final[Schema] = {"type": "string"}
+BYTES: Final[Schema] = {"type": "string", "format": "binary"}
+WORDS: Final[Schema] = {"format": {"type": "string", "enum": list(KNOWN)}, "lang": {"type": "string", "enum": ["en", "fr"]}}
 MOMENT: Final = "a year (2026), month (2026-11), day (2026-11-01) or instant, by the clock of `time_zone`"
 PARAMETERS: Final = {
     "since": f"From when on: {MOMENT}; left out: from the first call on. A year or month without `until` is all of it.",
@@ -21,7 +25,8 @@ PARAMETERS: Final = {
     "basis": "`yearly` factors, or a declared basis: `ademe-annual`.",
     "set": "A named set of estimates; left out: those made with the calls.",
     "equivalences": "`false` leaves everyday equivalents out.",
-    "lang": "`en` or `fr`, handed through for whoever renders it.",
+    "lang": "`en` or `fr`: the language of the page, the sheets and the document.",
+    "format": f"{', '.join(KNOWN)}; left out: by the header `Accept`, else json.",
     "tag.NAME": "Calls alone whose tag NAME has this value, such as tag.campaign=noel-26; may be repeated.",
 }
 
@@ -42,14 +47,17 @@ def report_schemas() -> Schema:
 def report_paths() -> Schema:
     """The path."""
     error = {"description": "Error.", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
-    answer = {"description": "Answer.", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Report"}}}}
-    described = [{"name": name, "in": "query", "schema": TEXT, "description": text} for name, text in PARAMETERS.items()]
+    files = {
+        form.media_type.partition(";")[0]: {"schema": TEXT if form.media_type.startswith("text/") else BYTES} for form in FORMS.values()
+    }
+    answer = {"description": "Answer.", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Report"}}, **files}}
+    described = [{"name": name, "in": "query", "schema": WORDS.get(name, TEXT), "description": text} for name, text in PARAMETERS.items()]
     return {
         PATH: {
             "get": {
                 "summary": "What the calls of a period came to, for admins, and viewers of their brands",
                 "parameters": described,
-                "responses": {"200": answer, **dict.fromkeys(("400", "401", "403", "503"), error)},
+                "responses": {"200": answer, **dict.fromkeys(("400", "401", "403", "409", "501", "503"), error)},
             }
         }
     }

@@ -44,7 +44,7 @@ class WebRooms:
 
     render_metrics: Accept -> body and content type; blocks, so it is run in a thread.
     find_call: call id -> the ledger's record, None when unknown; blocks, run in a thread; may raise LedgerUnavailable.
-    authorise: raises Unauthorized. unready: reasons not to send calls here now.
+    authorise: raises Unauthorized. unready: reasons not to send calls here now. noted: what is amiss though they may be sent.
     desk: where keys are issued, None where they are not; it blocks, so it is run in a thread. keys_changed: makes a change known here.
     assets: what was said of assets, None where that is not kept; it blocks, so it is run in a thread.
     eraser: what takes a person out of ledger and memory, None where nothing does.
@@ -64,6 +64,7 @@ class WebRooms:
     desk: Desk | None = None
     assets: AssetStore | None = None
     eraser: Eraser | None = None
+    noted: Callable[[], tuple[str, ...]] = tuple
     keys_are_issued: Callable[[], bool] = lambda: False
     keys_changed: Callable[[], Awaitable[None]] = _nothing
     now_ms: Callable[[], int] = Clock().now_ms

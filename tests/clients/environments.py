@@ -22,6 +22,7 @@ OWN = "own"
 CURL = "curl"
 DEPLOY = "deploy"
 BROWSER = "browser"
+IMPACT = "impact"
 PYTHONS = {
     "openai3": "requirements-openai3.txt",
     "openai2": "requirements-openai2.txt",
@@ -29,7 +30,8 @@ PYTHONS = {
     BROWSER: "requirements-browser.txt",
 }
 """Environment -> what is pinned in it; `deploy` has the tools that judge the files of deploy/, `browser` what drives a browser.
-`own` is the proxy's own one, `curl` that with curl, `node` comes from node/package-lock.json."""
+`own` is the proxy's own one, `curl` that with curl, `node` comes from node/package-lock.json, and `impact`, the engine of the Impact
+Framework, from impact/package-lock.json."""
 
 _DIVERTING = ("GRAMMAGE_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "OPENAI_", "ANTHROPIC_", "GEMINI_", "GOOGLE_", "AZURE_")
 _NODE_CHECK = re.compile(r'^(long)?check\("([^"]+)"(?:, (\[[^\]]*\]))?', re.MULTILINE | re.IGNORECASE)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.clients.environments import FAILED, HERE, INSTALLED, NODE, PYTHONS, node_command
+from tests.clients.environments import FAILED, HERE, IMPACT, INSTALLED, NODE, PYTHONS, node_command
 
 LIMIT_S = 400
 
@@ -22,7 +22,7 @@ def main() -> int:
     folder = Path(sys.argv[1]).resolve()
     with ThreadPoolExecutor() as pool:
         done = list(pool.map(lambda name: install(folder / name, PYTHONS[name], _python), PYTHONS))
-    done.append(install(folder / NODE, "node/package-lock.json", _node))
+    done += [install(folder / name, f"{name}/package-lock.json", _node) for name in (NODE, IMPACT)]
     return 0 if all(done) else 1
 
 

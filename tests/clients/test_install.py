@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.environments import FAILED, HERE, INSTALLED, PYTHONS, why_missing
+from tests.clients.environments import FAILED, HERE, IMPACT, INSTALLED, NODE, PYTHONS, why_missing
 from tests.clients.install import install
 
 PINS = "requirements-openai3.txt"
@@ -48,7 +48,8 @@ def test_python_pins_have_hashes_and_name_no_place(pins: str) -> None:
     assert "://" not in text
 
 
-def test_node_pins_have_hashes_and_name_no_place() -> None:
-    packages = json.loads((HERE / "node" / "package-lock.json").read_text())["packages"]
+@pytest.mark.parametrize("environment", [NODE, IMPACT])
+def test_node_pins_have_hashes_and_name_no_place(environment: str) -> None:
+    packages = json.loads((HERE / environment / "package-lock.json").read_text())["packages"]
     assert all(package["integrity"].startswith("sha512-") for name, package in packages.items() if name)
     assert not [name for name, package in packages.items() if "resolved" in package]

@@ -28,6 +28,8 @@ MONTH_MS: Final = 30 * 86_400_000
 FIRST_MS: Final = int(datetime(2026, 9, 1, tzinfo=UTC).timestamp() * 1000)
 AT_ONCE: Final = 512
 """Calls under way at a time: so many answers wait for their commit together."""
+DRAFTS: Final = 5
+"""Calls for one asset, all of one kind."""
 CALL_TABLES: Final = ("calls", "attempts", "estimates")
 WAYS: Final = ({"by": "model"}, {"by": "day"}, {"by": "tag", "tag_name": "campaign"}, {"by": "provider"})
 
@@ -119,7 +121,7 @@ def _batches(calls: int) -> Iterator[list[CallRecord]]:
             started_ms = FIRST_MS + number * MONTH_MS // calls
             kind = kinds[number % len(kinds)]
             served = replace(kind.attempts[0], attempt_id=uuid7(started_ms))
-            tags = (*kind.tags, ("asset", f"sku-{number // 5}"))
+            tags = (*kind.tags, ("asset", f"sku-{number // (DRAFTS * len(kinds)) * len(kinds) + number % len(kinds)}"))
             some.append(replace(kind, call_id=uuid7(started_ms), started_ms=started_ms, tags=tags, attempts=(served,)))
         yield some
 

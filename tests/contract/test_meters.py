@@ -345,4 +345,5 @@ def test_several_workers_cannot_share_a_meter() -> None:
     deployment = {"provider": "openai", "meter": {"kind": "tensorrt-llm", "url": "http://t:8000"}}
     settings = Settings.model_validate({"models": {"m": {"deployments": [deployment]}}, "redis": "redis://r"})
     assert not start_refusals(settings)
-    assert "each charge the whole of a `meter:`" in start_refusals(settings, workers=2)[0]
+    shared = settings.model_copy(update={"server": settings.server.model_copy(update={"workers": 2})})
+    assert "each charge the whole of a `meter:`" in start_refusals(shared)[0]

@@ -1,14 +1,19 @@
 """The report over HTTP: the same document, scoped by who asks; on either database."""
 
+import asyncio
+import sys
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from config.settings import Settings
 from config.tables import load_tables
 from proxy.ledger.store import Store
+from proxy.reports.pages.forms import FORMS, Form
+from proxy.web.report import AT_ONCE, WAITING
 from tests.contract.ledgers import STARTED_MS, record
 from tests.contract.test_web import Client, error_of, rooms_of, with_key
 
@@ -99,3 +104,65 @@ async def test_the_answer_is_as_the_api_describes_it(client: Client) -> None:
     root = {"$ref": "#/components/schemas/Report", "components": described["components"]}
     jsonschema.validate((await read(client, time_zone="Europe/Paris")).json(), root)
     assert "/v1/footprint/report" in described["paths"]
+
+
+FIRST_BYTES = {"html": b"<!doctype html>", "pdf": b"%PDF", "xlsx": b"PK", "csv": b"section,", "parquet": b"PAR1", "json": b"{"}
+
+
+@pytest.mark.parametrize("form", FIRST_BYTES)
+async def test_a_report_comes_in_the_form_that_is_named_or_accepted(client: Client, form: str) -> None:
+    named = await read(client, format=form, lang="fr")
+    assert (named.status_code, named.content[: len(FIRST_BYTES[form])]) == (200, FIRST_BYTES[form])
+    media_type = named.headers["content-type"].partition(";")[0]
+    accepted = await client.get(PATH, headers={**with_key("admin-key-1"), "accept": f"image/png, {media_type};q=0.9, application/json;q=0.1"})
+    assert accepted.headers["content-type"].partition(";")[0] == media_type
+    if form == "html":
+        assert 'lang="fr"' in named.text
+        assert "default-src 'none'" in named.headers["content-security-policy"]
+    elif form != "json":
+        assert named.headers["content-disposition"].endswith(f'.{form}"')
+
+
+async def test_a_form_that_nobody_knows_is_refused_and_a_curious_accept_gets_json(client: Client) -> None:
+    reply = await read(client, format="docx")
+    assert (reply.status_code, error_of(reply)["code"], error_of(reply)["param"]) == (400, "unknown_format", "format")
+    for accept in ("*/*", "image/png", "text/html;q=0, application/json", "text/html;q=x"):
+        found = await client.get(PATH, headers={**with_key("admin-key-1"), "accept": accept})
+        assert found.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(("form", "library"), [("pdf", "weasyprint"), ("xlsx", "xlsxwriter"), ("parquet", "pyarrow")])
+async def test_a_form_whose_library_is_missing_says_what_to_install(
+    client: Client, form: str, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    reply = await read(client, format=form)
+    assert (reply.status_code, error_of(reply)["code"]) == (501, "format_unavailable")
+    assert "pip install 'grammage[" in error_of(reply)["message"]
+
+
+async def test_a_viewer_gets_its_brands_alone_in_a_file_too(client: Client) -> None:
+    page = (await read(client, "viewer-key", format="csv")).text
+    assert "acme" in page
+    assert "other" not in page
+
+
+async def test_who_comes_when_all_are_busy_is_told_so_at_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def slow(report: object, language: str) -> bytes:
+        begun.release()
+        assert go_on.wait(30)
+        return b"page"
+
+    monkeypatch.setitem(cast("dict[str, Form]", FORMS), "html", Form(media_type="text/html", extension="html", make=slow))
+    async with asyncio.TaskGroup() as group:
+        waiting = [group.create_task(read(client, format="html")) for _ in range(AT_ONCE + WAITING)]
+        for _ in range(AT_ONCE):
+            assert await asyncio.to_thread(begun.acquire, timeout=30)
+        refused = await read(client, format="html")
+        assert begun.acquire(blocking=False) is False
+        go_on.set()
+    assert (refused.status_code, error_of(refused)["code"], refused.headers["retry-after"]) == (503, "reports_busy", "5")
+    assert [task.result().status_code for task in waiting] == [200] * (AT_ONCE + WAITING)
+    assert (await read(client)).status_code == 200

@@ -16,10 +16,12 @@ import pytest
 from sqlalchemy import create_engine, pool, text
 
 from proxy.call import CallRecord
+from proxy.clock import Clock
 from proxy.errors import StartError
 from proxy.ledger import server as server_door
 from proxy.ledger import sqlite as sqlite_door
 from proxy.ledger.base import Durability, LedgerUnavailable, UnwritableRecord
+from proxy.ledger.keep import RECORDS_PER_RETRY, Keep
 from proxy.ledger.spool import Spool
 from proxy.ledger.store import Store
 from proxy.ledger.writer import LedgerWriter
@@ -194,6 +196,43 @@ async def test_a_spool_left_by_an_earlier_run_is_brought_in_at_start(store: Stor
     new = await acknowledged(writer, [record(9)])
     await writer.close()
     assert Counter(stored_calls(url)) == Counter([*(each.call_id for each in left), *new])
+
+
+async def test_a_spool_left_by_an_earlier_run_is_told_of_until_the_database_has_it(tmp_path: Path) -> None:
+    spool = spool_beside_folder(tmp_path)
+    spool.open()
+    spool.append(records(3), sync=True)
+    spool.close()
+    database = Database()
+    database.is_down = True
+    writer = LedgerWriter(database, spool_beside_folder(tmp_path))
+    writer.start()
+    await acknowledged(writer, records(1))
+    assert writer.oldest_age_s() > 0
+    database.is_down = False
+    await writer.close()
+    assert (len(database.taken), writer.oldest_age_s()) == (4, 0.0)
+
+
+async def test_calls_spooled_one_by_one_are_brought_in_together(tmp_path: Path) -> None:
+    spool = spool_beside_folder(tmp_path)
+    spool.open()
+    left = records(RECORDS_PER_RETRY + 40)
+    for each in left:
+        spool.append([each], sync=False)
+    spool.close()
+    database = Database()
+    keep = Keep(database, opened := spool_beside_folder(tmp_path), durability="commit", memory_calls=100, clock=Clock())
+    opened.open()
+    keep.open()
+    assert keep.aside_since is not None
+    turns = 0
+    while keep.wait_s() is not None:
+        keep.work_off()
+        turns += 1
+    assert (turns, keep.aside_since) == (2, None)
+    assert database.taken == [each.call_id for each in left]
+    opened.close()
 
 
 async def test_a_database_that_stays_down_leaves_everything_in_the_spool(tmp_path: Path) -> None:

@@ -334,15 +334,20 @@ PARAMS = "models: {a: {deployments: [{provider: watsonx, params: {zen_api_key: k
         (PROVIDER_KEY + "server: {listen: ':8080'}\nauth: passthrough", 1, "grammage keys create"),
         (PROVIDER_KEY, 1, None),
         ("server: {listen: ':8080'}", 1, None),
-        ("version: 1", 2, "redis"),
-        ("redis: redis://h", 2, None),
+        ("version: 1", 2, None),
+        ("budgets: [{name: b, match: {campaign: c}, limit_kgco2e: 1, period: month, on_exceed: warn}]", 2, "share budgets"),
+        ("keys: [{name: a, key: '12345678', requests_per_minute: 5}]", 2, "share rate limits of keys"),
+        ("policies: [{name: p, when: {alias: a}, apply: {reuse: 24h}, mode: enforce}]", 2, "share answers kept for reuse"),
+        ("keys: [{name: a, key: '12345678', requests_per_minute: 5}]\nredis: redis://h", 2, None),
         ("upstream: http://localhost:8080/v1", 1, "this proxy itself"),
         ("upstream: http://localhost:8081/v1", 1, None),
         ("models: {a: {deployments: [{provider: x, api_base: 'http://127.0.0.1:8080/v1'}]}}", 1, "a points at"),
     ],
 )
 def test_start_refusals(text: str, workers: int, words: str | None, tmp_path: Path) -> None:
-    refusals = start_refusals(load(text.replace("key: 12345678}", "key: '12345678'}"), tmp_path), workers=workers)
+    settings = load(text.replace("key: 12345678}", "key: '12345678'}"), tmp_path)
+    server = settings.server.model_copy(update={"workers": workers})
+    refusals = start_refusals(settings.model_copy(update={"server": server}))
     assert [words in text for text in refusals] == [True] * len(refusals) if words else not refusals
     assert bool(refusals) is bool(words)
 

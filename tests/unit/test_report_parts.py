@@ -11,8 +11,9 @@ from config.settings_hash import settings_hash
 from config.tables import Tables, load_tables
 from config.tips import read_tips
 from estimators.quantity import Z95, LogVariance, ScopeKeys, around
-from proxy.ledger.cells import Beside, LengthClass
+from proxy.ledger.cells import Beside
 from proxy.ledger.deliveries import Word
+from proxy.ledger.details import LengthClass
 from proxy.ledger.policy_sums import PolicyCell
 from proxy.reports.boundary import boundary_lines, hourly_of
 from proxy.reports.deliverables import LastWords, deliverables, units
@@ -24,7 +25,7 @@ from proxy.reports.period import Span, before, instant_in, offsets
 from proxy.reports.policies import policy_lines
 from proxy.reports.restated import restated_cells, restated_share
 from proxy.reports.sums import keyed
-from tests.report_cells import DOUBT, asset_cell, cell
+from tests.report_cells import DOUBT, KIND, cell, made
 
 PARIS = ZoneInfo("Europe/Paris")
 DAY_MS = 86_400_000
@@ -61,9 +62,9 @@ def test_two_models_err_apart_and_each_has_its_own_driver() -> None:
 
 
 def test_an_accepted_asset_bears_the_grams_of_those_that_were_not() -> None:
-    cells = [asset_cell("a", 2.0, 3), asset_cell("b", 4.0, 5), asset_cell("c", 1.0, 1), asset_cell("d", None, 1)]
+    cells = [cell(grams=7.0, tags=(KIND,), is_for_asset=True), cell(grams=9.0, tags=(KIND,))]
     words = LastWords([word("a", "rejected"), word("a", minutes=30.0), word("b", "rejected"), word("z")])
-    (line,) = deliverables(cells, words, 0)
+    (line,) = deliverables({KIND: made("a", "b", assets=4, calls=10)}, cells, words, 0)
     assert (line.assets, line.accepted, line.rejected, line.undecided, line.calls) == (4, 1, 1, 2, 10)
     assert line.calls_per_accepted == 10
     assert line.gco2e_per_accepted is not None
@@ -72,13 +73,13 @@ def test_an_accepted_asset_bears_the_grams_of_those_that_were_not() -> None:
 
 
 def test_a_kind_without_an_accepted_asset_has_no_figure_per_asset() -> None:
-    (line,) = deliverables([asset_cell("a")], LastWords([]), 0)
+    (line,) = deliverables({KIND: made()}, [], LastWords([]), 0)
     assert (line.calls_per_accepted, line.gco2e_per_accepted, line.minutes_saved) == (None, None, None)
 
 
 def test_a_word_on_another_brands_asset_is_not_about_this_one() -> None:
     words = LastWords([word("a"), word("a", "rejected", brand="other")])
-    (line,) = deliverables([asset_cell("a")], words, 0)
+    (line,) = deliverables({KIND: made("a")}, [], words, 0)
     assert (line.accepted, line.rejected) == (1, 0)
 
 
@@ -149,12 +150,12 @@ def test_shorter_answers_end_at_the_median(tables: Tables) -> None:
 
 
 def test_one_draft_less_is_shown_for_what_was_made_over(tables: Tables) -> None:
-    cells = [asset_cell("a", 2.0, 3), asset_cell("b", 4.0, 3)]
-    made = deliverables(cells, LastWords([word("a"), word("b")]), 0)
-    (fewer,) = lighter(Bench(Settings(), tables), [], [], made)
+    cells = [cell(grams=6.0, tags=(KIND,), is_for_asset=True)]
+    lines = deliverables({KIND: made("a", "b", assets=2, calls=6)}, cells, LastWords([word("a"), word("b")]), 0)
+    (fewer,) = lighter(Bench(Settings(), tables), [], [], lines)
     assert (fewer.kind, fewer.instead) == ("fewer_iterations", "2.0")
     assert fewer.difference_gco2e.mean == pytest.approx(-2.0)
-    once: tuple[Deliverable, ...] = deliverables([asset_cell("a")], LastWords([word("a")]), 0)
+    once: tuple[Deliverable, ...] = deliverables({KIND: made("a")}, cells, LastWords([word("a")]), 0)
     assert lighter(Bench(Settings(), tables), [], [], once) == ()
 
 
@@ -164,7 +165,7 @@ def test_a_team_has_its_habits_and_at_most_three_sourced_tips(tables: Tables) ->
         cell(model="gpt-4o", tags=("content",), answers=10, short_answers=6, long_answers=3),
         cell(model="gpt-4o-mini", tags=("content",), answers=10, short_answers=10),
     ]
-    (page,) = habits("tool", (0, 0), cells, [], LastWords([]), tables.catalogue, tips)
+    (page,) = habits("tool", 0, cells, {}, LastWords([]), tables.catalogue, tips)
     assert (page.team, page.calls, page.oversized_share, page.long_answer_share) == ("content", 20, 0.3, 0.15)
     assert page.tips[0].id == "smaller-model"
     assert len(page.tips) <= 3
@@ -173,7 +174,7 @@ def test_a_team_has_its_habits_and_at_most_three_sourced_tips(tables: Tables) ->
 
 def test_the_boundary_says_which_lines_the_total_holds() -> None:
     beside = {"training_gco2e": Beside(mean=5.0, coherent_sd=0.5, attempts=10)}
-    lines = {line.name: line for line in boundary_lines([cell(grams=10.0, beside=beside)])}
+    lines = {line.name: line for line in boundary_lines([cell(grams=10.0)], [cell(beside=beside)])}
     assert [name for name, line in lines.items() if line.is_in_total] == ["operational", "embodied"]
     training = lines["training"].gco2e
     assert training is not None

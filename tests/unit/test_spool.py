@@ -47,6 +47,45 @@ def test_frames_come_back_in_order_after_a_restart(tmp_path: Path) -> None:
     again.close()
 
 
+def test_small_frames_come_back_together_up_to_so_many_records_and_are_dropped_together(tmp_path: Path) -> None:
+    spool = opened(tmp_path / "x.spool")
+    went_in, late = records(10), record(100)
+    for first in (0, 3, 6, 9):
+        spool.append(went_in[first : first + 3], sync=False)
+    portion = spool.oldest(7)
+    assert portion == spool.oldest(7) == tuple(went_in[:6])
+    spool.append([late], sync=False)
+    spool.drop_oldest()
+    assert spool.oldest(7) == (*went_in[6:], late)
+    spool.drop_oldest()
+    assert spool.is_empty
+    spool.close()
+
+
+def test_a_frame_larger_than_was_asked_for_comes_whole(tmp_path: Path) -> None:
+    spool = opened(tmp_path / "x.spool")
+    spool.append(records(5), sync=False)
+    assert len(spool.oldest(2)) == 5
+    spool.close()
+
+
+def test_a_frame_that_cannot_be_read_ends_a_portion_and_is_stepped_over_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "x.spool"
+    spool = opened(path)
+    went_in = records(3)
+    spool.append([went_in[0]], sync=False)
+    spool._files[0].append(b"of another version", sync=False)
+    spool.append([went_in[2]], sync=False)
+    got = []
+    for _ in range(3):
+        got.append([each.call_id for each in spool.oldest(100)])
+        spool.drop_oldest()
+    assert got == [[went_in[0].call_id], [], [went_in[2].call_id]]
+    assert spool.is_empty
+    spool.close()
+    assert [file.name for file in tmp_path.iterdir()] == ["x.spool.unreadable-1"]
+
+
 @pytest.mark.parametrize("cut", [1, 4, 8, 9, 60])
 def test_a_torn_tail_is_dropped_and_written_over(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "x.spool"

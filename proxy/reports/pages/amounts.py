@@ -1,13 +1,17 @@
 """Writes the parts on how much: total, boundary, change, deliverables. It must never turn an unknown figure into 0."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-from proxy.reports.document import Change, Hourly, Report
+from proxy.reports.document import Change, Hourly, ImportedShare, OwnWeight, Report
 from proxy.reports.line import Line, Spread
 from proxy.reports.pages.columns import table
 from proxy.reports.pages.language import Language
-from proxy.reports.pages.outline import Chart, Section, Table
+from proxy.reports.pages.outline import Cell, Chart, Section, Table
 from proxy.reports.pages.printable import printable
+
+MOSTLY: Final = 0.99
+"""From this share on, what was measured passes for all of it."""
 
 
 def total(report: Report, language: Language) -> Section:
@@ -20,21 +24,70 @@ def total(report: Report, language: Language) -> Section:
         else language.say("lead", "declared", basis=printable(basis.intensity))
     )
     tables = [_totals(line, language)]
+    if report.imported:
+        says.append(_imported_text(report.imported, line, language))
+        tables.append(_imported(report.imported, line, language))
     if report.hourly:
         says.append(_hourly_text(report.hourly, language))
         tables.append(_hourly(report.hourly, language))
     return Section(id="total", title=language.say("sections", "total"), paragraphs=tuple(says), tables=tuple(tables))
 
 
+def _imported_text(found: ImportedShare, total: Line, language: Language) -> str:
+    share = _share(found.gco2e, total)
+    return language.say(
+        "lead",
+        "imported",
+        live="-" if found.live_gco2e is None else language.around("g", found.live_gco2e),
+        imported="-" if found.gco2e is None else language.around("g", found.gco2e),
+        share="-" if share is None else language.percent(share),
+    )
+
+
+def _imported(found: ImportedShare, total: Line, language: Language) -> Table:
+    """What was seen live, then each kind of file; calls as the files tell."""
+    seen = total.calls - sum(each.records for each in found.kinds)
+    rows: list[tuple[Cell, ...]] = [(language.say("parts", "live"), found.live_gco2e, _share(found.live_gco2e, total), seen, None)]
+    rows += [
+        (language.code_name("parts", each.source), each.gco2e, _share(each.gco2e, total), each.calls, ", ".join(each.gco2e_by_tier))
+        for each in found.kinds
+    ]
+    return table(language, "imported", ("part", "gco2e", "share", "calls", "tier"), rows)
+
+
+def _share(part: Spread | None, total: Line) -> float | None:
+    return part.mean / total.gco2e.mean if part is not None and total.gco2e is not None and total.gco2e.mean > 0 else None
+
+
 def boundary(report: Report, language: Language) -> Section:
     """The profile and its lines, those in the total first said."""
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (language.say("lines", each.name), each.gco2e, language.say("words", "yes" if each.is_in_total else "no"), each.weighed_attempts)
         for each in report.boundary
     ]
+    if report.own is not None:
+        rows.append((language.say("lines", "own"), report.own.gco2e, language.say("words", "no"), None))
     lines = table(language, "boundary", ("line", "gco2e", "in_total", "weighed"), rows)
     profile = printable(", ".join(report.basis.profiles)) or "-"
-    return _section("boundary", language, (language.say("lead", "boundary", profile=profile),), (lines,))
+    says = [language.say("lead", "boundary", profile=profile), *_own_text(report.own, language)]
+    return _section("boundary", language, says, (lines,))
+
+
+def _own_text(own: OwnWeight | None, language: Language) -> Iterator[str]:
+    """What the line of the proxy itself is, and how its power is known."""
+    if own is None:
+        return
+    power = "measured" if own.measured_share > MOSTLY else "mixed" if own.measured_share > 0 else "modelled"
+    yield language.say(
+        "own",
+        "per_call" if own.gco2e_per_call else "idle",
+        grams=language.around("g", own.gco2e),
+        each="" if own.gco2e_per_call is None else language.amount("g", own.gco2e_per_call.mean),
+        processes=language.count(own.processes),
+        hours=language.number(own.process_hours),
+        power=language.say("own", power),
+        zone=printable(", ".join(own.zones)),
+    )
 
 
 def change(report: Report, language: Language) -> Section:

@@ -27,6 +27,7 @@ RANGED: Final[dict[str, Kind]] = {
 
 PLAIN: Final[dict[str, Kind]] = {
     **dict.fromkeys(("calls", "attempts", "weighed", "input_tokens", "output_tokens", "assets", "accepted", "rejected"), "count"),
+    **dict.fromkeys(("of_imports",), "count"),
     **dict.fromkeys(("undecided", "modelled", "held_back", "number", "not_listed"), "count"),
     **dict.fromkeys(("share", "covered_share", "tokens_covered", "money_covered", "probability", "oversized", "long_answers"), "share"),
     "day": "day",

@@ -9,6 +9,9 @@ from typing import Final
 import yaml
 
 LANGUAGES: Final = ("en", "fr")
+FILES: Final = ("phrases.yaml", "exports.yaml")
+"""Texts of reports, and what the sheets for other frameworks say besides."""
+
 Texts = Mapping[str, Mapping[str, Mapping[str, str]]]
 
 _SPACED: Final = {"fr": (re.compile(r" (?=[:»])|(?<=«) "), re.compile(r" (?=[;!?])"))}
@@ -18,7 +21,11 @@ _SPACED: Final = {"fr": (re.compile(r" (?=[:»])|(?<=«) "), re.compile(r" (?=[;
 @cache
 def table() -> Texts:
     """Section, key, language: one phrase each."""
-    found: Texts = yaml.safe_load(files("proxy.reports.pages").joinpath("data/phrases.yaml").read_text("utf-8"))
+    found: dict[str, dict[str, Mapping[str, str]]] = {}
+    for name in FILES:
+        texts: Texts = yaml.safe_load(files("proxy.reports.pages").joinpath(f"data/{name}").read_text("utf-8"))
+        for section, phrases in texts.items():
+            found.setdefault(section, {}).update(phrases)
     return found
 
 

@@ -42,6 +42,8 @@ def note_text(note: Note, language: Language) -> str:
 def _note_value(name: str, value: Cell, language: Language) -> str:
     if name in _SHARES and isinstance(value, int | float):
         return language.percent(value)
+    if name == "until" and isinstance(value, str):
+        return language.instant(value)
     if isinstance(value, int) and name != "year":
         return language.count(value)
     if isinstance(value, float):
@@ -84,5 +86,17 @@ def _missing(report: Report, language: Language) -> Iterator[Table]:
     unweighed = [(named("reasons", reason), attempts) for reason, attempts in report.total.unweighed.items()]
     yield table(language, "unweighed", ("reason", "attempts"), unweighed)
     yield table(language, "instead", ("kind", "calls"), [(named("instead", kind), calls) for kind, calls in report.instead.items()])
-    coverage = [(each.provider, each.month, each.tokens, each.money, each.gap) for each in report.coverage]
-    yield table(language, "coverage", ("provider", "month", "tokens_covered", "money_covered", "gap"), coverage)
+    coverage: list[tuple[Cell, ...]] = [
+        (
+            each.provider,
+            each.month,
+            each.attempts,
+            each.imported_calls,
+            each.tokens,
+            each.money,
+            None if each.gap is None else named("gaps", each.gap),
+        )
+        for each in report.coverage
+    ]
+    keys = ("provider", "month", "attempts", "of_imports", "tokens_covered", "money_covered", "gap")
+    yield table(language, "coverage", keys, coverage)

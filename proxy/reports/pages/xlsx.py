@@ -30,15 +30,20 @@ FIGURE_WIDE: Final = 17
 
 def xlsx_report(report: Report, code: str) -> bytes:
     """The workbook in a language (`en` or `fr`), the same bytes for the same report. Raises StartError without the library."""
+    return xlsx_outline(write(report, code), report.basis)
+
+
+def xlsx_outline(outline: Outline, basis: Basis) -> bytes:
+    """The workbook of an outline. Raises StartError without the library."""
     try:
         from xlsxwriter import Workbook  # an extra
     except ModuleNotFoundError as error:
         raise StartError(_NO_LIBRARY) from error
-    outline, language = write(report, code), Language(code=code)
+    language = Language(code=outline.language)
     file = io.BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     book = Workbook(file, options)
-    book.set_properties(_properties(outline, report.basis))
+    book.set_properties(_properties(outline, basis))
     styles = Styles(book)
     for section in outline.sections:
         _Sheet(book, book.add_worksheet(language.say("sheets", section.id)), styles, language).section(section, outline)
