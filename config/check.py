@@ -36,9 +36,7 @@ def start_refusals(settings: Settings) -> tuple[str, ...]:
     """Why a proxy must not start with these settings (after command-line options): one text per reason, none when it may."""
     faults = tuple(f"{dotted(finding.path)}: {finding.message}" for finding in find_faults(settings))
     return faults or tuple(
-        text
-        for text in (_exposed(settings), _lonely_workers(settings), _shared_meters(settings), *_loops(settings))
-        if text
+        text for text in (_exposed(settings), _lonely_workers(settings), _shared_meters(settings), *_loops(settings)) if text
     )
 
 

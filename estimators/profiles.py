@@ -42,7 +42,8 @@ PROFILES: dict[str, Profile] = {
             lines=_SERVING,
             excludes=("clients", "storage"),
             reporting=True,
-            meaning="Serving the call: electricity, and the making of the machines; gateways' processors are in the constant per call.",
+            meaning="Serving the call: electricity, and the making of the machines; gateways' processors are in the constant per call, "
+            "the proxy's own weight is a line beside.",
         ),
         Profile(
             id="ghgp-cat1",

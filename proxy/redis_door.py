@@ -18,6 +18,8 @@ _log = logging.getLogger("grammage.redis")
 NO_PACKAGE = "the package `redis` is not there: pip install redis"
 PATIENCE_S = 0.25
 """How long a call waits for Redis."""
+LOOK_S = 3.0
+"""How long somebody who looks at the server waits."""
 
 
 class NoRedisPackage(ConnectionError):
@@ -52,6 +54,18 @@ class RedisDoor:
                 await client.aclose()
         except OSError as error:  # a server that hangs now: the rest of the proxy is to be closed all the same
             _log.info("a connection to Redis was dropped: %s", error)
+
+
+async def server_time_ms(url: str, *, patience_s: float = LOOK_S) -> int:
+    """What time the server has, in ms since 1970 UTC. Raises ConnectionError when it does not answer."""
+    door = RedisDoor(url, patience_s=patience_s)
+    client = await door.client()
+    try:
+        with plainly():
+            seconds, microseconds = await client.time()
+    finally:
+        await door.close()
+    return int(seconds) * 1000 + int(microseconds) // 1000
 
 
 @contextlib.contextmanager

@@ -68,9 +68,7 @@ class Serving:
         self._config_file = config_file
         self._log_writer = LineWriter(encode=encoder_for(settings.log.format, os.environ))
         self._sockets = list(sockets) or [bind(listen) for listen in listens(settings)]
-        self.app = App(
-            settings, tables or load_tables(), clock=Clock(), version=version, log_writer=self._log_writer, seat=self._seat
-        )
+        self.app = App(settings, tables or load_tables(), clock=Clock(), version=version, log_writer=self._log_writer, seat=self._seat)
 
     @property
     def base_url(self) -> str:

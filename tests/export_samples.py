@@ -8,7 +8,7 @@ from typing import Any
 from config.tables import Tables, load_tables
 from estimators.quantity import LogVariance, Quantity, ScopeKeys, add, around
 from proxy.exports.gather import Gathered
-from proxy.exports.sums import sum_of
+from proxy.exports.sums import attempts_of, sum_of
 from proxy.ledger.cells import Beside
 from proxy.ledger.columns import USAGE_COUNTS
 from proxy.ledger.inventory_cells import InventoryCell, Weighed
@@ -119,7 +119,8 @@ def sample_gathered(*cells: InventoryCell, with_simulated: bool = False, **chang
     found = cells or CELLS
     report: Report = sample_report()
     lines = ("gco2e", "operational_gco2e", "embodied_gco2e", "facility_energy_wh")
-    total = replace(report.total, **{line: sum_of(found, line) for line in lines})
+    sums: dict[str, Any] = {line: sum_of(found, line) for line in lines}
+    total = replace(report.total, weighed_attempts=attempts_of(found), **sums)
     report = replace(report, total=total, **changes)
     return Gathered(
         report=report,

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from config.budgets import Budget
 from proxy.budgets.account import Accounts, Claim, Entered, Settlement, State
@@ -23,6 +24,9 @@ COMMIT_MS = 50
 
 BLIND_S = 1.0
 """How long counts that could not be reached are let be: no call waits for them in the meantime."""
+
+SEED_S = 1.0
+"""How long a call waits for an account to be summed up from the ledger; then its `on_lost` decides, and the summing goes on."""
 
 Tags = tuple[tuple[str, str], ...]
 Counts = Counter[tuple[str, str]]
@@ -88,6 +92,7 @@ class Budgets:
         self._clock = clock
         self._matching: dict[tuple[Tags, str], tuple[Rule, ...]] = {}
         self._seeding = asyncio.Lock()
+        self._seedings: dict[str, asyncio.Task[None]] = {}
         self._is_blind = False
         self._blind_until = -math.inf
 
@@ -109,7 +114,7 @@ class Budgets:
             for rule in self._rules:
                 account = rule.account_at(now_ms)
                 if await self._accounts.look(now_ms, account.key) is None:
-                    await self._seed(rule, account)
+                    await self._seed_now(rule, account)
                     await self._accounts.look(now_ms, account.key)
         except (OSError, LedgerUnavailable) as error:
             self._lose(error)
@@ -209,6 +214,23 @@ class Budgets:
         raise ConnectionError("accounts do not stay open")
 
     async def _seed(self, rule: Rule, account: Account) -> None:
+        """Opens an account, in the background where that takes longer than a call may wait. Raises LedgerUnavailable, OSError."""
+        task = self._seedings.get(account.key)
+        if task is None:
+            task = self._seedings[account.key] = asyncio.get_running_loop().create_task(self._seed_now(rule, account))
+            task.add_done_callback(partial(self._seeded, account.key))
+        done, _ = await asyncio.wait([task], timeout=SEED_S)
+        if not done:
+            raise ConnectionError("an account is being summed up from the ledger")
+        task.result()
+
+    def _seeded(self, key: str, task: asyncio.Task[None]) -> None:
+        """Forgets the task, and its error, for which nobody may wait any more."""
+        del self._seedings[key]
+        if not task.cancelled():
+            task.exception()
+
+    async def _seed_now(self, rule: Rule, account: Account) -> None:
         """Opens an account with what the ledger knows of it; once, however many calls wait for it. Raises LedgerUnavailable, OSError."""
         async with self._seeding:
             if await self._accounts.look(self._clock.now_ms(), account.key) is not None:

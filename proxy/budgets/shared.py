@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from importlib.resources import files
 from itertools import count, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from proxy.budgets.account import Claim, Entered, Settlement, State
 from proxy.redis_door import RedisDoor, plainly
@@ -36,6 +36,16 @@ MOST_SEEN = 1_000
 MOST_WAITING = 20_000
 """Settlements kept apart while Redis is gone; beyond, they are added up by account, and leases give the reservations back."""
 CLOSE_S = 2.0
+HELD_S = 120.0
+"""How long a settlement waits for its account to be seeded: the ledger may not have had its call when it was summed up."""
+
+
+class _Line(NamedTuple):
+    """A settlement in line. number: grows with each sending that is not a repetition. until: loop time to which it is held, 0: not yet."""
+
+    number: int
+    settlement: Settlement
+    until: float = 0.0
 
 
 class RedisAccounts:
@@ -49,7 +59,9 @@ class RedisAccounts:
         self._script: AsyncScript | None = None
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._seen: dict[str, State] = {}
-        self._waiting: deque[tuple[int, Settlement]] = deque()
+        self._waiting: deque[_Line] = deque()
+        self._held: list[_Line] = []
+        self._holding: asyncio.Task[None] | None = None
         self._numbers = count(1)
         self._pump: asyncio.Task[None] | None = None
         self._on_way = 0
@@ -74,9 +86,8 @@ class RedisAccounts:
         for each in settlements:
             if len(self._waiting) >= MOST_WAITING:
                 self._add_up()
-            self._waiting.append((next(self._numbers), each))
-        if self._pump is None or self._pump.done():
-            self._pump = asyncio.get_running_loop().create_task(self._send_waiting())
+            self._waiting.append(_Line(next(self._numbers), each))
+        self._start_pump()
 
     async def seed(self, key: str, mg: int, *, as_of_ms: int, drop_at_ms: int) -> None:
         """What was used before the account was opened; the first word of any process stands."""
@@ -103,6 +114,9 @@ class RedisAccounts:
     async def close(self) -> None:
         """Sends what waits, as far as that can be done soon."""
         self._closing = True
+        if self._holding is not None:
+            self._holding.cancel()
+            await asyncio.wait([self._holding])
         if self._pump is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_S):
@@ -110,6 +124,29 @@ class RedisAccounts:
         if self._waiting:
             _log.warning("%d settlements of budgets did not reach Redis; the ledger has their calls", len(self._waiting))
         await self._door.close()
+
+    def _start_pump(self) -> None:
+        if self._pump is None or self._pump.done():
+            self._pump = asyncio.get_running_loop().create_task(self._send_waiting())
+
+    def _hold(self, line: _Line) -> None:
+        """Keeps what an account that is not seeded did not count; once it is, the account itself tells what the ledger had already."""
+        now = asyncio.get_running_loop().time()
+        line = line if line.until else line._replace(until=now + HELD_S)
+        if self._closing or now >= line.until or len(self._held) >= MOST_WAITING:
+            return
+        self._held.append(line)
+        if self._holding is None or self._holding.done():
+            self._holding = asyncio.get_running_loop().create_task(self._send_held())
+
+    async def _send_held(self) -> None:
+        """Puts what is held in line again, under new numbers: it was not counted under the old ones."""
+        while self._held:
+            await asyncio.sleep(RETRY_S)
+            held, self._held = self._held, []
+            self._waiting.extend(line._replace(number=next(self._numbers)) for line in held)
+            self._start_pump()
+            await self.settled()
 
     async def _send_waiting(self) -> None:
         while self._waiting:
@@ -124,16 +161,17 @@ class RedisAccounts:
                 continue
             finally:
                 self._on_way = 0
-            for (_, each), state in zip(batch, told, strict=True):
+            for line, state in zip(batch, told, strict=True):
                 self._waiting.popleft()
-                self._note(each.key, state)
+                if self._note(line.settlement.key, state) is None:
+                    self._hold(line)
 
-    async def _sent(self, batch: Sequence[tuple[int, Settlement]]) -> list[list[int]]:
+    async def _sent(self, batch: Sequence[_Line]) -> list[list[int]]:
         """What the server answers to settlements sent together, each a step of its own. Raises ConnectionError; some may have counted."""
         script, client = await self._ready()
         with plainly():
             async with client.pipeline(transaction=False) as pipe:
-                for number, each in batch:
+                for number, each, _ in batch:
                     facts: list[int | str] = [each.mg, each.drop_at_ms, self._writer, number, each.at_ms]
                     await script(keys=_named([each.key]), args=["settle", 0, each.call_id or "", *facts], client=pipe)
                 found: list[list[int]] = await pipe.execute()
@@ -151,10 +189,10 @@ class RedisAccounts:
         """One settlement for each account in place of all that wait; reservations end with their leases. What is on its way stays."""
         on_way = list(islice(self._waiting, self._on_way))
         sums: dict[str, Settlement] = {}
-        for _, each in islice(self._waiting, self._on_way, None):
+        for _, each, _ in islice(self._waiting, self._on_way, None):
             before = sums.get(each.key)
             sums[each.key] = each._replace(call_id=None, mg=each.mg + (before.mg if before else 0))
-        self._waiting = deque([*on_way, *((next(self._numbers), each) for each in sums.values())])
+        self._waiting = deque([*on_way, *(_Line(next(self._numbers), each) for each in sums.values())])
 
     async def _run(self, what: str, now_ms: int, call_id: str, keys: Sequence[str], values: Sequence[int | str]) -> Any:
         """The script's answer. Raises ConnectionError while Redis does not serve: whoever waited behind one that failed fails with it."""

@@ -4,13 +4,15 @@ import os
 import sys
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
 from config.check import start_refusals
 from config.load import ConfigError, config_path, load_settings
 from config.settings import Settings
+from proxy.cli.doctor_services import services, spool_room
+from proxy.cli.finding import UNREACHABLE, Finding
 from proxy.cli.output import Format, show_rows
 from proxy.cli.probe import ask, port_fault, write_fault
 from proxy.errors import StartError
@@ -19,16 +21,6 @@ from proxy.policy.expression import expression_faults
 OURS = ("config", "estimators", "proxy")
 OLDEST = (3, 11)
 COLUMNS = ("state", "check", "detail", "remedy")
-PROBLEM, UNREACHABLE = 1, 3
-
-
-class Finding(NamedTuple):
-    """One line of the diagnosis; a remedy is given exactly when it is a problem."""
-
-    check: str
-    detail: str
-    remedy: str = ""
-    code: int = PROBLEM
 
 
 def doctor(
@@ -38,11 +30,11 @@ def doctor(
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print.")] = Format.TABLE,
 ) -> None:
-    """Find out what stands in the way: Python, foreign packages, configuration, ledger, port, tables, tokenizer, a running proxy."""
+    """Find out what stands in the way: Python, packages, configuration, ledger, database, Redis, tracing, clock, port, tables, a proxy."""
     findings = [python_version(sys.version_info[:3]), packages(), configuration(file)]
     settings = _settings(file)
     if settings is not None:
-        findings += [ledger(settings), *([] if live else [port(settings)])]
+        findings += [*ledger(settings), *services(settings), *([] if live else [port(settings)])]
     findings += [tables(), tokenizer(), *([running(live)] if live else [])]
     rows = [
         {"state": "problem" if each.remedy else "ok", "check": each.check, "detail": each.detail, "remedy": each.remedy}
@@ -116,20 +108,20 @@ def _settings(file: Path | None) -> Settings | None:
         return None
 
 
-def ledger(settings: Settings) -> Finding:
-    """Whether the ledger's file can be written; a server is left to `grammage db check`."""
+def ledger(settings: Settings) -> list[Finding]:
+    """Whether the ledger's file can be written, and the spool has room; a server is looked at with the other services."""
     from proxy.ledger.store import sqlite_path  # brings the database packages, which only this check needs
 
     try:
         path = sqlite_path(settings.ledger.url)
     except StartError as error:
-        return Finding("ledger", str(error), "correct ledger.url in the configuration")
+        return [Finding("ledger", str(error), "correct ledger.url in the configuration")]
     if path is None:
-        return Finding("ledger", "a database server, or memory; `grammage db check` asks it")
+        return [spool_room(settings, None)]
     fault = write_fault(path)
     if fault:
-        return Finding("ledger", f"{path.resolve()}: {fault}", "choose another ledger.url, or give yourself write access to that folder")
-    return Finding("ledger", str(path.resolve()))
+        return [Finding("ledger", f"{path.resolve()}: {fault}", "choose another ledger.url, or give yourself write access to that folder")]
+    return [Finding("ledger", str(path.resolve())), spool_room(settings, path)]
 
 
 def port(settings: Settings) -> Finding:

@@ -1,6 +1,7 @@
 """`grammage export`: a period as a file for somebody else. It must never write a secret, nor a user's hash unless asked to.
 
-What is to be written is an option of its own (`--audit-pack FILE`, `--template NAME`); each has its writer, and one run writes one thing.
+What is to be written is an option of its own (`--audit-pack FILE`, `--template NAME`, `--calls FILE`); each has its writer, and one run
+writes one thing.
 """
 
 import os
@@ -14,6 +15,7 @@ from typing import Annotated
 import typer
 
 from config.load import load_settings
+from proxy.cli.export_calls import write_calls
 from proxy.cli.export_template import ExportFormat, TemplateName, write_template
 from proxy.cli.ledger_url import ledger_url
 from proxy.cli.output import message
@@ -28,6 +30,9 @@ def export(
     until: Annotated[str, typer.Option("--until", help="Last day, included (UTC); with --template by --time-zone, a month or a year too.")],
     audit_pack: Annotated[
         Path | None, typer.Option("--audit-pack", help="Write facts, estimates, tables and a verifier into this .zip.")
+    ] = None,
+    calls: Annotated[
+        Path | None, typer.Option("--calls", help="Write single calls into this file: .parquet, .csv or .jsonl; no user, no caller.")
     ] = None,
     template: Annotated[
         TemplateName | None, typer.Option("--template", help="Write a sheet for a framework that people report in.")
@@ -50,12 +55,15 @@ def export(
     config: ConfigFile = None,
     ledger: LedgerUrl = None,
 ) -> None:
-    """Write a period for somebody else: an audit pack, or a sheet for a framework.
+    """Write a period for somebody else: an audit pack, a sheet for a framework, or single calls for a warehouse.
 
     An audit pack holds what a stranger needs to check a total, offline: unzip it, run `python verify.py`.
     """
-    if (audit_pack is None) == (template is None):
-        raise typer.BadParameter("say what to write, one thing a run: --audit-pack FILE.zip, or --template NAME")
+    if [audit_pack, template, calls].count(None) != 2:  # one of three
+        raise typer.BadParameter("say what to write, one thing a run: --audit-pack FILE.zip, --template NAME, or --calls FILE")
+    if calls is not None:
+        write_calls(calls, since, until, of_set, ledger_url(ledger, config))
+        return
     if template is not None:
         words = {"since": since, "until": until, "time_zone": time_zone, "basis": basis_name}
         words |= {} if of_set is None else {"set": of_set}
@@ -65,9 +73,8 @@ def export(
     first, last = _day(since, "--since"), _day(until, "--until")
     if first > last:
         raise typer.BadParameter(f"--since {since} is after --until {until}")
-    if audit_pack is None:
-        return
-    _audit_pack(audit_pack, first, last, of_set, factor_set, with_users, config, ledger_url(ledger, config))
+    if audit_pack is not None:
+        _audit_pack(audit_pack, first, last, of_set, factor_set, with_users, config, ledger_url(ledger, config))
 
 
 def _audit_pack(

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +63,8 @@ def write_template(
         raise typer.BadParameter(f"--format {wanted} is not one of {name.value}'s; it has {', '.join(template.forms)}")
     if out is None and not FORMS[wanted].is_text and sys.stdout.isatty():
         raise typer.BadParameter(f"--format {wanted} is not for a terminal; add --output {name.value}.{FORMS[wanted].extension}")
-    gathered = _gathered(words, tags, with_simulated, config, ledger)
+    with _working():
+        gathered = _gathered(words, tags, with_simulated, config, ledger)
     _warn(gathered)
     hand_over(FORMS[wanted].write(export_of(name.value, gathered, lang.value)), out)
 
@@ -78,6 +80,18 @@ def _gathered(words: Mapping[str, str], tags: Sequence[str], with_simulated: boo
         return gather(ledger_url(ledger, config), request, settings, load_tables(), with_simulated=with_simulated)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+@contextmanager
+def _working() -> Iterator[None]:
+    """A sign of life on standard error where that is a terminal: a large ledger takes minutes."""
+    from rich.console import Console  # slow to import
+
+    if not sys.stderr.isatty():
+        yield
+        return
+    with Console(stderr=True).status("reading the ledger, call by call"):
+        yield
 
 
 def _warn(gathered: "Gathered") -> None:

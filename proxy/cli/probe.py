@@ -39,6 +39,15 @@ def port_fault(listen: str) -> str | None:
     return None
 
 
+def reach_fault(host: str, port: int) -> str | None:
+    """Why nothing at host:port takes a connection, else None; nothing is sent."""
+    try:
+        socket.create_connection((host, port), timeout=PATIENCE_S).close()
+    except OSError as error:
+        return str(error.strerror or error)
+    return None
+
+
 def ask(url: str, path: str) -> int | None:
     """The status that `url` answers to a GET of `path`; None when nothing answers in time. No proxy stands between."""
     parts = urlsplit(url if "://" in url else f"http://{url}")

@@ -13,6 +13,7 @@ from proxy.exports.inventory_parts import (
     factors_section,
     handover_body,
     handover_section,
+    imported_body,
     places_body,
     places_section,
     quality_body,
@@ -51,6 +52,7 @@ def esrs_e1(gathered: Gathered, language: Language) -> Sheet:
             "scope3_category1": category1_body(gathered),
             "scope2": scope2_body(gathered),
             "handover": handover_body(gathered),
+            "imported_apart": imported_body(gathered),
             "data_quality": quality_body(gathered),
         },
         sections=(

@@ -256,6 +256,7 @@ def _about(gathered: Gathered, language: Language) -> dict[str, Any]:
         "total-gco2e": plain(report.total.gco2e),
         "operational-gco2e": plain(report.total.operational_gco2e),
         "embodied-gco2e": plain(report.total.embodied_gco2e),
+        "proxy-itself-beside-gco2e": None if report.own is None else plain(report.own.gco2e),
         "completeness": completeness(gathered),
         "may-be-said": list(listed(code, "may")),
         "may-not-be-said": list(listed(code, "may_not")),

@@ -6,7 +6,7 @@ from typing import Any
 from proxy.exports.columns import listing
 from proxy.exports.gather import Gathered
 from proxy.exports.scopes import Category1, Placed, category1, own_beyond, placed, scope2
-from proxy.exports.strata import counted, primary_share, scope3_method, score, told_share, whose
+from proxy.exports.strata import counted, primary_share, scope3_method, score, stratum, told_share, whose
 from proxy.exports.sums import attempts_of, beside_of, grouped, sum_of, tonnes
 from proxy.ledger.inventory_cells import InventoryCell
 from proxy.reports.pages.columns import key_name
@@ -176,9 +176,11 @@ def scope2_section(gathered: Gathered, language: Language) -> Section:
     return Section(id="scope2", title=language.say("sections", "scope2"), paragraphs=tuple(says), tables=(table,))
 
 
-def handover_body(gathered: Gathered) -> list[dict[str, Any]]:
-    """One line for each brand, campaign, month and kind of machine: what a supplier hands over."""
-    found = grouped(counted(gathered), lambda cell: (cell.tags[0], cell.tags[1], cell.month, whose(cell, gathered)))
+def handover_body(gathered: Gathered, cells: Sequence[InventoryCell] | None = None) -> list[dict[str, Any]]:
+    """One line for each brand, campaign, month and kind of machine: what a supplier hands over. cells: None: those that count."""
+    found = grouped(
+        counted(gathered) if cells is None else cells, lambda cell: (cell.tags[0], cell.tags[1], cell.month, whose(cell, gathered))
+    )
     lines: list[dict[str, Any]] = [
         {
             "brand": brand,
@@ -201,10 +203,16 @@ def handover_body(gathered: Gathered) -> list[dict[str, Any]]:
 def handover_section(gathered: Gathered, language: Language) -> Section:
     """The same as a table."""
     keys = ("brand", "campaign", "month", "whose", "gco2e", "tonnes", "facility_energy_wh", "weighed", "method", "score", "primary_share")
-    rows = [_handover_row(each, language) for each in handover_body(gathered)]
-    table = listing(language, "handover", keys, rows)
+    found = {"handover": handover_body(gathered), "handover_imported": imported_body(gathered)}
+    tables = tuple(listing(language, id, keys, [_handover_row(each, language) for each in lines]) for id, lines in found.items() if lines)
     lead = language.say("export_leads", "handover")
-    return Section(id="handover", title=language.say("sections", "handover"), paragraphs=(lead,), tables=(table,) if rows else ())
+    more = (language.say("export_leads", "handover_imported"),) if found["handover_imported"] else ()
+    return Section(id="handover", title=language.say("sections", "handover"), paragraphs=(lead, *more), tables=tables)
+
+
+def imported_body(gathered: Gathered) -> list[dict[str, Any]]:
+    """The same of what was imported from files: category 1 too, and in no sum of the sheet."""
+    return handover_body(gathered, [cell for cell in gathered.cells if stratum(cell) == "imported"])
 
 
 def _handover_row(each: dict[str, Any], language: Language) -> tuple[Cell, ...]:

@@ -112,6 +112,7 @@ def _document(name: str, gathered: Gathered, sheet: Sheet, remarks: Sequence[str
         "simulated_counted": gathered.with_simulated,
         "report_total_gco2e": plain(report.total.gco2e),
         "total_made_of": [{"part": part, "gco2e": plain(gco2e), "attempts": number} for part, gco2e, number in apart(gathered)],
+        "proxy_itself_beside_gco2e": None if report.own is None else plain(report.own.gco2e),
         "body": plain(sheet.body),
         "completeness": completeness(gathered),
         "notes": [{"code": note.code, "text": note_text(note, language)} for note in report.notes],
@@ -149,6 +150,8 @@ def _outline(name: str, gathered: Gathered, sheet: Sheet, remarks: Sequence[str]
 def _apart_section(gathered: Gathered, language: Language) -> Section:
     rows: list[tuple[Cell, ...]] = [(language.say("parts", part), gco2e, number) for part, gco2e, number in apart(gathered)]
     rows.append((language.say("parts", "report_total"), gathered.report.total.gco2e, gathered.report.total.weighed_attempts))
+    if (own := gathered.report.own) is not None:
+        rows.append((language.say("parts", "own"), own.gco2e, None))
     found = listing(language, "apart", ("part", "gco2e", "weighed"), rows)
     lead = language.say("export_leads", "apart_counted" if gathered.with_simulated else "apart")
     return Section(id="apart", title=language.say("sections", "apart"), paragraphs=(lead,), tables=(found,))

@@ -40,12 +40,15 @@ class Keyring:
         self._looking: asyncio.Task[None] | None = None
         self._is_deaf = False
         self._loading = threading.Lock()
+        self._is_over = False
 
     def load(self) -> None:
         """Reads the keys if they have changed since; blocks. Raises LedgerUnavailable."""
         if self._store is None:
             return
         with self._loading:  # of two at once the one that read later must not be the one that ends earlier
+            if self._is_over:
+                return
             marker = self._store.marker()
             if marker != self._marker:
                 self.holders = dict(found for row in self._store.all() if (found := _read(row)) is not None)
@@ -71,10 +74,15 @@ class Keyring:
             self._looking = asyncio.get_running_loop().create_task(self._look())
 
     async def close(self) -> None:
-        """Stops looking."""
+        """Stops looking; a look under way is over when this returns, so that its store can be closed."""
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait([self._looking])
+            await asyncio.to_thread(self._end)
+
+    def _end(self) -> None:
+        with self._loading:
+            self._is_over = True
 
     async def _look(self) -> None:
         while True:

@@ -9,6 +9,9 @@ from proxy.ledger.base import Door
 
 IDS_AT_ONCE: Final = 500
 MOST_CALLS: Final = 200_000
+OBSERVED_SINCE: Final = "observed.since_ms"
+"""The ledger's own note that calls are in it that telemetry told of."""
+
 _BETWEEN: Final = """
     SELECT c.call_id, c.started_ms, a.served_model, a.input_tokens, a.output_tokens, a.upstream_request_id, a.upstream_object_id
     FROM calls c JOIN attempts a ON a.call_id = c.call_id LEFT JOIN imports i ON i.call_id = c.call_id
@@ -35,6 +38,10 @@ class CrossingStore:
     def __init__(self, door: Door) -> None:
         self._door = door
 
+    def remember(self, now_ms: int) -> None:
+        """Lets the ledger know that it holds calls that telemetry told of. Raises LedgerUnavailable."""
+        self._door.remember(OBSERVED_SINCE, str(now_ms))
+
     def known(self, call_ids: Sequence[str]) -> set[str]:
         """Those of the ids that are calls of the ledger. Raises LedgerUnavailable."""
         found: set[str] = set()
@@ -45,8 +52,8 @@ class CrossingStore:
 
     def between(self, since_ms: int, until_ms: int) -> list[Crossed]:
         """Attempts of calls that came through the proxy and began in the time; the first MOST_CALLS. Raises LedgerUnavailable."""
-        span: dict[str, str | int | None] = {"since": since_ms, "until": until_ms, "long": len(OBSERVED), "observed": OBSERVED, "most": MOST_CALLS}
-        return [_crossed(row) for row in self._door.select(_BETWEEN, span)]
+        marks: dict[str, str | int | None] = {"long": len(OBSERVED), "observed": OBSERVED, "most": MOST_CALLS}
+        return [_crossed(row) for row in self._door.select(_BETWEEN, {"since": since_ms, "until": until_ms, **marks})]
 
 
 def _crossed(row: dict[str, Any]) -> Crossed:

@@ -91,7 +91,7 @@ def details_of(connection: Connection, selection: Selection, tag_names: Sequence
     """Details of all weighed attempts."""
     rows = [row for piece in _pieces(selection) for row in _rows(connection, piece, tag_names)]
     merged: dict[tuple[Any, ...], dict[str, Any]] = {}
-    names = ("operation", "provider", "model", "region", "place", "zone", "method", "method_version", "for_asset")
+    names = ("operation", "provider", "model", "region", "place", "zone", "method", "method_version", "profile", "for_asset")
     for row in rows:
         key = (*(row[name] for name in names), *(row[f"tag_{i}"] for i in range(len(tag_names))))
         if key in merged:
@@ -119,7 +119,7 @@ def _rows(connection: Connection, selection: Selection, tag_names: Sequence[str]
         calls.c.operation,
         *(attempts.c[name] for name in ("provider", "model", "region")),
         attempts.c.zone.label("place"),
-        *(estimates.c[name] for name in ("zone", "method", "method_version")),
+        *(estimates.c[name] for name in ("zone", "method", "method_version", "profile")),
         (tag_of("asset", is_retagged="asset" in late) != UNASSIGNED).label("for_asset"),
         length_class.label("length_class"),
         *tags,
@@ -175,7 +175,7 @@ def _detail(row: dict[str, Any], tags: int) -> Detail:
     if row["gco2e"] is not None:
         lines["gco2e"] = sum_of(row, "gco2e")
     opinions = Opinions(
-        key="all", shared=scope_keys(row), quality="", factor_set="", profile="", attempts=int(row["attempts"]), lines=lines
+        key="all", shared=scope_keys(row), quality="", factor_set="", profile=row["profile"], attempts=int(row["attempts"]), lines=lines
     )
     return Detail(
         operation=row["operation"],

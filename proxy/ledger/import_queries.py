@@ -70,11 +70,10 @@ def is_imported() -> ColumnElement[bool]:
 def imported_of(connection: Connection, selection: Selection) -> Imported:
     """The imported calls of the selection; they are in its sums too."""
     both = imports.join(calls, imports.c.call_id == calls.c.call_id).outerjoin(attempts, attempts.c.call_id == calls.c.call_id)
-    counted = in_period(
-        select(imports.c.source_kind, func.count().label("records"), func.sum(imports.c.calls_counted).label("calls"))
-        .select_from(both)
-        .group_by(imports.c.source_kind),
-        selection,
+    facts = [imports.c.call_id, imports.c.source_kind, imports.c.calls_counted]
+    told = in_period(select(*facts).select_from(both).distinct(), selection).subquery()
+    counted = select(told.c.source_kind, func.count().label("records"), func.sum(told.c.calls_counted).label("calls")).group_by(
+        told.c.source_kind
     )
     kinds = {str(row["source_kind"]): (int(row["records"]), int(row["calls"])) for row in connection.execute(counted).mappings()}
     return Imported(

@@ -11,7 +11,7 @@ from proxy.call import UNKNOWN_ORIGIN
 from proxy.errors import StartError
 from proxy.ledger.cells import Beside, beside_of, beside_sums, usage_sums
 from proxy.ledger.columns import SCOPED_QUANTITIES, USAGE_COUNTS
-from proxy.ledger.queries import Opinions, Selection, in_period, is_newest, moments_of, opinion_of, tag_of
+from proxy.ledger.queries import Opinions, Selection, in_period, is_newest, moments_of, opinion_of, retagged_names, tag_of
 from proxy.ledger.reading import check_schema, open_engine
 from proxy.ledger.server import plainly
 from proxy.ledger.tables import attempts, calls, estimates, import_spends, imports
@@ -93,7 +93,8 @@ def _joined(selection: Selection) -> Any:
 
 
 def _cells(connection: Connection, selection: Selection, tag_names: Sequence[str], months: Sequence[int]) -> list[InventoryCell]:
-    tags = [tag_of(name).label(f"tag_{i}") for i, name in enumerate(tag_names)]
+    late = retagged_names(connection)
+    tags = [tag_of(name, is_retagged=name in late).label(f"tag_{i}") for i, name in enumerate(tag_names)]
     facts: list[ColumnElement[Any]] = [
         _month(months).label("month"),
         calls.c.operation,

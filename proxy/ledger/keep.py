@@ -12,7 +12,8 @@ from proxy.ledger.spool import Spool, SpoolFull
 
 FIRST_RETRY_S: Final = 0.25
 LAST_RETRY_S: Final = 5.0
-RECORDS_PER_RETRY: Final = 256
+RECORDS_PER_RETRY: Final = 64
+"""Brought back in one transaction: enough to catch up, few enough that the calls which come meanwhile wait for milliseconds only."""
 
 log = logging.getLogger("grammage.ledger")
 

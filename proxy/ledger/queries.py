@@ -256,7 +256,7 @@ def opinion_of(row: dict[str, Any]) -> Opinions:
         quality=row["quality"],
         factor_set=row["factor_set"],
         profile=row["profile"],
-        attempts=row["attempts"],
+        attempts=int(row["attempts"]),
         lines={line: sum_of(row, line) for line in SCOPED_QUANTITIES if row[line] is not None},
     )
 

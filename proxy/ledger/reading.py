@@ -13,8 +13,11 @@ from proxy.ledger.columns import REVISIONS
 from proxy.ledger.server import missing_driver, open_server
 from proxy.ledger.store import Store, sqlite_path
 
-SUMMING: Final = ("mmap_size=2147418112", "cache_size=-65536")
-"""For statements that read a whole period: the file is mapped, not copied page by page, and sorts have 64 MiB before they spill."""
+SORTED_IN_MEMORY: Final = "PRAGMA cache_size=-65536"
+"""64 MiB before a sort spills."""
+
+MAPPED: Final = "PRAGMA mmap_size=2147418112"
+"""For statements that read a whole period: the file is mapped, not copied page by page."""
 
 
 def check_schema(url: str) -> None:
@@ -28,13 +31,15 @@ def check_schema(url: str) -> None:
         raise StartError(f"the ledger's schema is {revision or 'missing'}, this version reads {REVISIONS[-1]}; run: grammage db upgrade")
 
 
-def open_engine(url: str) -> Engine:
-    """An engine whose transactions see one snapshot. Raises StartError when the URL cannot be used."""
+def open_engine(url: str, *, is_mapped: bool = False) -> Engine:
+    """An engine whose transactions see one snapshot. is_mapped: for sums over much of it. Raises StartError when the URL cannot be used."""
     path = sqlite_path(url)
     if path is not None:
         engine = create_engine(f"sqlite:///{path}")
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin)
+        if is_mapped:
+            event.listen(engine, "connect", _map)
         return engine
     try:
         return open_server(url, isolation_level="REPEATABLE READ")
@@ -47,14 +52,17 @@ def open_engine(url: str) -> Engine:
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     """Transactions are begun by us (one snapshot for all sums); roots and logarithms are lent to a SQLite built without them."""
     connection.isolation_level = None
-    for pragma in SUMMING:
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute(SORTED_IN_MEMORY)
     try:
         connection.execute("SELECT sqrt(1.0), exp(0.0), ln(1.0)")
     except sqlite3.OperationalError:
         connection.create_function("sqrt", 1, math.sqrt, deterministic=True)
         connection.create_function("exp", 1, math.exp, deterministic=True)
         connection.create_function("ln", 1, math.log, deterministic=True)
+
+
+def _map(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute(MAPPED)
 
 
 def _begin(connection: Connection) -> None:

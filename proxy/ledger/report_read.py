@@ -7,12 +7,13 @@ from typing import TypeVar
 from sqlalchemy import Connection, func, literal, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from proxy.errors import StartError
+from proxy.errors import CallsGone, StartError
 from proxy.ledger.cells import Cell, cells_of, media_of, with_media
 from proxy.ledger.deliveries import NO_ASSETS, Assets, Word, assets_of, words_of
 from proxy.ledger.details import NO_DETAILS, Details, details_of
 from proxy.ledger.import_queries import NOT_IMPORTED, Covered, Imported, coverage_of, imported_of
 from proxy.ledger.months import NO_MONTHS, Months, months_of
+from proxy.ledger.observed_queries import observed_of
 from proxy.ledger.own_past import own_rows
 from proxy.ledger.own_store import OwnRow
 from proxy.ledger.policy_sums import PolicyCell, policies_of
@@ -90,10 +91,12 @@ class Read:
     words: Sequence[Word]
     details: Details
     imported: Imported
+    observed_calls: int
     compared: Sequence[Covered]
     months: Months
     own: Sequence[OwnRow]
     pruned_before_ms: int | None = None
+    is_before_gone: bool = False
 
 
 def read_extent(url: str) -> tuple[int, int] | None:
@@ -108,7 +111,7 @@ def read_report(url: str, asked: Asked) -> Read:
 
 def _reading(url: str, read: Callable[[Connection], Found]) -> Found:
     check_schema(url)
-    engine = open_engine(url)
+    engine = open_engine(url, is_mapped=True)
     try:
         with engine.begin() as connection:
             return read(connection)
@@ -133,10 +136,12 @@ def _read(connection: Connection, asked: Asked) -> Read:
     pruned = pruned_before_ms(connection)
     is_cut = bool(pruned) and (selection.since_ms is None or selection.since_ms < pruned)
     details = NO_DETAILS if is_cut else details_of(connection, selection, asked.detail_tags)
+    before = None if asked.previous is None else _before(connection, asked.previous)
     groups = {name: _group(connection, each, is_cut) for name, each in asked.groups.items()}
     return Read(
         now=_period(connection, selection, asked.cell_tags),
-        before=None if asked.previous is None else _period(connection, asked.previous, ()),
+        before=before,
+        is_before_gone=before is None and asked.previous is not None,
         groups={name: group for name, group in groups.items() if group is not None},
         instead=_instead(connection, selection),
         policies=() if is_cut else policies_of(connection, selection),
@@ -144,11 +149,20 @@ def _read(connection: Connection, asked: Asked) -> Read:
         words=words_of(connection),
         details=details,
         imported=NOT_IMPORTED if is_cut else imported_of(connection, selection),
+        observed_calls=0 if is_cut else observed_of(connection, selection),
         compared=() if selection.tags else coverage_of(connection, selection.since_ms, selection.until_ms),
         months=NO_MONTHS if selection.tags else months_of(connection, selection, is_cut=is_cut),
         own=() if selection.tags else own_rows(connection, *asked.own),
         pruned_before_ms=pruned if is_cut else None,
     )
+
+
+def _before(connection: Connection, selection: Selection) -> Period | None:
+    """The period before; None where calls that are gone are needed: that leaves the rest of the report as it is."""
+    try:
+        return _period(connection, selection, ())
+    except CallsGone:
+        return None
 
 
 def _period(connection: Connection, selection: Selection, tag_names: Sequence[str]) -> Period:

@@ -19,7 +19,12 @@ def gently(many: Iterable[T], at_once: int = AT_ONCE) -> Iterator[T]:
     for number, each in enumerate(many, 1):
         yield each
         if not number % at_once:
-            time.sleep(PAUSE_S)
+            rest()
+
+
+def rest() -> None:
+    """Lets others run."""
+    time.sleep(PAUSE_S)
 
 
 class _Gently(list[T]):

@@ -6,6 +6,7 @@ of several have none.
 
 import logging
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -134,13 +135,14 @@ class SharedSeries(Series):
     def __init__(self, families: Families, sheets: Sheets) -> None:
         super().__init__(families)
         self._sheets = sheets
+        self._learned: Counter[str] = Counter()
 
     def _admit(self, parts: dict[tuple[str, ...], int], *, always: bool) -> bool:
         if all(part in self._known for part in parts):
             return True
         with self._sheets.alone():
             for name in self._sheets.names(PART):
-                self._learn(int(name), self._sheets.of(PART, name))
+                self._learn(name)
             fresh = {part: size for part, size in parts.items() if part not in self._known}
             if not super()._admit(parts, always=always):
                 return False
@@ -148,11 +150,14 @@ class SharedSeries(Series):
                 _place(self._sheets, (PART, str(size), *part), 0)
         return True
 
-    def _learn(self, size: int, parts: Iterable[Key]) -> None:
-        for part in parts:
+    def _learn(self, name: str) -> None:
+        """Takes in what was admitted since it last looked; name: how many series each of these parts has."""
+        fresh = self._sheets.keys_since(PART, name, self._learned[name])
+        self._learned[name] += len(fresh)
+        for part in fresh:
             if part not in self._known:
                 self._known.add(part)
-                self.count += size
+                self.count += int(name)
 
 
 class SharedKit:

@@ -6,6 +6,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -59,6 +60,13 @@ class Sheets:
             while self._read_some(MOST):
                 pass
             return dict(self._found[kind][name])
+
+    def keys_since(self, kind: str, name: str, seen: int) -> list[Key]:
+        """The keys under the name but for the first `seen`: their order never changes."""
+        with self._reading:
+            while self._read_some(MOST):
+                pass
+            return list(islice(self._found[kind][name], seen, None))
 
     def names(self, kind: str) -> tuple[str, ...]:
         """The names of that kind on any sheet."""

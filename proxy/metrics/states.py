@@ -5,7 +5,6 @@ and the dead; other figures are merged over the living, each by its own rule.
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
@@ -14,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from proxy.metrics.pace import AT_ONCE, PAUSE_S
+from proxy.metrics.pace import AT_ONCE, gently
 from proxy.metrics.sheet import Place
 from proxy.metrics.sheets import STATE, Key, SheetFull, Sheets
 
@@ -76,8 +75,8 @@ class States(CollectorRegistry):
     def collect(self) -> Iterable[Metric]:
         """All families: those that are counted together, then the state of all workers."""
         self.write_down()
-        while self._sheets.catch_up(AT_ONCE):
-            time.sleep(PAUSE_S)
+        for _ in gently(iter(lambda: self._sheets.catch_up(AT_ONCE), False), 1):
+            continue
         yield from super().collect()
         for described in self._sheets.names(STATE):
             yield self._merged(described)

@@ -4,14 +4,14 @@ import asyncio
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from proxy.call import Caller, CallRecord
 from proxy.errors import LedgerDown
 from proxy.ledger.base import LedgerUnavailable
 from proxy.ledger.crossing_store import CrossingStore
-from proxy.observe.addresses import Address
+from proxy.observe.addresses import Address, points_here
 from proxy.observe.answer import Refused
 from proxy.observe.crossing import Crossing
 from proxy.observe.deployed import Deployments
@@ -28,6 +28,9 @@ AHEAD_MS: Final = 3_600_000
 """How far a sender's clock may be ahead of ours."""
 
 RETRY_S: Final = 5
+AT_ONCE: Final = 20
+"""Calls that are weighed and recorded in one go, a millisecond or two: the calls that pass come in between."""
+
 BOOKED, REPEATED, CROSSED, AROUND, OTHER = "counted", "repeated", "came_through_us", "around_calls", "other"
 RESULTS: Final = (
     *(BOOKED, REPEATED, CROSSED, AROUND, OTHER),
@@ -71,27 +74,38 @@ class Book:
         self._crossing = Crossing(ledger, rooms.tables.places, rooms.tables.catalogue)
         self._nesting = Nesting()
         self._booked: OrderedDict[str, None] = OrderedDict()
+        self._is_remembered = False
         self._one_at_a_time = asyncio.Lock()
 
     async def take(self, batch: Batch, caller: Caller) -> Refused:
         """Books the calls of the batch; returns once they are kept. Raises LedgerDown: nothing was booked, send it again."""
         async with self._one_at_a_time:
             results: Counter[str] = Counter({"too_many": batch.left_out} if batch.left_out else {})
-            calls = self._calls(batch.spans, results)
-            fresh = self._fresh(calls, results)
+            calls = await asyncio.to_thread(self._read, batch, results)
+            waits: list[asyncio.Future[None] | None] = []
             try:
-                records = await asyncio.to_thread(self._weighed, fresh, caller, batch.ours, results)
-            except LedgerUnavailable as error:
-                self._forget(fresh)
-                raise _down() from error
+                for at in range(0, len(calls), AT_ONCE):
+                    records = await asyncio.to_thread(self._records, calls[at : at + AT_ONCE], caller)
+                    waits += [self._hand_in(record) for record in records]
             except BaseException:
-                self._forget(fresh)
+                self._forget(calls)
                 raise
-            waits = [self._hand_in(record) for record in records]
         await asyncio.gather(*(each for each in waits if each is not None))
         for result, spans in results.items():
             self._count(result, spans)
         return _refused(results)
+
+    def _read(self, batch: Batch, results: Counter[str]) -> list[Told]:
+        """The calls that are to be recorded; in a thread, one at a time. Raises LedgerDown: nothing of it is remembered."""
+        fresh = self._fresh(self._calls(batch.spans, results), results)
+        try:
+            return self._unknown(fresh, batch.ours, results)
+        except LedgerUnavailable as error:
+            self._forget(fresh)
+            raise _down() from error
+        except BaseException:
+            self._forget(fresh)
+            raise
 
     def _calls(self, spans: Iterable[Span | None], results: Counter[str]) -> list[Told]:
         """Calls that are to be counted, those that ended first before the others: what stands around others comes after them."""
@@ -132,20 +146,24 @@ class Book:
         for told in calls:
             self._booked.pop(call_id_of(told.span), None)
 
-    def _weighed(self, calls: Sequence[Told], caller: Caller, ours: tuple[Address, ...], results: Counter[str]) -> list[CallRecord]:
-        """The records of those calls that the ledger does not hold. Raises LedgerUnavailable."""
+    def _unknown(self, calls: Sequence[Told], ours: tuple[Address, ...], results: Counter[str]) -> list[Told]:
+        """Those of the calls that the ledger does not hold. Raises LedgerUnavailable."""
+        if calls and not self._is_remembered:
+            self._ledger.remember(self._rooms.clock.now_ms())
+            self._is_remembered = True
         known = self._ledger.known([call_id_of(told.span) for told in calls]) if calls else set()
         new = [told for told in calls if call_id_of(told.span) not in known]
         crossed = self._crossing.crossed(new, ours)
         results[REPEATED] += len(calls) - len(new)
         results[CROSSED] += len(crossed)
         results[BOOKED] += len(new) - len(crossed)
-        return [self._record(told, caller) for at, told in enumerate(new) if at not in crossed]
+        return [_around_us(told, ours) for at, told in enumerate(new) if at not in crossed]
 
-    def _record(self, told: Told, caller: Caller) -> CallRecord:
-        candidate = self._deployments.of(told)
-        usual = self._rooms.scales.usual_output_tokens(told.alias)
-        return record_of(served_by(told, candidate), caller, candidate, self._scales, usual)
+    def _records(self, calls: Iterable[Told], caller: Caller) -> list[CallRecord]:
+        """The calls, weighed; in a thread."""
+        served = [(told, self._deployments.of(told)) for told in calls]
+        usual = self._rooms.scales.usual_output_tokens
+        return [record_of(served_by(told, who), caller, who, self._scales, usual(told.alias)) for told, who in served]
 
     def _hand_in(self, record: CallRecord) -> "asyncio.Future[None] | None":
         """As the corridor does with its own calls."""
@@ -156,6 +174,11 @@ class Book:
         rooms.observer.observe(record)
         rooms.call_log.write(record)
         return future
+
+
+def _around_us(told: Told, ours: tuple[Address, ...]) -> Told:
+    """The call without its address where that is ours: it did not come here, and who took it instead is not told."""
+    return replace(told, host=None, port=None) if points_here(told.host, told.port, ours) else told
 
 
 def _down() -> LedgerDown:

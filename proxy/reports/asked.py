@@ -20,6 +20,7 @@ def asked_for(words: Mapping[str, str], tags: tuple[tuple[str, tuple[str, ...]],
     A month or a year as `since` without `until` is that month or year. Raises ValueError with what is wrong.
     """
     zone_name = words.get("time_zone", "UTC")
+    zone_named(zone_name)  # what is wrong with it is told before an instant is read by it
     _one_of(words.get("lang", "en"), LANGUAGES, "lang")
     since, until = words.get("since"), words.get("until")
     if since is not None and until is None and len(since) <= len("2026-11"):

@@ -1,15 +1,16 @@
 """The lines of a boundary, and the same by the hour. It must never put a line into a total that the boundary leaves out."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal
 
 from estimators.profiles import PROFILES
 from proxy.ledger.cells import BESIDE, Cell
 from proxy.ledger.details import Detail
+from proxy.ledger.queries import Opinions
 from proxy.reports.document import BoundaryLine, Hourly
 from proxy.reports.sums import coherent, keyed, spread_of
 
-Name = Literal["operational", "embodied", "training", "network"]
+Name = Literal["operational", "embodied", "undivided", "training", "network"]
 LINES: Final[dict[Name, str]] = {
     "operational": "operational_gco2e",
     "embodied": "embodied_gco2e",
@@ -19,31 +20,43 @@ LINES: Final[dict[Name, str]] = {
 
 
 def boundary_lines(cells: Sequence[Cell], details: Sequence[Detail] | None) -> tuple[BoundaryLine, ...]:
-    """Every line with its sum; the total contains those of the boundary that the estimates bear.
+    """Every line with its sum; the total contains those of the boundary that the estimates with the line bear.
 
     Lines beside are of the details alone; None: these are not there, and neither are the lines.
     """
-    profiles = {cell.opinions.profile for cell in cells}
-    inside = {line for profile in profiles if profile in PROFILES for line in PROFILES[profile].lines}
-    own = [_own(name, line, cells, inside) for name, line in LINES.items() if line not in BESIDE]
-    if details is None:
-        return tuple(own)
-    return (*own, *(_beside(name, line, details, inside) for name, line in LINES.items() if line in BESIDE))
+    own = [_own(name, line, cells) for name, line in LINES.items() if line not in BESIDE]
+    beside = [] if details is None else [_beside(name, line, details) for name, line in LINES.items() if line in BESIDE]
+    return (*own, *_undivided(cells), *beside)
 
 
-def _own(name: Name, line: str, cells: Sequence[Cell], inside: Collection[str]) -> BoundaryLine:
+def _own(name: Name, line: str, cells: Sequence[Cell]) -> BoundaryLine:
     having = [cell.opinions for cell in cells if line in cell.opinions.lines]
     weighed = sum(each.attempts for each in having)
-    return BoundaryLine(name=name, gco2e=spread_of(keyed(having, line)), is_in_total=line in inside, weighed_attempts=weighed)
+    return BoundaryLine(name=name, gco2e=spread_of(keyed(having, line)), is_in_total=_is_inside(line, having), weighed_attempts=weighed)
 
 
-def _beside(name: Name, line: str, cells: Sequence[Detail], inside: Collection[str]) -> BoundaryLine:
+def _undivided(cells: Sequence[Cell]) -> Iterator[BoundaryLine]:
+    """What has grams and no lines."""
+    having = [cell.opinions for cell in cells if "gco2e" in cell.opinions.lines and LINES["operational"] not in cell.opinions.lines]
+    if having:
+        weighed = sum(each.attempts for each in having)
+        yield BoundaryLine(name="undivided", gco2e=spread_of(keyed(having, "gco2e")), is_in_total=True, weighed_attempts=weighed)
+
+
+def _is_inside(line: str, having: Iterable[Opinions]) -> bool:
+    profiles = {each.profile for each in having}
+    return any(line in PROFILES[profile].lines for profile in profiles if profile in PROFILES)
+
+
+def _beside(name: Name, line: str, details: Sequence[Detail]) -> BoundaryLine:
     """A line whose doubt is one number per call: its calls are taken to err alike, so that its range is rather too wide."""
-    having = [cell.beside[line] for cell in cells if line in cell.beside]
+    found = [detail for detail in details if line in detail.beside]
+    having = [detail.beside[line] for detail in found]
     mean = sum(each.mean for each in having)
     sd = sum(each.mean * each.coherent_sd for each in having) / mean if mean > 0 else 0.0
     spread = coherent(mean, sd) if having else None
-    return BoundaryLine(name=name, gco2e=spread, is_in_total=line in inside, weighed_attempts=sum(each.attempts for each in having))
+    inside = _is_inside(line, (detail.opinions for detail in found))
+    return BoundaryLine(name=name, gco2e=spread, is_in_total=inside, weighed_attempts=sum(each.attempts for each in having))
 
 
 def hourly_of(cells: Sequence[Detail]) -> Hourly | None:

@@ -23,9 +23,11 @@ NoteCode = Literal[
     "instead",  # calls: no provider answered them
     "unassigned",  # tag, share: of the grams, without this tag
     "imported",  # calls: not seen live, taken from a usage export
+    "observed",  # calls: seen live by telemetry alone, they never came through the proxy
     "not_reconciled",  # no provider's own figures were compared
     "several_factor_sets",  # count: figures of the period rest on so many factor sets
     "previous_empty",  # nothing was weighed in the period before
+    "previous_pruned",  # single calls of the period before were deleted by retention, and its sums do not begin or end with it
     "restated",  # share: of the grams, restated by a declared basis; gco2e_per_kwh, zone, source, year: of its factor
     "pruned",  # until: single calls before were deleted by retention; the parts that need them are empty
     "empty",  # no call in the period
@@ -61,10 +63,12 @@ class Basis:
 class BoundaryLine:
     """One line of the boundary: its name (operational, embodied, training, network), its sum, and whether the total contains it.
 
+    undivided: what was weighed as a whole, such as money.
+
     weighed_attempts: how many attempts have this line.
     """
 
-    name: Literal["operational", "embodied", "training", "network"]
+    name: Literal["operational", "embodied", "undivided", "training", "network"]
     gco2e: Spread | None
     is_in_total: bool
     weighed_attempts: int = 0

@@ -13,6 +13,9 @@ from proxy.reports.sums import Keyed, total_of
 
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 KEYED: Final[tuple[Scope, ...]] = ("method", "provider", "model", "zone")
+LEAST_WIDTH: Final = 0.01
+"""A share of the widest: what is narrower moves nothing that people read (definition)."""
+
 MOST_KEYS: Final = 8
 """So many single models, zones, providers and methods are listed, the widest."""
 
@@ -22,7 +25,9 @@ def drivers(parts: Sequence[Keyed]) -> tuple[Driver, ...]:
     whole = [_scope(parts, scope) for scope in SCOPES]
     single = [driver for scope in KEYED for driver in _keys(parts, scope)]
     kept = sorted(single, key=_width)[:MOST_KEYS]
-    return tuple(driver for driver in sorted((*whole, *kept), key=_width) if driver.gco2e_high > driver.gco2e_low)
+    found = sorted((*whole, *kept), key=_width)
+    least = LEAST_WIDTH * -_width(found[0])
+    return tuple(driver for driver in found if driver.gco2e_high > driver.gco2e_low and -_width(driver) >= least)
 
 
 def _width(driver: Driver) -> float:

@@ -55,10 +55,14 @@ def _of_period(read: Read, request: ReportRequest) -> Iterator[Note]:
     sets = {cell.opinions.factor_set for cell in read.now.cells}
     if len(sets) > 1:
         yield Note(code="several_factor_sets", values={"count": len(sets)})
+    if read.is_before_gone:
+        yield Note(code="previous_pruned")
     if read.before is not None and not read.before.cells and read.now.cells:
         yield Note(code="previous_empty")
     if imported := sum(read.imported.calls_counted.values()):
         yield Note(code="imported", values={"calls": imported})
+    if read.observed_calls:
+        yield Note(code="observed", values={"calls": read.observed_calls})
     if read.now.cells and not read.compared:
         yield Note(code="not_reconciled")
 

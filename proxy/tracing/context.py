@@ -15,7 +15,11 @@ KNOWN_FLAGS: Final = 0x03
 FIRST_VERSION: Final = b"00"
 NO_VERSION: Final = b"ff"
 _FORM = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
-_ID_MASK = 0xFFFF_FFFF_FFFF_FFFF
+_ATTEMPTS: Final = 1 << 62
+"""The first bits of an attempt's span are 01, those of a call's are 10, as in the UUID that it is of: no two are the same."""
+
+_STEP: Final = 0x1E37_79B9_7F4A_7C15
+"""Between two attempts. Calls of a socket are numbered one after the other: their attempts may not be."""
 
 
 class Parent(NamedTuple):
@@ -59,7 +63,7 @@ class Trace:
     def span_id_of(self, ordinal: int) -> str:
         """The span of an attempt; it follows from the call's, so that nothing has to be kept of it."""
         number = self.legs[ordinal].number if ordinal < len(self.legs) else ordinal
-        return f"{(int(self.span_id, 16) + 1 + number) & _ID_MASK:016x}"
+        return f"{_ATTEMPTS | (int(self.span_id, 16) + number * _STEP) % _ATTEMPTS:016x}"
 
 
 def parent_of(values: list[bytes]) -> Parent | None:

@@ -19,6 +19,15 @@ J_PER_WH: Final = 3600
 NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
 FINAL: Final = "final"
+NOTHING_GENERATED: Final[dict[str, Attribute]] = {
+    names.GRAMMAGE_CO2E: 0.0,
+    names.GRAMMAGE_CO2E_LOW: 0.0,
+    names.GRAMMAGE_CO2E_HIGH: 0.0,
+    names.GRAMMAGE_ENERGY: 0.0,
+    names.GRAMMAGE_BASIS: FINAL,
+}
+"""Of a call that was answered without a provider: that is known, as its headers say it."""
+
 OUR_FAULTS: Final[frozenset[Outcome]] = frozenset(("upstream_error", "upstream_cut", "given_up"))
 """Outcomes that are an error of the server's side: the call's own span is marked."""
 
@@ -127,6 +136,8 @@ def _served(attempt: AttemptRecord) -> dict[str, Attribute]:
 def _call_figures(record: CallRecord) -> dict[str, Attribute]:
     """What the whole call weighs; why it is not weighed, where it is not."""
     estimates = [attempt.estimate for attempt in record.attempts if attempt.estimate is not None]
+    if not estimates and record.instead is not None:
+        return dict(NOTHING_GENERATED)
     if not estimates:
         reason = record.attempts[-1].unweighed_reason if record.attempts else None
         return {} if reason is None else {names.GRAMMAGE_UNWEIGHED_REASON: reason}

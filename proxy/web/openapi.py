@@ -37,7 +37,12 @@ def describe(base_path: str, version: str) -> Schema:
                 "get": plain("Counters for Prometheus", {"200": "Exposition.", "401": "No valid key.", "403": "Not an admin or viewer."})
             },
             "/livez": {"get": plain("The process runs", {"200": "It does."})},
-            "/readyz": {"get": plain("Calls may be sent here", {"200": "They may.", "503": "They may not; `reasons` says why."})},
+            "/readyz": {
+                "get": plain(
+                    "Calls may be sent here",
+                    {"200": "They may.", "503": "They may not; `reasons` says why. `notes`: what is amiss otherwise."},
+                )
+            },
             "/openapi.json": {"get": plain("This document", {"200": "The document."})},
         },
         "components": {

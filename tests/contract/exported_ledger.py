@@ -1,4 +1,4 @@
-"""A ledger of everything that an export must cope with, made by the real proxy and the real importer. It must never write a figure itself."""
+"""A ledger of all that an export must cope with, made by the real proxy and importer. It must never write a figure itself."""
 
 from pathlib import Path
 

@@ -32,6 +32,11 @@ class RedisServer:
         """As a configuration has it."""
         return f"redis://127.0.0.1:{self.port}/0"
 
+    @property
+    def pid(self) -> int | None:
+        """Of its process, None while it is stopped."""
+        return None if self._process is None else self._process.pid
+
     def start(self) -> None:
         """Returns when the server takes connections."""
         settings = {"port": str(self.port), "bind": "127.0.0.1", "save": "", "appendonly": "no", "loglevel": "notice"}

@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -218,8 +220,6 @@ def test_the_place_is_what_the_address_and_the_configuration_tell(tmp_path: Path
 
 
 def _database(served: Proxy) -> Any:
-    import sqlite3
-
     return sqlite3.connect(f"file:{served.ledger}?mode=ro", uri=True)
 
 
@@ -301,3 +301,50 @@ def test_spans_that_are_not_taken_are_a_partial_success(tmp_path: Path) -> None:
         assert "2 that began too long ago, or in the future" in told["errorMessage"]
         assert "1 beyond the most of one request" in told["errorMessage"]
         assert len(served.calls()) == 1
+
+
+def test_a_ledger_that_cannot_be_read_is_a_reason_to_send_again(tmp_path: Path) -> None:
+    with watching(tmp_path) as served:
+        batch = body(span(own=1))
+        with closing(sqlite3.connect(served.ledger)) as database:
+            database.execute("ALTER TABLE calls RENAME TO gone")
+            answer = served.post(PATH, batch)
+            database.execute("ALTER TABLE gone RENAME TO calls")
+        assert (answer.status, answer.value("retry-after"), answer.json["error"]["code"]) == (503, "5", "ledger_unavailable")
+        assert served.post(PATH, batch).status == 200
+        assert len(served.calls()) == 1
+        assert counted(served) == {"counted": 1}
+
+
+def test_exports_of_many_senders_at_once_are_all_taken_or_sent_again(tmp_path: Path) -> None:
+    with watching(tmp_path) as served, ThreadPoolExecutor(24) as senders:
+        batches = [body(*(span(trace=number + 1, own=own + 1) for own in range(50))) for number in range(24)]
+
+        def hand_in(batch: bytes) -> int:
+            for tries in range(200):
+                answer = served.post(PATH, batch)
+                if answer.status == 200:
+                    return tries
+                assert (answer.status, answer.value("retry-after")) == (429, "5")
+            raise AssertionError("never taken")
+
+        list(senders.map(hand_in, batches))
+        assert len(served.calls()) == 24 * 50
+        assert counted(served) == {"counted": 24 * 50}
+
+
+def test_calls_through_the_proxy_go_on_while_spans_come_in(tmp_path: Path) -> None:
+    with simulated() as upstream, proxy(tmp_path, upstream, observe=OBSERVE) as served, ThreadPoolExecutor(2) as senders:
+        under_way = [senders.submit(served.post, PATH, body(*many(2000, trace=number + 1))) for number in range(2)]
+        assert all(served.chat().status == 200 for _ in range(20))
+        assert [each.result().status for each in under_way] == [200, 200]
+        observed = [call for call in served.calls() if call["caller_id"].startswith("observe:")]
+        assert len(observed) == 4000
+
+
+def test_a_call_that_a_balancer_sent_past_the_proxy_is_counted(tmp_path: Path) -> None:
+    with watching(tmp_path, own_addresses=["llm.corp"]) as served:
+        sent(served, span(server__address="llm.corp"))
+        call = served.call()
+        assert (call["provider"], call["input_tokens"]) == ("openai", 120)
+        assert counted(served) == {"counted": 1}

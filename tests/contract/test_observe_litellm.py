@@ -47,7 +47,7 @@ def watched(served: Proxy) -> Proxy:
 def test_litellm_tells_of_every_kind_of_call(tmp_path: Path) -> None:
     with proxy(tmp_path, keys=KEYS, models=SIMULATED, observe={"otlp": {}}) as served:
         told = run_litellm(watched(served).url)
-        assert (told["dropped"], told["flushed"]) == (0, True)
+        assert (told["taken"], told["dropped"], told["flushed"]) == (6, 0, True)
         calls = served.calls()
         assert {call["caller_id"] for call in calls} == {"observe:litellm"}
         found = [(call["operation"], call["provider"], call["alias"], call["stream"], call["outcome"]) for call in calls]
@@ -80,14 +80,6 @@ def test_litellm_in_front_of_the_proxy_is_counted_once(tmp_path: Path) -> None:
         assert counted(served) == {"came_through_us": 1}
 
 
-@pytest.mark.parametrize(("key", "why"), [("nobody's", "grammage answered 401"), ("the-caller-key", "grammage answered 403")])
-def test_what_the_proxy_refuses_is_said_and_disturbs_no_call(tmp_path: Path, key: str, why: str) -> None:
-    with proxy(tmp_path, keys=KEYS, models=SIMULATED, observe={"otlp": {}}) as served:
-        told = run_litellm(served.url, key=key)
-    assert told["dropped"] == 6
-    assert why in told["said"]
-
-
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The callback's module, on a stand-in for LiteLLM's base class: that takes seconds to import."""
@@ -106,7 +98,7 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def told_by_litellm(number: int = 1, **changes: Any) -> dict[str, Any]:
     """What LiteLLM hands to a callback, as far as it is read."""
-    payload = {
+    payload: dict[str, Any] = {
         "id": f"chatcmpl-{number}", "litellm_call_id": f"call-{number}", "call_type": "acompletion", "status": "success", "cache_hit": None,
         "startTime": 1_790_000_000.0, "endTime": 1_790_000_001.5, "custom_llm_provider": "openai", "model": "gpt-4o-mini",
         "prompt_tokens": 10, "completion_tokens": 5, "metadata": {}, "hidden_params": {}, "request_tags": [],
@@ -135,6 +127,26 @@ def test_nothing_that_litellm_tells_makes_the_callback_raise(module: Any, odd: d
     footprint = module.GrammageFootprint()
     footprint.log_success_event(odd, None, None, None)
     footprint.log_failure_event(odd, None, None, None)
+
+
+@pytest.mark.parametrize(("key", "why"), [("nobody's", "grammage answered 401"), ("the-caller-key", "grammage answered 403")])
+def test_what_the_proxy_refuses_is_said(module: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, key: str, why: str) -> None:
+    with proxy(tmp_path, keys=KEYS, models=SIMULATED, observe={"otlp": {}}) as served:
+        footprint = module.GrammageFootprint(url=served.url, key=key, every_s=0.01)
+        footprint.log_success_event(told_by_litellm(), None, None, None)
+        assert footprint.flush(10.0)
+        assert not served.calls()
+    assert footprint.dropped == 1
+    assert why in caplog.text
+
+
+def test_spans_that_the_proxy_does_not_take_are_said(module: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with proxy(tmp_path, keys=KEYS, models=SIMULATED, observe={"otlp": {}}) as served:
+        footprint = module.GrammageFootprint(url=served.url, key="the-collector-key", every_s=0.01)
+        footprint.log_success_event(told_by_litellm(call_type="levitate"), None, None, None)
+        assert footprint.flush(10.0)
+    assert footprint.dropped == 1
+    assert "of an operation that is not known here" in caplog.text
 
 
 def test_an_answer_from_litellms_cache_is_no_call(module: Any) -> None:

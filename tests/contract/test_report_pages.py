@@ -83,7 +83,7 @@ def empty_report() -> Report:
     none: dict[str, Any] = dict.fromkeys(
         ("deliverables", "units", "coverage", "policies", "lighter", "drivers", "equivalences", "tree", "boundary"), ()
     )
-    return sample_report(total=nothing, hourly=None, change=None, groups={}, habits=(), purposes={}, notes=(), instead={}, **none)
+    return sample_report(total=nothing, hourly=None, change=None, groups={}, habits=(), purposes={}, notes=(), instead={}, own=None, **none)
 
 
 def long_report() -> Report:

@@ -114,7 +114,8 @@ async def test_a_report_comes_in_the_form_that_is_named_or_accepted(client: Clie
     named = await read(client, format=form, lang="fr")
     assert (named.status_code, named.content[: len(FIRST_BYTES[form])]) == (200, FIRST_BYTES[form])
     media_type = named.headers["content-type"].partition(";")[0]
-    accepted = await client.get(PATH, headers={**with_key("admin-key-1"), "accept": f"image/png, {media_type};q=0.9, application/json;q=0.1"})
+    accept = f"image/png, {media_type};q=0.9, application/json;q=0.1"
+    accepted = await client.get(PATH, headers={**with_key("admin-key-1"), "accept": accept})
     assert accepted.headers["content-type"].partition(";")[0] == media_type
     if form == "html":
         assert 'lang="fr"' in named.text
@@ -144,7 +145,7 @@ async def test_a_form_whose_library_is_missing_says_what_to_install(
 async def test_a_viewer_gets_its_brands_alone_in_a_file_too(client: Client) -> None:
     page = (await read(client, "viewer-key", format="csv")).text
     assert "acme" in page
-    assert "other" not in page
+    assert ",other," not in page
 
 
 async def test_who_comes_when_all_are_busy_is_told_so_at_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,10 +19,11 @@ from proxy.ledger.queries import Selection
 from proxy.ledger.read_sums import read_sums
 from proxy.ledger.roll import roll
 from proxy.ledger.roller import Roller
+from proxy.ledger.spool import is_filled
 from proxy.ledger.store import Store
 from proxy.ledger.turn import taken_turn
 from tests.contract import rolling_child
-from tests.contract.ledger_rows import ON_A_FILE, ask_ledger
+from tests.contract.ledger_rows import ON_A_FILE, ask_ledger, stored_calls
 from tests.contract.ledgers import record, spool_beside
 from tests.contract.postgres_server import PostgresServer
 from tests.contract.rolled_ledgers import DAY_MS, HOUR_MS, MIDNIGHT_MS, any_calls, assert_recounted, rolled_up, touched
@@ -108,6 +109,34 @@ def rolled_while(url: str, is_ended: Callable[[], bool]) -> None:
     with taken_turn(url) as turn:
         assert turn is not None
         roll(turn, is_ended=is_ended)
+
+
+def test_two_proxies_on_one_database_keep_each_call_once_while_it_is_summed(store: Store, url: str, tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("one", "two")]
+    writing = []
+    for folder in folders:
+        folder.mkdir()
+        command = [sys.executable, "-m", "tests.contract.ledger_child", url, str(folder), "1200", "8"]
+        writing.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT))
+    ids: list[str] = []
+    for process in writing:
+        assert process.stdout is not None
+        for line in process.stdout:
+            ids.append(line.strip())
+            if len(ids) % 200 == 0:
+                rolled_up(url)
+        process.stdout.close()
+        assert process.wait(30) == 0
+    kept = [each for each in ids if len(each) == len("01a20b89-6f09-7065-93e4-64f0139c212b")]
+    assert [each for each in ids if "lost=" in each and not each.endswith("lost=0")] == []
+    assert len(set(kept)) == len(kept) == 2400
+    for folder in folders:
+        for left in folder.glob("*.spool*"):
+            assert not is_filled(left)
+    stored = stored_calls(url)
+    assert sorted(stored) == sorted(kept)
+    rolled_up(url)
+    assert ask_ledger(url, "SELECT sum(calls) FROM rollups_hour") == [(2400,)]
 
 
 class _Before:

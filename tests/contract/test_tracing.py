@@ -16,6 +16,7 @@ from tests.contract.escalation_house import by_model, chat, chat_stream, deploym
 from tests.contract.otlp_receiver import Receiver, otlp_receiver
 from tests.contract.proxy_harness import KEY, Answer, Proxy, ask, proxy, serve_command, until
 from tests.contract.scripted_upstream import RESET, ScriptedUpstream, streamed, whole
+from tests.contract.socket_harness import DONE, SocketUpstream, opened, read
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -247,6 +248,48 @@ def test_the_share_that_is_told_of_is_of_calls_without_a_trace(upstream: Scripte
         assert upstream.last.values("traceparent") == []
         receiver.of_call(made.chat(traceparent=SAMPLED).ours["call-id"], 2)
     assert not [span for span in receiver.spans if span.attributes["grammage.call_id"] == silent.ours["call-id"]]
+
+
+def test_every_answer_on_a_socket_is_a_child_of_the_one_who_opened_it(provider: SocketUpstream, receiver: Receiver, tmp_path: Path) -> None:
+    provider.says(DONE, DONE.replace("resp_1", "resp_2"))
+    with proxy(tmp_path, provider.url, tracing={"endpoint": receiver.url}) as made:
+        with opened(made, headers={"traceparent": SAMPLED, "baggage": "grammage.tool=t,other=1"}) as socket:
+            socket.send("{}")
+            read(socket, 2)
+        ids = [row["call_id"] for row in made.recorded(2)]
+        (first, first_attempt), (second, second_attempt) = (receiver.of_call(call_id, 2) for call_id in ids)
+    spans = (first, first_attempt, second, second_attempt)
+    assert len({span.span_id for span in spans}) == 4
+    assert {span.trace_id for span in spans} == {TRACE}
+    assert (first.parent_id, second.parent_id) == (PARENT, PARENT)
+    assert (first.name, first_attempt.attributes["gen_ai.usage.output_tokens"]) == ("realtime gpt-realtime", 180)
+    assert provider.last.headers["traceparent"] == SAMPLED
+    assert provider.last.headers["baggage"] == "other=1"
+
+
+def test_spans_that_come_back_to_a_proxy_that_observes_are_not_counted_again(upstream: ScriptedUpstream, tmp_path: Path) -> None:
+    upstream.answers(*chat())
+    (tmp_path / "watching").mkdir()
+    (tmp_path / "serving").mkdir()
+    with proxy(tmp_path / "watching", "http://127.0.0.1:9", observe={"otlp": {}}) as watching:
+        tracing = {"endpoint": watching.url, "headers": watching.headers}
+        with proxy(tmp_path / "serving", upstream.url, tracing=tracing) as serving:
+            assert serving.chat().status == 200
+            series = 'grammage_observed_spans_total{result="came_through_us"}'
+            assert until(lambda: _value(watching, series) or None) == 2
+            assert _value(serving, 'grammage_trace_spans_total{outcome="exported"}') == 2
+        assert watching.calls() == []
+
+
+def test_an_answer_that_was_kept_has_a_span_and_no_attempt(upstream: ScriptedUpstream, receiver: Receiver, tmp_path: Path) -> None:
+    upstream.answers(*chat())
+    keeps = {"name": "keeps", "when": {"alias": "large"}, "mode": "enforce", "apply": {"reuse": "1h"}}
+    with house(tmp_path, upstream, keeps, tracing={"endpoint": receiver.url}) as made:
+        made.chat(ask(model="large", temperature=0))
+        again = made.chat(ask(model="large", temperature=0))
+        assert again.ours["reused"]
+        (call,) = receiver.of_call(again.ours["call-id"], 1)
+    assert (call.attributes["grammage.instead"], call.attributes["grammage.co2e"], again.ours["gco2e"]) == ("reuse", 0.0, "0")
 
 
 def test_without_tracing_the_callers_headers_pass_untouched(upstream: ScriptedUpstream, plain: Proxy) -> None:

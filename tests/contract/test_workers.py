@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.keys.keyring import LOOK_EVERY_S
 from tests.contract.crew_harness import EVERY_WORKER, HAS_ENDED, SERVES, config_of, fresh, got, has_ended, heard, scrape, workers_of
 from tests.contract.loss_harness import Answer, assert_kept_once, clients, crowd, ledger_in, left_beside, rows_in, running
 from tests.contract.loss_provider import Provider, provider
@@ -159,6 +160,31 @@ async def test_a_reload_reaches_every_worker_and_a_bad_one_none(tmp_path: Path, 
         await heard(proxy, SERVES, WORKERS + 1)
         assert await served() == {200}, "the one in its place has the settings in force"
         assert (await scrape(asking))["grammage_config_reload_success"] == 0
+        assert await proxy.stop() == 0
+
+
+ADMIN = {"authorization": "Bearer admin-0123456789"}
+KEYS = "auth: keys\nkeys: [{name: boss, key: admin-0123456789, role: admin}]\n"
+
+
+async def test_a_key_that_is_issued_or_revoked_is_known_to_every_worker_at_once(tmp_path: Path, upstream: Provider) -> None:
+    async with running(tmp_path, upstream.url, config=config_of(WORKERS, KEYS)) as proxy, fresh(proxy.url) as asking:
+        keys = f"{proxy.url.removesuffix('/v1')}/admin/keys"
+
+        async def all_say(is_known: bool, key: str) -> None:
+            """Returns once so many connections in a row were told so; long before the workers would look by themselves."""
+            alike = 0
+            async with asyncio.timeout(LOOK_EVERY_S * 0.75):
+                while alike < ENOUGH:
+                    async with asking.session.get(f"{proxy.url}/models", headers={"authorization": f"Bearer {key}"}) as reply:
+                        alike = alike + 1 if (reply.status != 401) is is_known else 0
+
+        async with asking.session.post(keys, json={"name": "studio"}, headers=ADMIN) as reply:
+            issued = await reply.json()
+        await all_say(True, issued["key"])
+        async with asking.session.delete(f"{keys}/{issued['id']}", headers=ADMIN) as reply:
+            assert reply.status == 200
+        await all_say(False, issued["key"])
         assert await proxy.stop() == 0
 
 

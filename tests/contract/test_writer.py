@@ -225,12 +225,11 @@ async def test_calls_spooled_one_by_one_are_brought_in_together(tmp_path: Path) 
     keep = Keep(database, opened := spool_beside_folder(tmp_path), durability="commit", memory_calls=100, clock=Clock())
     opened.open()
     keep.open()
-    assert keep.aside_since is not None
-    turns = 0
+    was_told, turns = keep.aside_since is not None, 0
     while keep.wait_s() is not None:
         keep.work_off()
         turns += 1
-    assert (turns, keep.aside_since) == (2, None)
+    assert (was_told, turns, keep.aside_since) == (True, 2, None)
     assert database.taken == [each.call_id for each in left]
     opened.close()
 

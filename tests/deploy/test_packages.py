@@ -28,6 +28,7 @@ SECRETS = {
     "GRAMMAGE_TEAM_KEY": "t" * 12,
     "OPENAI_API_KEY": "o" * 12,
     "LEDGER_URL": "postgresql://grammage:x@db/grammage",
+    "USER_HASH_SECRET": "a secret of the tests",
     "REDIS_URL": "redis://redis:6379/0",
 }
 TOOLS = pytest.mark.skipif(why_missing(DEPLOY) is not None, reason=str(why_missing(DEPLOY)))

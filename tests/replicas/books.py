@@ -13,14 +13,14 @@ from proxy.budgets.shared import RedisAccounts
 from proxy.clock import Clock
 from tests.contract.ledger_rows import ask_ledger
 from tests.replicas.crowd import CAMPAIGN, Crowd
-from tests.replicas.house import SCRAPE_S, House, eventually
+from tests.replicas.house import LOOK_S, SCRAPE_S, House, eventually
 
 ROWS = """
     SELECT c.call_id, a.upstream_request_id, e.gco2e, c.tags
     FROM calls c LEFT JOIN attempts a ON a.call_id = c.call_id LEFT JOIN estimates e ON e.attempt_id = a.attempt_id
 """
-AGAIN_S = 1.2
-"""Between two calls for the accounts that Redis forgot: longer than a Redis that was gone is let be."""
+MOST_LOOKS = 25
+"""For an account after a call, and calls for it: a Redis that was gone is let be for a second."""
 
 
 class Row(NamedTuple):
@@ -55,12 +55,7 @@ async def books(made: House, crowd: Crowd, wall: float) -> Books:
     counted, lost = await _counted(made, crowd, wall)
     await asyncio.to_thread(made.redis.stop)
     await asyncio.to_thread(made.redis.start)
-    again = Crowd(crowd.urls, 1, 1, _numbers=crowd._numbers)
-    everything = made.content["budgets"][0]
-    while (reseeded := await _found(made, everything)) is None:
-        await again.run()
-        again.calls += 1
-        await asyncio.sleep(AGAIN_S)
+    reseeded = await _seeded_anew(made, Crowd(crowd.urls, 1, 1, _numbers=crowd._numbers))
     grams = sum(row.gco2e or 0.0 for row in await asyncio.to_thread(_rows, made.ledger_url))
     return Books(rows=rows, accounts=accounts, reseeded=reseeded, reseeded_g=grams, counted=counted, lost_at_most=lost)
 
@@ -75,8 +70,21 @@ def _is_capped(tags: Any) -> bool:
     return bool(named.get("campaign") == CAMPAIGN)
 
 
+async def _seeded_anew(made: House, crowd: Crowd) -> State:
+    """The account of all calls once a call seeded it anew, and what that call reserved was settled."""
+    for _ in range(MOST_LOOKS):
+        await crowd.run()
+        crowd.calls += 1
+        for _ in range(MOST_LOOKS):
+            found = await _found(made, made.content["budgets"][0])
+            if found is not None and not found.reserved_mg:
+                return found
+            await asyncio.sleep(LOOK_S)
+    raise AssertionError("no call seeds the account")
+
+
 async def _found(made: House, budget: dict[str, Any]) -> State | None:
-    """An account as Redis has it, once nothing is reserved of it that has ended."""
+    """An account as Redis has it."""
     accounts = RedisAccounts(made.redis.url, writer="proof")
     key = Rule(Budget.model_validate(budget)).account_at(Clock().now_ms()).key
     try:

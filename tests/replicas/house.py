@@ -149,16 +149,9 @@ class House:
             assert each.process is not None
             each.process.send_signal(signal.SIGHUP)
 
-    def metric(self, replica: Replica, begins: str) -> float | None:
-        """A line of /metrics."""
-        asked = urllib.request.Request(f"{replica.url}/metrics", headers={"authorization": f"Bearer {VIEWER}"})
-        with urllib.request.urlopen(asked, timeout=10) as reply:
-            lines = reply.read().decode().splitlines()
-        return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(begins)), None)
-
     async def kill_postgres(self) -> None:
         """kill -9 of the server's first process; the others notice and end."""
-        pid = int((self.postgres.folder / "data" / "postmaster.pid").read_text().split()[0])
+        pid = postgres_pid(self.postgres)
         os.kill(pid, signal.SIGKILL)
         await eventually(lambda: not Path(f"/proc/{pid}").exists())
 
@@ -229,6 +222,19 @@ def _ended(made: House) -> Iterator[None]:
             each.kill()
         if made.prometheus is not None:
             made.prometheus.kill()
+
+
+def postgres_pid(server: PostgresServer) -> int:
+    """Of the process that started all others."""
+    return int((server.folder / "data" / "postmaster.pid").read_text().split()[0])
+
+
+def metric(replica: Replica, begins: str) -> float | None:
+    """The first line of /metrics that begins so."""
+    asked = urllib.request.Request(f"{replica.url}/metrics", headers={"authorization": f"Bearer {VIEWER}"})
+    with urllib.request.urlopen(asked, timeout=10) as reply:
+        lines = reply.read().decode().splitlines()
+    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(begins)), None)
 
 
 async def eventually(probe: Any) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tests.replicas.books import Books, books
 from tests.replicas.crowd import CAPPED_EACH, Crowd
-from tests.replicas.house import LOOK_S, House, Replica, eventually, house
+from tests.replicas.house import LOOK_S, House, Replica, eventually, house, metric
 from tests.replicas.provider import Provider, provider
 
 CAPPED_SHARE = 0.6
@@ -106,10 +106,10 @@ async def prove(folder: Path, *, calls: int, concurrency: int, gone_s: float = 1
         urls = tuple(each.url for each in made.replicas)
         first = Crowd(urls, FIRST_CALLS, 1)
         await first.run()
-        grams = await asyncio.to_thread(lambda: sum(made.metric(each, "grammage_budget_used_grams") or 0.0 for each in made.replicas[:1]))
+        grams = await asyncio.to_thread(lambda: sum(metric(each, "grammage_budget_used_grams") or 0.0 for each in made.replicas[:1]))
         limit_g = CAPPED_SHARE * calls / CAPPED_EACH * grams / FIRST_CALLS
         made.cap(limit_g)
-        await eventually(lambda: all(made.metric(each, 'grammage_budget_limit_grams{budget="capped"}') for each in made.replicas))
+        await eventually(lambda: all(metric(each, 'grammage_budget_limit_grams{budget="capped"}') for each in made.replicas))
         windows: list[Window] = []
         crowd = Crowd(urls, calls, concurrency, lambda: len(windows) == len(STEPS), first.tries, _numbers=first._numbers)
         began = time.perf_counter()
@@ -140,7 +140,7 @@ async def _written(made: House) -> None:
     """Returns once no replica holds a call that the database has not."""
 
     def is_written(replica: Replica) -> bool:
-        return made.metric(replica, "grammage_ledger_oldest_call_seconds") == 0
+        return metric(replica, "grammage_ledger_oldest_call_seconds") == 0
 
     await eventually(lambda: all(is_written(each) for each in made.replicas))
 

@@ -9,7 +9,7 @@ KEY = {"key": "gk-0123456789", "name": "studio"}
 MADE = {"keys": [KEY], "models": {"a": {"deployments": [{"provider": "openai"}]}}, "server": {"listen": "127.0.0.1:8080"}}
 
 
-def marked(secret: bytes = b"secret", **changes: object) -> str:
+def marked(secret: bytes = b"secret", /, **changes: object) -> str:
     return config_mark(Settings.model_validate({**MADE, **changes}), secret)
 
 

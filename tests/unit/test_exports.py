@@ -1,11 +1,14 @@
 """Sheets for other frameworks: every gram in one place, every figure recomputed from what it is made of, nothing left unsaid."""
 
 import copy
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from html import unescape
 from typing import Any
 
+import openpyxl
 import pytest
 
 from proxy.exports.columns import FIGURES, SPREADS
@@ -21,7 +24,9 @@ from proxy.exports.sums import grouped, mean_of, serving_of
 from proxy.exports.templates import TEMPLATES, export_of
 from proxy.ledger.cells import Beside
 from proxy.reports.cell import BEGINS_A_FORMULA
+from proxy.reports.document import OwnWeight
 from proxy.reports.line import Spread
+from proxy.reports.pages.html import STATEMENTS
 from proxy.reports.pages.language import Language
 from proxy.reports.pages.phrases import LANGUAGES, table
 from tests.export_samples import CELLS, cell, money, sample_gathered, whole_profile
@@ -75,6 +80,33 @@ def test_grams_that_are_kept_as_sums_alone_are_a_part_of_their_own() -> None:
     found = {name: spread for name, spread, _ in apart(gathered)}
     assert mean(found["kept_as_sums"]) == pytest.approx(550)
     assert recomputed(manifest_of(gathered, EN))["carbon"] == pytest.approx(mean(gathered.report.total.gco2e))
+
+
+def test_the_proxy_itself_stands_beside_and_in_no_figure() -> None:
+    beside = Spread(3.0, 1.0, 6.0)
+    own = OwnWeight(
+        gco2e=beside,
+        operational_gco2e=beside,
+        embodied_gco2e=beside,
+        facility_energy_wh=beside,
+        water_ml=beside,
+        gco2e_per_call=None,
+        cpu_s=1.0,
+        process_hours=1.0,
+        processes=1,
+        measured_share=0.0,
+        zones=("FR",),
+        methods=("own@1.0.0",),
+        factor_sets=("2026.11+f00df00d",),
+        warnings=(),
+    )
+    with_own, without = document("sci", own=own), document("sci", own=None)
+    assert with_own["proxy_itself_beside_gco2e"] == {"mean": 3.0, "low": 1.0, "high": 6.0}
+    assert without["proxy_itself_beside_gco2e"] is None
+    assert with_own["body"] == without["body"]
+    sections = export_of("sci", sample_gathered(own=own), "fr").outline.sections
+    (table,) = next(section.tables for section in sections if section.id == "apart")
+    assert table.rows[-1][1] == beside
 
 
 def test_simulated_calls_count_only_where_that_was_asked_for() -> None:
@@ -137,7 +169,7 @@ def test_datapoints_of_esrs_say_why_one_is_missing_and_add_up() -> None:
 
 def test_data_quality_says_what_is_primary() -> None:
     cells = [cell(), cell(method="disclosed@1.0.0", quality="A", usage_source="estimated")]
-    assert (primary_share(cells), told_share(cells), score(cells)) == (pytest.approx(0.5), pytest.approx(0.5), pytest.approx(2.5))
+    assert [primary_share(cells), told_share(cells), score(cells)] == pytest.approx([0.5, 0.5, 2.5])
     assert [scope3_method(each) for each in (*cells, money())] == ["average-data", "supplier-specific", "spend-based"]
     assert (primary_share([]), score([])) == (None, None)
 
@@ -248,12 +280,32 @@ def test_lines_to_hand_over_are_by_month_and_add_up() -> None:
     assert sum(each["gco2e"]["mean"] for each in body["handover"]) == pytest.approx(mean_of(counted(sample_gathered()), "gco2e"))
 
 
+@pytest.mark.parametrize("name", ["ghgp-scope3", "esrs-e1", "beges"])
+def test_what_was_imported_has_lines_of_its_own_and_is_in_no_sum(name: str) -> None:
+    body = document(name)["body"]
+    assert [each["gco2e"]["mean"] for each in body["imported_apart"]] == [pytest.approx(110_000)]
+    assert body["imported_apart"][0]["methods"] == ["spend-based"]
+    lines = body.get("posts") or body["scopes"]
+    assert sum(each["gco2e"]["mean"] for each in lines) == pytest.approx(mean_of(counted(sample_gathered()), "gco2e"))
+
+
 def test_a_mapping_of_the_french_method_says_which_basis_it_has() -> None:
     report = sample_gathered().report
     declared = document("beges", basis=replace(report.basis, intensity="ademe-annual"))
     assert {each["code"] for each in declared["remarks"]} >= {"beges_declared", "beges_upstream"}
     assert "beges_basis" in {each["code"] for each in document("beges")["remarks"]}
     assert {each["beges_post"] for each in document("beges")["body"]["posts"]} == {"4.5", "2.1", "4.2"}
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+@pytest.mark.parametrize("name", [name for name, template in TEMPLATES.items() if "html" in template.forms])
+def test_a_page_cuts_no_statement_of_ours_and_shows_what_may_be_claimed(name: str, code: str) -> None:
+    export = export_of(name, sample_gathered(), code)
+    page = unescape(FORMS["html"].write(export).decode())
+    ours = [table for section in export.outline.sections for table in section.tables if table.id in STATEMENTS]
+    assert ours
+    assert not [cell for table in ours for row in table.rows for cell in row if isinstance(cell, str) and cell not in page]
+    assert all(text in page for text in (*export.outline.may, *export.outline.may_not, *export.outline.basis.values()))
 
 
 @pytest.mark.parametrize("name", [name for name, template in TEMPLATES.items() if "md" in template.forms])
@@ -270,10 +322,6 @@ def test_a_clients_text_is_neither_markup_nor_a_formula(name: str) -> None:
 
 
 def test_the_workbook_holds_no_formula_and_every_part() -> None:
-    import io
-
-    import openpyxl
-
     export = export_of("ghgp-scope3", sample_gathered(*(cell(model=text, tags=(text, text)) for text in HOSTILE)), "fr")
     book = openpyxl.load_workbook(io.BytesIO(FORMS["xlsx"].write(export)))
     assert book.sheetnames[:3] == ["Scopes", "Catégorie 1", "Scope 2"]

@@ -1,6 +1,7 @@
 """Parts of a report by hand: what drives the range, finished things, units, policies, what would weigh less, periods, hours."""
 
 import math
+from dataclasses import replace
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
@@ -226,3 +227,21 @@ def test_the_configurations_hash_knows_settings_and_no_secret() -> None:
     assert of() == of(key="secret-two")
     assert of() != of(name="b")
     assert of() != settings_hash(Settings())
+
+
+def test_what_was_weighed_as_a_whole_is_a_line_of_its_own_and_others_profiles_change_no_line() -> None:
+    divided, bought = cell(grams=10.0), cell(grams=90.0, model="seats")
+    alone = {"gco2e": bought.opinions.lines["gco2e"]}
+    bought = replace(bought, opinions=replace(bought.opinions, lines=alone, profile="ghgp-cat1"))
+    beside = {"training_gco2e": Beside(mean=5.0, coherent_sd=0.5, attempts=10)}
+    lines = {line.name: line for line in boundary_lines([divided, bought], [cell(beside=beside)])}
+    assert list(lines) == ["operational", "embodied", "undivided", "training", "network"]
+    assert [name for name, line in lines.items() if line.is_in_total] == ["operational", "embodied", "undivided"]
+    inside = [line.gco2e.mean for line in lines.values() if line.is_in_total and line.gco2e is not None]
+    assert sum(inside) == pytest.approx(100.0)
+    assert "undivided" not in {line.name for line in boundary_lines([divided], None)}
+
+
+def test_a_doubt_that_moves_nothing_people_read_is_no_driver() -> None:
+    parts = keyed([cell(model=name, grams=grams).opinions for name, grams in (("a", 1000.0), ("b", 0.001))], "gco2e")
+    assert ("model", "b") not in {(driver.scope, driver.key) for driver in drivers(parts)}

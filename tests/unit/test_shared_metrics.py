@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterable
+from statistics import median
 from types import SimpleNamespace
 
 import pytest
@@ -20,6 +21,8 @@ from proxy.metrics.shared import SharedMetrics
 from proxy.metrics.sheet import NOBODY, Sheet, SheetFull
 from proxy.metrics.sheets import COUNT, Sheets
 from proxy.metrics.states import MERGES
+from tests.contract import stall_harness
+from tests.contract.stall_harness import MOST_STALL_MS, crew_of, fill, stalls
 from tests.sample_records import attempt, call
 from tests.unit.test_metrics import SETTINGS
 
@@ -104,8 +107,14 @@ def test_three_workers_expose_what_one_would_have(tables: Tables) -> None:
 def test_what_a_killed_worker_counted_stays_and_its_successor_goes_on(tables: Tables) -> None:
     sheets = Sheets(2)
     other = worker(sheets, 1, tables)
+
+    def count_ten() -> None:
+        metrics = worker(sheets, 0, tables)
+        for record in mixed(10):
+            count(metrics, record)
+
     for round_number in range(1, 4):
-        killed(lambda: [count(metrics, record) for metrics in [worker(sheets, 0, tables)] for record in mixed(10)] and None)
+        killed(count_ten)
         assert requests(other) == 10 * round_number
 
 
@@ -258,12 +267,19 @@ def test_every_gauge_says_how_workers_are_merged(tables: Tables) -> None:
     metrics.watch_ledger(ledger(0, 0.0, 0))
     metrics.watch_reuse(lambda: 1)
     metrics.watch_breakers(lambda: [(("a", "b", "c", "d"), True)])
-    metrics.watch_budgets(
-        lambda: SimpleNamespace(figures=lambda: [("b", 1.0, 1.0, 1.0)], period_ends=lambda: [("b", 1.0)], counts=dict)  # type: ignore[arg-type,return-value]
-    )
+    metrics.watch_budgets(lambda: SimpleNamespace(figures=lambda: [("b", 1.0, 1.0, 1.0)], period_ends=lambda: [("b", 1.0)], counts=dict))
     gauges = {family.name for family in metrics._families.registry.collect() if family.type == "gauge"}
     told = {name for name in gauges if name not in SAME_IN_ALL and "_intensity_grams" not in name}
     assert told <= set(MERGES)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+async def test_a_scrape_of_5000_series_holds_the_event_loop_for_less_than_5_ms(tables: Tables, workers: int) -> None:
+    crew = crew_of(Sheets(workers), tables) if workers else [Metrics(stall_harness.SETTINGS, tables)]
+    series = max(fill(metrics) for metrics in crew)
+    assert series > MOST_SERIES
+    found = await stalls(crew[0], series, scrapes=3)
+    assert median(found.hold_ms) < MOST_STALL_MS, found.told()
 
 
 def test_two_workers_never_count_on_one_place() -> None:

@@ -52,7 +52,7 @@ QUIET_S = 60.0
 
 
 class GrammageFootprint(CustomLogger):
-    """The callback. `dropped`: calls that could not be handed in, because too many waited or grammage did not take them.
+    """The callback. `taken`: calls it was told of. `dropped`: calls not handed in, for too many waited or grammage did not take them.
 
     tags: names looked up in request tags (`name:value`) and metadata. most_waiting: calls in memory. every_s: longest wait of a call.
     """
@@ -81,6 +81,7 @@ class GrammageFootprint(CustomLogger):
         self._starting = threading.Lock()
         self._pid = 0
         self._told_at = -QUIET_S
+        self.taken = 0
         self.dropped = 0
 
     def log_success_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
@@ -113,6 +114,7 @@ class GrammageFootprint(CustomLogger):
             if told is not None:
                 self._start()
                 self._queue.put_nowait(told)
+                self.taken += 1
         except queue.Full:
             self._drop(1, "too many wait already")
         except Exception as error:  # noqa: BLE001  # the edge: whatever is wrong with what LiteLLM tells, its call goes on

@@ -47,12 +47,18 @@ def _imported_text(found: ImportedShare, total: Line, language: Language) -> str
 def _imported(found: ImportedShare, total: Line, language: Language) -> Table:
     """What was seen live, then each kind of file; calls as the files tell."""
     seen = total.calls - sum(each.records for each in found.kinds)
-    rows: list[tuple[Cell, ...]] = [(language.say("parts", "live"), found.live_gco2e, _share(found.live_gco2e, total), seen, None)]
+    rows: list[tuple[Cell, ...]] = [(language.say("source_kinds", "live"), found.live_gco2e, _share(found.live_gco2e, total), seen, None)]
     rows += [
-        (language.code_name("parts", each.source), each.gco2e, _share(each.gco2e, total), each.calls, ", ".join(each.gco2e_by_tier))
+        (
+            language.code_name("source_kinds", each.source),
+            each.gco2e,
+            _share(each.gco2e, total),
+            each.calls or None,
+            ", ".join(each.gco2e_by_tier),
+        )
         for each in found.kinds
     ]
-    return table(language, "imported", ("part", "gco2e", "share", "calls", "tier"), rows)
+    return table(language, "imported", ("source_kind", "gco2e", "share", "calls", "tier"), rows)
 
 
 def _share(part: Spread | None, total: Line) -> float | None:

@@ -31,6 +31,9 @@ NAME_LIMIT: Final = 64
 SENTENCES: Final = frozenset({"tips", "lighter", "completeness", "change", "drivers"})
 """Tables whose rows begin with a text of ours, in full."""
 
+STATEMENTS: Final = frozenset({"sci_boundary", "scopes", "category1", "datapoints", "posts", "creation_missing", "apart", "sources"})
+"""Tables of exports that are of no use in part: every row, in full."""
+
 
 def html_page(report: Report, code: str) -> str:
     """The page in a language (`en` or `fr`)."""
@@ -45,6 +48,8 @@ def page(outline: Outline, report: Report) -> str:
 
 def page_rows(table: Table) -> tuple[tuple[Cell, ...], ...]:
     """The rows that a page shows: all of a short table, the first of a long one."""
+    if table.id in STATEMENTS:
+        return table.rows
     return table.rows[: DAY_ROWS if table.id == "days" else PAGE_ROWS]
 
 
@@ -89,7 +94,7 @@ def _context(outline: Outline, report: Report, language: Language) -> dict[str, 
 
 def _named(text: str, table: Table) -> str:
     """A name that a client made up, cut where a row would grow tall; data exports have the whole of it."""
-    return text if len(text) <= NAME_LIMIT or table.id in SENTENCES else text[: NAME_LIMIT - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return text if len(text) <= NAME_LIMIT or table.id in SENTENCES | STATEMENTS else text[: NAME_LIMIT - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _is_web(cell: Cell) -> bool:

@@ -1,8 +1,12 @@
-"""Writes the total and every group of a report as Parquet, figures in full. It must never lose the basis: it is in the file's metadata."""
+"""Writes Parquet: the total and every group of a report, or pages of single calls. It must never lose a report's basis.
+
+That is in the file's metadata (`grammage.basis`).
+"""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Final
 
 from proxy.errors import StartError
@@ -10,7 +14,7 @@ from proxy.ledger.columns import SCOPED_QUANTITIES, USAGE_COUNTS
 from proxy.reports.document import Report
 from proxy.reports.line import Line
 
-_NO_LIBRARY: Final = "a report as Parquet needs pyarrow; run: pip install 'grammage[parquet]'"
+_NO_LIBRARY: Final = "Parquet needs pyarrow; run: pip install 'grammage[parquet]'"
 TOTAL: Final = "total"
 _COUNTS: Final = ("calls", "attempts", "weighed_attempts", "not_generated")
 _SHARES: Final = ("simulated_share", "counted_usage_share", "estimated_usage_share")
@@ -34,6 +38,21 @@ def parquet_report(report: Report) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink, compression="zstd")
     return bytes(sink.getvalue().to_pybytes())
+
+
+def parquet_pages(pages: Iterable[list[dict[str, Any]]], into: Path, columns: Mapping[str, str], told: Callable[[int], None]) -> None:
+    """A row group for each page; columns: each with its kind of the ledger. Raises StartError without the library."""
+    try:
+        import pyarrow as pa  # as above
+        import pyarrow.parquet as pq
+    except ModuleNotFoundError as error:
+        raise StartError(_NO_LIBRARY) from error
+    kinds: dict[str, Any] = {"text": pa.string(), "bigint": pa.int64(), "double": pa.float64(), "boolean": pa.bool_()}
+    schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
+    with pq.ParquetWriter(into, schema, compression="zstd") as writer:
+        for page in pages:
+            writer.write_table(pa.Table.from_pylist(page, schema=schema))
+            told(len(page))
 
 
 def _rows(report: Report) -> Iterator[dict[str, Any]]:
