@@ -17,7 +17,7 @@ from proxy.errors import PolicyRefused
 from proxy.late.whose import STORED
 from proxy.moment import conditions_for, note_choice
 from proxy.policy import language
-from proxy.policy.alter import altered, limit_field
+from proxy.policy.alter import altered, fellow_readers
 from proxy.policy.alter_form import altered_form
 from proxy.policy.candidates import Candidate, Candidates
 from proxy.policy.choose import judge
@@ -177,7 +177,7 @@ def under_caps(ask: Ask, decision: Decision, apply: Apply | None, market: str | 
     body, done = altered(ask.body, apply, endpoint.operation, first, first.name_of(ask.alias), market=market)
     if body is ask.body:
         return Consulted(ask=ask, decision=replace(decision, altered=done))
-    plan = tuple(each for each in decision.attempts if limit_field(endpoint.operation, each) == limit_field(endpoint.operation, first))
+    plan = fellow_readers(ask.body, done, endpoint.operation, ask.alias, decision.attempts)
     written = parse(endpoint, body, model=ask.alias if "{model}" in endpoint.path else None)
     return Consulted(ask=written, decision=replace(decision, attempts=plan, altered=done))
 

@@ -1,12 +1,20 @@
 """Says whether a call is one that an alternative of some kind may answer at all. It must never look at what it would answer."""
 
 import json
+from collections.abc import Mapping
 
 from config.check_alternatives import ANSWERS
 from proxy.alternative.made import Cannot, Text
 from proxy.alternative.wanted import Wanted
 
 GENERATIONS = "/v1/images/generations"
+_FORMS: Mapping[str, tuple[str, str, str]] = {
+    "chat": ("response_format", "", ""),
+    "responses": ("text", "format", ""),
+    "messages": ("output_config", "format", "output_format"),
+}
+"""Where a call says what form its answer is to have: a member, what in it, and an older member."""
+
 
 
 def unfit(kind: str, wanted: Wanted) -> Cannot | None:
@@ -23,10 +31,7 @@ def unfit(kind: str, wanted: Wanted) -> Cannot | None:
 
 def misshapen(wanted: Wanted, made: Text) -> Cannot | None:
     """Why a text is not what the call asks for: JSON is, and it is none."""
-    asked = wanted.member("response_format") if wanted.ask.endpoint.operation == "chat" else None
-    if wanted.ask.endpoint.operation == "responses":
-        told = wanted.member("text")
-        asked = told.get("format") if isinstance(told, dict) else None
+    asked = _form_asked(wanted)
     if not isinstance(asked, dict) or asked.get("type") not in ("json_object", "json_schema"):
         return None
     try:
@@ -34,3 +39,11 @@ def misshapen(wanted: Wanted, made: Text) -> Cannot | None:
     except (ValueError, RecursionError):
         return Cannot("json_asked")
     return None
+
+
+def _form_asked(wanted: Wanted) -> object:
+    """What the call says of its answer's form, by its dialect; None where it says nothing."""
+    name, inner, older = _FORMS.get(wanted.ask.endpoint.operation, ("", "", ""))
+    told = wanted.member(name) if name else None
+    asked = told.get(inner) if inner and isinstance(told, dict) else told
+    return wanted.member(older) if asked is None and older else asked

@@ -47,14 +47,10 @@ class PictureWay:
         found = self._find(wanted)
         if isinstance(found, Cannot):
             return found
-        path, size = found
-        asked = wanted.size()
-        if asked is not None and self.kind == "crop" and (size[0] < asked[0] or size[1] < asked[1]):
-            return Cannot(TOO_SMALL)
-        return self._edited(path, asked)
+        return self._edited(found, wanted.size())
 
-    def _find(self, wanted: Wanted) -> tuple[Path, Size] | Cannot:
-        """The file and its size as its header has it."""
+    def _find(self, wanted: Wanted) -> Path | Cannot:
+        """The file, if its header tells of a size that may be unpacked."""
         cannot = unfit(self.kind, wanted)
         if cannot is not None:
             return cannot
@@ -70,7 +66,7 @@ class PictureWay:
             return Cannot(UNREADABLE)
         if size is None:
             return Cannot(UNREADABLE)
-        return Cannot(TOO_LARGE) if size[0] * size[1] > MOST_PIXELS else (path, size)
+        return Cannot(TOO_LARGE) if size[0] * size[1] > MOST_PIXELS else path
 
     def _edited(self, path: Path, asked: Size | None) -> Drawn | Cannot:
         from PIL import Image, ImageOps  # an extra, slow to import; only where pictures are configured
@@ -80,6 +76,8 @@ class PictureWay:
                 if opened.size[0] * opened.size[1] > MOST_PIXELS:
                     return Cannot(TOO_LARGE)
                 upright = ImageOps.exif_transpose(opened)
+                if asked is not None and self.kind == "crop" and (upright.size[0] < asked[0] or upright.size[1] < asked[1]):
+                    return Cannot(TOO_SMALL)
                 edited = upright if asked is None else _EDITS[self.kind](upright, asked)
                 out = io.BytesIO()
                 _SHAPED[self.form](edited).save(out, format=self.form)

@@ -3,10 +3,14 @@
 An account counts nothing until it is seeded with what the ledger knows of its period. What a reservation is worth ends with its lease.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import NamedTuple, Protocol
+
+MOST_EARLY = 10_000
+"""Settlements kept for accounts that are being seeded meanwhile; the oldest fall out, which the ledger has by then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +61,7 @@ class Accounts(Protocol):
         """Reserves all claims of a call, or none."""
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Counts what calls came to, now or as soon as can be; an account that is not seeded counts nothing."""
+        """Counts what calls came to, now or as soon as can be; an account that is seeded soon counts what came after its `as_of_ms`."""
 
     async def seed(self, key: str, mg: int, *, as_of_ms: int, drop_at_ms: int) -> None:
         """What was used before the account was opened; the first word stands."""
@@ -113,6 +117,7 @@ class MemoryAccounts:
 
     def __init__(self) -> None:
         self._books: dict[str, _Book] = {}
+        self._early: deque[Settlement] = deque(maxlen=MOST_EARLY)
 
     async def enter(self, now_ms: int, call_id: str, claims: Sequence[Claim]) -> Entered:
         """Reserves all claims of a call, or none; never waits."""
@@ -135,14 +140,19 @@ class MemoryAccounts:
         """Counts at once."""
         for each in settlements:
             book = self._books.get(each.key)
-            if book is not None:
+            if book is None:
+                self._early.append(each)
+            else:
                 if each.call_id is not None:
                     book.release(each.call_id)
                 book.used_mg += each.mg if each.at_ms >= book.as_of_ms else 0
 
     async def seed(self, key: str, mg: int, *, as_of_ms: int, drop_at_ms: int) -> None:
         """Opens the account."""
-        self._books.setdefault(key, _Book(drop_at_ms, as_of_ms, used_mg=mg))
+        if key not in self._books:
+            late_mg = sum(each.mg for each in self._early if each.key == key and each.at_ms >= as_of_ms)
+            self._books[key] = _Book(drop_at_ms, as_of_ms, used_mg=mg + late_mg)
+            self._early = deque((each for each in self._early if each.key != key), MOST_EARLY)
 
     def drop_old(self, now_ms: int) -> None:
         """Forgets accounts that are of no use any more."""

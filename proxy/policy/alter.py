@@ -47,6 +47,19 @@ def limit_field(operation: str, candidate: Candidate) -> str | None:
     return fields[0] if len(fields) == 1 or candidate.provider in TAKES_COMPLETION_LIMIT else fields[-1]
 
 
+def fellow_readers(body: bytes, done: str, operation: str, alias: str, plan: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+    """Those of the plan who read what was written for its first as that one does; all where only what the caller had stated is lower.
+
+    body: as the caller sent it. done: what was altered.
+    """
+    names, first = done.split(","), plan[0]
+    if "max_tokens" in names and not _stated(body, operation):
+        plan = tuple(each for each in plan if limit_field(operation, each) == limit_field(operation, first))
+    if any(name in names and _value(body, name) in UNSET for name in ("size", "quality")):
+        plan = tuple(each for each in plan if CHOOSES_ITSELF.search(each.name_of(alias)))
+    return plan
+
+
 def altered(body: bytes, apply: Apply, operation: str, candidate: Candidate, model: str, *, market: str | None = None) -> tuple[bytes, str]:
     """The body under the caps, and what was altered, separated by commas; the same body and nothing where it keeps within them.
 
@@ -71,10 +84,24 @@ def _max_tokens(body: bytes, apply: Apply, operation: str, candidate: Candidate,
         return _configured(body, ("maxOutputTokens", "max_output_tokens"), most, adds=True)
     if most is None or name is None:
         return body
-    stated = [field for field in LIMITS[operation] if _value(body, field) is not None]
+    if _thinks_longer(body, most):
+        return body
+    stated = _stated(body, operation)
     for field in stated:
         body = _lowered(body, field, most)
     return body if stated else _written(body, name, most)
+
+
+def _stated(body: bytes, operation: str) -> list[str]:
+    """The fields in which the caller bounds the answer's length."""
+    return [field for field in LIMITS.get(operation, ()) if _value(body, field) is not None]
+
+
+def _thinks_longer(body: bytes, most: int) -> bool:
+    """True when more thoughts are asked for than the cap has room for: providers refuse a limit that is not above them."""
+    thinking = _value(body, "thinking") if b'"thinking"' in body else None
+    budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+    return isinstance(budget, int) and budget >= most
 
 
 def _n(body: bytes, apply: Apply, operation: str, candidate: Candidate, model: str) -> bytes:

@@ -41,4 +41,4 @@ class Ladder:
 
 def _fits(option: Option, call: CallFacts) -> bool:
     tokens = call.usage.input_tokens + call.usage.output_tokens
-    return option.holds(tokens) and (option.sees or not call.shows)
+    return option.holds(tokens) and (option.sees or not call.shows) and not call.needs & option.lacks

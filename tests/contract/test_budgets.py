@@ -186,6 +186,36 @@ def test_what_an_enforced_policy_requires_holds_for_the_smaller_model_too(tmp_pa
         assert (answer.ours["policy"], answer.ours["model"], answer.ours["region"]) == ("budget:noel", "assumed:gpt-4o-mini", "eastus")
 
 
+DRAFTS = {"name": "drafts", "when": {"alias": "large"}, "prefer": {"among": ["small"]}, "mode": "enforce"}
+
+
+@pytest.mark.parametrize("smallest", [None, ["large"]])
+def test_a_budget_at_its_end_never_takes_a_call_from_the_small_model_that_a_policy_chose(
+    tmp_path: Path, upstream: ScriptedUpstream, smallest: list[str] | None
+) -> None:
+    with house(tmp_path, upstream, budget(0.0001, on_exceed="route_smallest", smallest=smallest), policies=[DRAFTS]) as made:
+        answer = made.chat(LARGE, **NOEL)
+        assert (answer.ours["policy"], answer.ours["region"]) == ("budget:noel", "francecentral")
+        assert json.loads(upstream.received[0].body)["model"] == "gpt-4o-mini"
+
+
+def test_a_budgets_small_aliases_stand_beside_all_of_the_calls_own_deployments(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    with house(tmp_path, upstream, budget(0.0001, on_exceed="route_smallest", smallest=["large"])) as made:
+        answer = made.chat(ask(model="spread", max_tokens=50), **NOEL)
+        assert (answer.ours["policy"], answer.ours["region"]) == ("budget:noel", "francecentral")
+
+
+def test_a_policys_cap_is_written_for_who_serves_at_the_end_of_a_budget(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    mistral = {"provider": "mistral", "model": "ministral-3b-latest", "api_base": f"{upstream.url}/v1", "api_key": "k"}
+    models = {**aliases(upstream.url), "tiny": {"deployments": [mistral]}}
+    cap = {"name": "cap", "when": {"alias": "large"}, "apply": {"max_output_tokens": 40}, "mode": "enforce"}
+    rows = budget(0.0001, on_exceed="route_smallest", smallest=["tiny"])
+    with house(tmp_path, upstream, rows, policies=[cap], models=models) as made:
+        answer = made.chat(ask(model="large"), **NOEL)
+        assert (answer.ours["policy"], answer.ours["altered"]) == ("budget:noel", "max_tokens")
+        assert json.loads(upstream.received[0].body) == {**ask(model="ministral-3b-latest"), "max_tokens": 40}
+
+
 def test_all_budgets_that_match_count_a_call_and_the_strictest_decides(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     all_calls = {"name": "house", "limit_kgco2e": 1, "period": "all"}
     rows = [budget(0.1, on_exceed="warn"), budget(0.1, name="small", on_exceed="route_smallest"), budget(0.13, name="end"), all_calls]

@@ -180,6 +180,19 @@ def test_a_cap_is_written_into_the_bytes_and_declared(
         assert made.get(f"/v1/footprint/{answer.ours['call-id']}").json["altered"] == (altered.split(",") if altered else [])
 
 
+@pytest.mark.parametrize(("stated", "asked"), [({"max_tokens": 100}, 2), ({}, 1)])
+def test_who_reads_a_lowered_limit_as_the_caller_wrote_it_stays_a_fallback(
+    tmp_path: Path, upstream: ScriptedUpstream, stated: dict[str, int], asked: int
+) -> None:
+    mistral = {"provider": "mistral", "model": "mistral-large-latest", "api_base": f"{upstream.url}/v1", "api_key": "k", "order": 1}
+    models = {"mixed": {"deployments": [at(upstream.url, "gpt-4o"), mistral]}}
+    with house(tmp_path, upstream, {"name": "cap", "apply": {"max_output_tokens": 40}, "mode": "enforce"}, models=models) as made:
+        upstream.script = lambda request: OK if b"mistral" in request.body else whole(b"{}", status=b"503 Busy")
+        answer = made.chat(ask(model="mixed", **stated))
+        assert (answer.status, len(upstream.received)) == (200 if asked == 2 else 503, asked)
+        assert all(40 in json.loads(each.body).values() for each in upstream.received)
+
+
 def test_pictures_are_capped(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     caps = {"n_at_most": 2, "image_size_at_most": "1024x1024", "image_quality_at_most": "low"}
     with house(tmp_path, upstream, {"name": "few", "when": {"operation": "images"}, "apply": caps, "mode": "enforce"}) as made:

@@ -18,6 +18,7 @@ from tests.contract.reuse_house import (
     BODY,
     EVENTS,
     MESSAGES,
+    OK,
     OTHER_KEY,
     POLICY,
     STREAM,
@@ -117,6 +118,46 @@ def test_a_budget_at_its_end_does_not_have_made_anew_what_is_kept(tmp_path: Path
         again = made.chat(request(model="large"))
         assert (again.ours["reused"], again.ours["gco2e"]) == (first.ours["call-id"], "0")
         assert (len(upstream.received), counted(made, "hit")) == (1, 1)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_kept_passes_a_budget_at_its_end_and_nothing_else_does(tmp_path: Path, upstream: ScriptedUpstream, stream: bool) -> None:
+    budget = {"name": "tight", "match": {"campaign": "noel"}, "limit_kgco2e": 1e-6, "period": "all", "on_exceed": "refuse"}
+    tag = {"x_grammage_tag_campaign": "noel"}
+    with house(tmp_path, upstream, budgets=[budget]) as made:
+        upstream.answers(*(STREAM if stream else OK))
+        first = made.chat(request(model="large", stream=stream))
+        kept(made)
+        again = made.chat(request(model="large", stream=stream), **tag)
+        assert (again.status, again.ours["reused"], again.ours["gco2e"]) == (200, first.ours["call-id"], "0")
+        assert again.ours["budget"].endswith("state=exceeded")
+        others: list[tuple[dict[str, Any], dict[str, str]]] = [
+            ({"seed": 7}, {}),
+            ({"temperature": 1}, {}),
+            ({}, {"cache_control": "no-cache"}),
+            ({}, {"x_grammage_policy": "off"}),
+        ]
+        for changes, more in others:
+            refused = made.chat(request(model="large", stream=stream, **changes), **tag, **more)
+            assert (refused.status, refused.error["code"]) == (402, "carbon_budget_exceeded")
+            assert refused.ours["budget"].endswith("state=exceeded")
+            assert [name for name, _ in refused.headers].count(b"x-grammage-budget") == 1
+        assert len(upstream.received) == 1, "nobody was asked"
+        assert len(made.calls()) == 2, "a refusal is no call"
+        series = 'grammage_budget_exceeded_calls_total{action="refuse",budget="tight"} 4'
+        assert series in metrics(made).replace("4.0", "4")
+
+
+def test_an_escalation_of_what_is_kept_asks_nobody_at_the_end_of_a_budget(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    budget = {"name": "tight", "match": {"campaign": "noel"}, "limit_kgco2e": 1e-6, "period": "all", "on_exceed": "refuse"}
+    plain = {**POLICY, "name": "plain", "when": {"tags": {"step": "first"}}}
+    climbing = {**POLICY, "escalate": {"to": "large", "must_match": "wool"}}
+    with house(tmp_path, upstream, plain, climbing, budgets=[budget]) as made:
+        first = made.chat(request(), x_grammage_tag_step="first")
+        until(lambda: counted(made, "stored", "plain") or None)
+        again = made.chat(request(), x_grammage_tag_campaign="noel")
+        assert (again.status, again.ours["reused"], again.ours["escalated"]) == (200, first.ours["call-id"], "failed:must_match")
+        assert len(upstream.received) == 1
 
 
 HOUR_MS = 3_600_000

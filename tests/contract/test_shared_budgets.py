@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from config.settings import Settings
+from proxy.budgets import shared
 from proxy.budgets.account import Claim, Settlement, State
 from proxy.budgets.rule import Rule
 from proxy.budgets.shared import PATIENCE_S, RedisAccounts
@@ -87,6 +88,35 @@ async def test_a_settlement_that_waited_while_its_account_was_seeded_anew_is_not
     accounts.settle([Settlement(name, "c", 7, at_ms=999), Settlement(name, None, 5, at_ms=1000)])
     await accounts.settled()
     assert await accounts.look(0, name) == State(45, 0)
+    await accounts.close()
+
+
+async def test_a_settlement_that_came_before_its_account_was_seeded_anew_counts_unless_the_ledger_had_it(
+    redis: RedisServer, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "RETRY_S", 0.01)
+    accounts = RedisAccounts(redis.url, writer=name)
+    accounts.settle([Settlement(name, "b", 5, at_ms=999), Settlement(name, "c", 7, at_ms=1000)])
+    await accounts.settled()
+    assert await accounts.look(0, name) is None
+    await accounts.seed(name, 40, as_of_ms=1000, drop_at_ms=0)
+    accounts.settle([Settlement(name, "d", 100, at_ms=1001)])
+    assert accounts._holding is not None
+    await asyncio.wait_for(accounts._holding, 15)
+    await accounts.settled()
+    assert await accounts.look(0, name) == State(147, 0)
+    await accounts.close()
+
+
+async def test_what_nobody_seeds_is_not_held_for_ever(redis: RedisServer, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "RETRY_S", 0.01)
+    monkeypatch.setattr(shared, "HELD_S", 0.05)
+    accounts = RedisAccounts(redis.url, writer=name)
+    accounts.settle([Settlement(name, "b", 5, at_ms=999)])
+    await accounts.settled()
+    assert accounts._holding is not None
+    await asyncio.wait_for(accounts._holding, 15)
+    assert accounts._held == []
     await accounts.close()
 
 

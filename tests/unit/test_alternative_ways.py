@@ -260,3 +260,24 @@ def test_what_cannot_work_is_said_with_its_place(tmp_path: Path, old: str, new: 
     found = configured(tmp_path, CONFIG.replace(old, new))
     assert len(found) == 1, found
     assert found[0].startswith(problem)
+
+
+def test_messages_that_ask_for_json_get_no_other_text() -> None:
+    form = {"type": "json_schema", "schema": {"type": "object"}}
+    turns = [{"role": "user", "content": "Hi"}]
+    for asked in ({"output_config": {"format": form}}, {"output_format": form}):
+        call = wanted("messages", {"messages": turns, **asked})
+        assert TemplateWay(read_template("Hello")).make(call) == Cannot("json_asked")
+        assert TemplateWay(read_template('{{"a": 1}}')).make(call) == Text('{"a": 1}')
+    assert TemplateWay(read_template("Hello")).make(wanted("messages", {"messages": turns})) == Text("Hello")
+
+
+def test_a_picture_that_lies_on_its_side_is_cropped_by_the_sides_that_it_shows(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by a quarter: 40 wide, 80 high
+    Image.new("RGB", (80, 40), "red").save(tmp_path / "tall.jpg", exif=exif)
+    way = PictureWay(kind="crop", folder=tmp_path, form="png")
+    assert way.make(wanted("images", {"prompt": "x", "size": "80x40"}, tags={"asset": "tall"})) == Cannot("picture_too_small")
+    drawn = way.make(wanted("images", {"prompt": "x", "size": "40x80"}, tags={"asset": "tall"}))
+    assert isinstance(drawn, Drawn)
+    assert Image.open(io.BytesIO(drawn.raw)).size == (40, 80)

@@ -2,19 +2,21 @@
 
 import asyncio
 import math
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from config.budgets import Budget
+from proxy.budgets import keeper
 from proxy.budgets.account import MemoryAccounts
 from proxy.budgets.history import UNKNOWN_MG, Pin, read_account
 from proxy.budgets.keeper import Budgets
 from proxy.call import PENDING, CallRecord
 from proxy.clock import Clock, uuid7
-from proxy.ledger.base import LedgerUnavailable
-from proxy.ledger.budget_store import BudgetStore
+from proxy.ledger.base import Fetched, LedgerUnavailable
+from proxy.ledger.budget_store import BudgetStore, Counted
 from proxy.ledger.store import Store
 from proxy.metrics.budgets import BudgetCollector
 from tests.contract.ledgers import open_store, sqlite_url
@@ -172,3 +174,58 @@ async def test_each_budget_tells_when_its_period_ends(store: Store) -> None:
     (told,) = [family for family in BudgetCollector(lambda: budgets).collect() if "period_end" in family.name]
     assert {sample.labels["budget"]: sample.value for sample in told.samples} == dict(budgets.period_ends())
     assert {sample.name for sample in told.samples} == {"grammage_budget_period_end_timestamp_seconds"}
+
+
+class SlowStore(BudgetStore):
+    """A ledger that sums up for as long as a test wants; `began` once it has begun, with what there is then."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store._door)
+        self.began, self.goes_on = threading.Event(), threading.Event()
+
+    def sums(self, counted: Counted, factor_set: str) -> list[Fetched]:
+        found = super().sums(counted, factor_set)
+        self.began.set()
+        assert self.goes_on.wait(15)
+        return found
+
+
+async def test_a_call_waits_for_a_long_sum_no_longer_than_a_moment_and_what_ends_meanwhile_is_counted(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "SEED_S", 0.02)
+    hands, slow = Hands(), SlowStore(store)
+    store.write([made(grams=0.5)])
+    budgets = Budgets([rule_of()], MemoryAccounts(), slow, PIN, hands)
+    rules, entry = budgets.matching(TAGS, "x"), made(grams=0.2)
+    holding = await budgets.enter(entry.call_id, NOW, rules, 70)
+    assert (holding.lost, holding.is_reserved, slow.began.wait(15)) == (True, False, True)
+    budgets.settle(entry, holding)
+    store.write([entry])
+    hands.s += keeper.BLIND_S
+    assert (await budgets.enter("another", NOW, rules, 70)).lost, "it waits for the same sum"
+    slow.goes_on.set()
+    monkeypatch.setattr(keeper, "SEED_S", 15)
+    hands.s += keeper.BLIND_S
+    after = await budgets.enter("third", NOW, rules, 70)
+    assert (after.is_reserved, after.standings[0].used_mg) == (True, pytest.approx(700, abs=1))
+
+
+async def test_a_sum_that_fails_when_nobody_waits_any_more_is_tried_again_by_the_next_call(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hands, budgets_store = Hands(), store.budgets()
+    failing = True
+
+    def sums(counted: Counted, factor_set: str) -> list[Fetched]:
+        if failing:
+            raise LedgerUnavailable("down")
+        return BudgetStore.sums(budgets_store, counted, factor_set)
+
+    monkeypatch.setattr(budgets_store, "sums", sums)
+    budgets = Budgets([rule_of()], MemoryAccounts(), budgets_store, PIN, hands)
+    rules = budgets.matching(TAGS, "x")
+    assert (await budgets.enter("a", NOW, rules, 70)).lost
+    failing = False
+    hands.s += keeper.BLIND_S
+    assert (await budgets.enter("b", NOW, rules, 70)).is_reserved

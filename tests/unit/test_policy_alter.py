@@ -66,6 +66,7 @@ def test_no_number_is_raised_and_nothing_else_changes(
         ("generate_content", OPENAI, b'{"generationConfig":null}', b'{"generationConfig":null}'),
         ("chat", OPENAI, b'{"max_tokens":50,"max_tokens":60}', b'{"max_tokens":50,"max_tokens":60}'),
         ("chat", OPENAI, b'{"max_tokens":"50"}', b'{"max_tokens":"50"}'),
+        ("messages", OPENAI, b'{"max_tokens":2048,"thinking":{"budget_tokens":8}}', b'{"max_tokens":9,"thinking":{"budget_tokens":8}}'),
     ],
 )
 def test_the_limit_goes_where_the_operation_and_the_provider_look_for_it(
@@ -106,3 +107,10 @@ def test_how_large_a_picture_is_is_capped(asked: object, expected: object) -> No
 def test_pictures_are_not_capped_in_other_calls() -> None:
     body = b'{"size":"1536x1024","quality":"high","n":4}'
     assert change(body, "embeddings", image_size_at_most="256x256", image_quality_at_most="low", n_at_most=1) == (body, "")
+
+
+@pytest.mark.parametrize("budget", [9, 1024])
+@pytest.mark.parametrize("operation", ["messages", "chat"])
+def test_a_limit_is_left_alone_where_the_thoughts_that_are_asked_for_would_not_fit_into_the_cap(operation: str, budget: int) -> None:
+    body = json.dumps({"max_tokens": 2048, "thinking": {"type": "enabled", "budget_tokens": budget}}).encode()
+    assert change(body, operation, max_output_tokens=9) == (body, "")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from config.check import find_faults
+from config.policies import Policy
 from config.price import Price
 from config.settings import Settings
 from config.tables import load_tables
@@ -18,9 +19,11 @@ from proxy.policy.choose import judge
 from proxy.policy.conditions import UNTOLD, Conditions
 from proxy.policy.cost import cost_of, cost_ratio
 from proxy.policy.hours import HourFigure, Hours
+from proxy.policy.ladder import Ladder
 from proxy.policy.latency import FRESH_S, WAIT_TOKENS, Latencies, latency_key
 from proxy.policy.lengths import ENOUGH, REMEMBERED, Lengths
-from proxy.policy.rule import CallFacts
+from proxy.policy.option import Options
+from proxy.policy.rule import CallFacts, Rule
 from proxy.policy.verdict import Verdict
 from proxy.weigh import Scales, WeighingRules
 
@@ -263,6 +266,14 @@ def test_what_the_owner_says_a_model_lacks_keeps_calls_away() -> None:
         found = verdict(replace(CALL, needs=frozenset({need})), prefer={"among": ["plain"]})
         assert (found.action, f"azure/gpt-4o-mini@swedencentral: {need}" in found.rejected) == ("kept", True)
     assert verdict(prefer={"among": ["plain"]}).action == "routed"
+
+
+def test_nothing_escalates_to_a_model_that_lacks_what_the_call_needs() -> None:
+    rule = Rule(Policy.model_validate({"name": "p", "escalate": {"to": "plain"}, "mode": "enforce"}))
+    ladder = Ladder(Options(CANDIDATES, Settings.model_validate({"models": MODELS}), TABLES.catalogue.resolve), lambda path: False)
+    assert [each.model for each in ladder.above(rule, CALL)] == ["gpt-4o-mini"]
+    for need in ("tools", "json_schema", "streaming"):
+        assert ladder.above(rule, replace(CALL, needs=frozenset({need}))) == ()
 
 
 def test_lengths_are_told_by_tags_where_enough_came_and_by_the_alias_else() -> None:
