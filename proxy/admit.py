@@ -61,6 +61,7 @@ async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
         _refuse_other_models(caller, ask.body)
     tags = attribute(caller, headers, ask, rooms.metadata_tags)
     call_id = uuid7(started_ms)
+    as_came = ask
     ask, decision = await _decide(rooms, ask, caller, tags, known, call_id)
     passage = Passage(
         call_id=call_id,
@@ -76,6 +77,7 @@ async def admit(rooms: Rooms, endpoint: Endpoint, scope: Scope, receive: Receive
         request_bytes=len(ask.body),
         address=address,
         upload=upload,
+        as_came=None if ask is as_came or rooms.budgets is None else as_came,
         trace=None if rooms.tracer is None else rooms.tracer.begin(call_id, headers, known, entered),
     )
     _note_origin(rooms, passage, ask)

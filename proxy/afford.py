@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from starlette.types import Message, Send
 
-from config.policies import Policy, Prefer, Require
+from config.policies import Policy, Prefer
 from proxy.budgets import told
 from proxy.budgets.history import UNKNOWN_MG
 from proxy.budgets.keeper import Budgets, Holding, Standing, Tags
@@ -16,6 +16,7 @@ from proxy.budgets.rule import MG_PER_G
 from proxy.call import Caller
 from proxy.consult import consult, policies_from
 from proxy.endpoints.base import Ask
+from proxy.errors import BudgetExceeded
 from proxy.headers import DRY_RUN
 from proxy.passage import Passage
 from proxy.policy.candidates import Candidate
@@ -26,6 +27,9 @@ from proxy.weigh import WEIGHING_TROUBLE
 
 _log = logging.getLogger("grammage.budgets")
 NO_DRY_RUN = (b"false", b"0", b"off")
+MOST_POLICIES = 1024
+"""Policies that are kept for budgets at their end; callers may write many an alias."""
+
 MOST_COMPARED = 8
 """Of a plan's deployments, those whose forecasts are compared: fallbacks beyond are hardly ever reached."""
 
@@ -33,7 +37,8 @@ MOST_COMPARED = 8
 async def afford(rooms: Rooms, budgets: Budgets, passage: Passage) -> None:
     """Has the call reserve what it should come to; sends it to a smaller model where a budget at its end says so.
 
-    A dry run reserves nothing.
+    A dry run reserves nothing. A call that may be answered by what is kept goes on at a budget's end: it weighs nothing then, and where
+    a provider would have to be asked after all, `denied` is raised there.
 
     Raises BudgetExceeded, and BudgetUnavailable for a budget that cannot be counted and fails closed.
     """
@@ -44,7 +49,9 @@ async def afford(rooms: Rooms, budgets: Budgets, passage: Passage) -> None:
     mg = await forecast_mg(rooms, passage.ask, passage.decision, passage.tags)
     holding = await (budgets.look if is_dry else budgets.enter)(passage.call_id, passage.started_ms, rules, mg)
     worst = told.strictest(holding)
-    if not is_dry:
+    if worst is not None and not is_dry and worst.rule.budget.on_exceed == "refuse" and _may_be_given(rooms, passage):
+        passage.denied = _told_apart(rooms, told.exceeded(worst, holding))
+    elif not is_dry:
         _refuse_or_note(budgets, holding, worst)
     passage.holding = holding
     if worst is None or worst.rule.budget.on_exceed != "route_smallest":
@@ -122,11 +129,36 @@ def _refuse_or_note(budgets: Budgets, holding: Holding, worst: Standing | None) 
     if worst is None:
         return
     action = worst.rule.budget.on_exceed
+    _note(budgets, holding, action)
+    if action == "refuse":
+        raise told.exceeded(worst, holding)
+
+
+def note_denied(rooms: Rooms, passage: Passage) -> None:
+    """Counts a call that went on for what may be kept, and was refused where nothing was."""
+    if passage.holding is not None and rooms.budgets is not None:
+        _note(rooms.budgets, passage.holding, "refuse")
+
+
+def _note(budgets: Budgets, holding: Holding, action: str) -> None:
     for each in holding.standings:
         if not each.fits and each.rule.budget.on_exceed == action:
             budgets.note(each.rule, action)
-    if action == "refuse":
-        raise told.exceeded(worst, holding)
+
+
+def _may_be_given(rooms: Rooms, passage: Passage) -> bool:
+    """True where an earlier answer may serve the call, and its policy asks for nothing else before a model."""
+    verdict = passage.decision.verdict
+    if rooms.reuse is None or verdict is None or verdict.reuse_s is None or passage.ask.form is not None:
+        return False
+    return rooms.worth is None or verdict.policy not in rooms.worth.by_policy
+
+
+def _told_apart(rooms: Rooms, error: BudgetExceeded) -> BudgetExceeded:
+    """The refusal without the budgets' header, where `telling` adds that to whatever leaves."""
+    if rooms.settings.tagging.headers:
+        error.headers = tuple(pair for pair in error.headers if pair[0] != told.HEADER)
+    return error
 
 
 async def _go_small(rooms: Rooms, worst: Standing, passage: Passage) -> None:
@@ -134,23 +166,33 @@ async def _go_small(rooms: Rooms, worst: Standing, passage: Passage) -> None:
     before = passage.decision
     acting = before.verdict.policy if before.verdict is not None and before.verdict.acts else None
     passage.own_verdict = before.verdict
-    there = replace(rooms, policies=_policies_of(rooms, worst, acting))
-    plain = replace(before, verdict=None, escalation=None)
-    passage.ask, made = await consult(
-        there, passage.ask, plain, call_id=passage.call_id, caller=passage.caller, tags=passage.tags, asked=None
-    )
-    passage.decision = replace(made, altered=before.altered) if before.altered and not made.altered else made
-    passage.candidate = made.attempts[0]
+    as_came = passage.as_came or passage.ask
+    there = replace(rooms, policies=_policies_of(rooms, worst, acting, as_came.alias))
+    plain = replace(before, verdict=None, escalation=None, altered="")
+    ask, made = await consult(there, as_came, plain, call_id=passage.call_id, caller=passage.caller, tags=passage.tags, asked=None)
+    if made.verdict is None or not made.verdict.acts:
+        passage.decision = replace(made, altered=before.altered)
+        return
+    passage.ask, passage.decision, passage.candidate = ask, made, made.attempts[0]
+    if passage.upload is None:
+        passage.request_bytes = len(ask.body)
 
 
-def _policies_of(rooms: Rooms, worst: Standing, acting: str | None) -> Policies | None:
-    """The policy that stands for a budget at its end; made once for each policy that it takes over from."""
+def _policies_of(rooms: Rooms, worst: Standing, acting: str | None, alias: str) -> Policies | None:
+    """The policy that stands for a budget at its end; made once for each alias and each policy that it takes over from.
+
+    What the other one requires and caps holds here too, and whom it prefers is compared with the budget's own: nothing goes back up.
+    """
     budget = worst.rule.budget
     known = rooms.budget_policies
-    key = (budget.name, acting)
+    key = (budget.name, acting, alias)
     if key not in known:
-        require = next((each.require for each in rooms.settings.policies if each.name == acting), Require())
-        policy = Policy(name="budget", require=require, prefer=Prefer(among=budget.smallest), mode="enforce", locked=True)
+        if len(known) >= MOST_POLICIES:
+            known.clear()
+        other = next((each for each in rooms.settings.policies if each.name == acting), Policy(name="none"))
+        preferred = (other.prefer.among if other.prefer is not None else None) or ()
+        among = list(dict.fromkeys((alias, *(budget.smallest or ()), *preferred)))
+        policy = Policy(name="budget", require=other.require, prefer=Prefer(among=among), apply=other.apply, mode="enforce", locked=True)
         named = policy.model_copy(update={"name": f"budget:{budget.name}"})
         settings = rooms.settings.model_copy(update={"policies": [named]})
         known[key] = policies_from(settings, rooms.tables, rooms.candidates, rooms.scales)

@@ -112,6 +112,7 @@ class App:
         self._closing: set[asyncio.Task[None]] = set()
         self._origins = Origins()
         self._latencies = Latencies()
+        self._counts = Counts(self._store.iterations().made, clock.perf, shared=settings.redis is not None or seat is not None)
         self._policies: Policies | None = None
         self._tracer: Tracer | None = None
         self._breakers = SharedBreakers(settings.redis, clock)
@@ -323,7 +324,7 @@ class App:
             policies=policies,
             latencies=self._latencies if policies is not None and policies.times else None,
             budgets=self._furnisher.budgets(settings),
-            worth=worth_from(settings, ways, self._tables, self._counts(settings)),
+            worth=worth_from(settings, ways, self._tables, self._counts),
             doors=self._doors,
             socket_doors=self._socket_doors,
             recorder=self._writer,
@@ -340,9 +341,6 @@ class App:
             breakers=self._breakers.furnish(settings, candidates),
             shadow_scales=shadow_scales(settings.weighing.shadow, self._tables, rules),
         )
-
-    def _counts(self, settings: Settings) -> Counts:
-        return Counts(self._store.iterations().made, self._clock.perf, shared=settings.redis is not None or self._seat is not None)
 
     async def admin(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Our own API for `admin.listen`, where whoever can reach it may read all figures; as the newest settings have it."""

@@ -58,20 +58,28 @@ class Attendant:
         self._app.write_down()
 
     def _hear(self) -> None:
+        while (order := self._next()) is not None:
+            self._answers[type(order)](order)
+
+    def _next(self) -> object | None:
+        """What the supervisor says now, None: nothing, or it is gone."""
         try:
-            while self._seat.link.poll():
-                order = self._seat.link.recv()
-                self._answers[type(order)](order)
+            return self._seat.link.recv() if self._seat.link.poll() else None
         except (EOFError, OSError):
             asyncio.get_running_loop().remove_reader(self._seat.link.fileno())
             _log.warning("the supervisor is gone: this worker finishes its calls and ends")
             self._drain(False)
+            return None
 
     async def _prepare(self, order: Prepare) -> None:
         try:
             ways = await asyncio.to_thread(ways_from, order.settings)
         except (StartError, OSError) as error:
             self._send(Prepared(order.generation, str(error)))
+            return
+        except Exception as error:  # noqa: BLE001  # as in _enter
+            _log.exception("the settings cannot be prepared")
+            self._send(Prepared(order.generation, f"{type(error).__name__}, the log says more"))
             return
         self._prepared = (order.generation, order.settings, ways)
         self._send(Prepared(order.generation))
@@ -83,12 +91,14 @@ class Attendant:
         (_, settings, ways), self._prepared = self._prepared, None
         try:
             self._app.reload(settings, ways)
-        except StartError as error:
+        except (StartError, OSError) as error:
             trouble: str | None = str(error)
-            self._app.metrics.config_reloaded(ok=False)
+        except Exception as error:  # noqa: BLE001  # the edge: settings that nobody thought of may not end a worker that serves
+            _log.exception("the settings cannot be taken over")
+            trouble = f"{type(error).__name__}, the log says more"
         else:
             trouble = None
-            self._app.metrics.config_reloaded(ok=True)
+        self._app.metrics.config_reloaded(ok=trouble is None)
         self._app.write_down()
         self._send(Entered(order.generation, trouble))
 

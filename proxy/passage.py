@@ -12,6 +12,7 @@ from proxy.alternative.iterations import Turn
 from proxy.budgets.keeper import Holding
 from proxy.call import AttemptRecord, Caller, CallRecord, DecisionRecord, Hour, InsteadRecord, Outcome, WeighingFacts
 from proxy.endpoints.base import Ask
+from proxy.errors import BudgetExceeded
 from proxy.keys.limits import Ticket
 from proxy.large_form import LargeForm
 from proxy.policy.candidates import Candidate
@@ -67,7 +68,8 @@ class Passage:
     its place for a while. instead: what answers in place of a provider, None where a provider does; the call is idle then. lead: identical
     calls may wait for the present attempt.
     decided: what a policy said, where that is not to be weighed by usage. turn: its place among the answers that its policy counts.
-    own_verdict: what its policy said, where a budget took over. cpu_s: processor time of what the proxy made itself.
+    own_verdict: what its policy said, where a budget took over. cpu_s: processor time of what the proxy made itself. as_came: the call
+    before a policy altered it, None where none did. denied: a budget's refusal, raised where a provider would be asked.
     trace: None for a call that no tracing backend is told of.
     """
 
@@ -125,6 +127,8 @@ class Passage:
     decided: DecisionRecord | None = None
     turn: Turn | None = None
     own_verdict: Verdict | None = None
+    as_came: Ask | None = None
+    denied: BudgetExceeded | None = None
     lead: Lead | None = None
     trace: Trace | None = None
 

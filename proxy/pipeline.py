@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from config.providers import Dialect
 from proxy import throttle
 from proxy.admit import admit
-from proxy.afford import give_back, telling
+from proxy.afford import give_back, note_denied, telling
 from proxy.answer import SUCCESS, answer_whole, leave_unanswered
 from proxy.asgi import JSON_TYPE, ClientGone, send_error, send_whole
 from proxy.bytestream import ByteStream, is_binary
@@ -141,6 +141,9 @@ async def _fetch(rooms: Rooms, passage: Passage, query: bytes, receive: Receive,
             while (broken := await _take(rooms, passage, got, got.reply, send)) is not None:
                 got.reply = await ask(rooms, passage, query, broken)
     except (GrammageError, asyncio.CancelledError) as error:
+        if error is passage.denied:
+            note_denied(rooms, passage)
+            raise
         ending = isinstance(error, asyncio.CancelledError) and not watch.fired
         got.trouble = Ending("the proxy is shutting down; try again.") if ending else (upload and upload.trouble) or error
         _note(passage, got.trouble)

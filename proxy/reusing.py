@@ -18,14 +18,19 @@ MOST_JOINED = 2
 
 
 def reusing(rooms: Rooms, passage: Passage, door: Upstream) -> Upstream:
-    """`door`, behind what is kept where the call's policy has that; also where a budget took over from it."""
+    """`door`, behind what is kept where the call's policy has that; also where a budget took over from it.
+
+    Raises BudgetExceeded for a call that a budget lets have nothing else.
+    """
     land(rooms, passage)
     verdict = passage.own_verdict or passage.decision.verdict
     seconds = None if verdict is None else verdict.reuse_s
     if rooms.reuse is None or verdict is None or seconds is None:
+        _deny(passage)
         return door
     if passage.ask.form is not None or passage.request_bytes > MOST_REQUEST_BYTES or not may_be_kept(passage.known):
         rooms.reuse.count(verdict.policy, "not_reusable")
+        _deny(passage)
         return door
     any_temperature = verdict.apply is not None and verdict.apply.reuse_any_temperature
     return ReuseDoor(
@@ -37,6 +42,13 @@ def reusing(rooms: Rooms, passage: Passage, door: Upstream) -> Upstream:
         any_temperature=any_temperature,
         perf=rooms.clock.perf,
     )
+
+
+def _deny(passage: Passage) -> None:
+    """Raises BudgetExceeded where a budget at its end lets no provider be asked."""
+    if passage.denied is not None:
+        passage.idle = True
+        raise passage.denied
 
 
 def land(rooms: Rooms, passage: Passage) -> None:
@@ -95,6 +107,7 @@ class ReuseDoor:
             raise
 
     async def _from_provider(self, request: UpstreamRequest) -> UpstreamReply:
+        _deny(self.passage)
         self.passage.idle = False
         return await self.door.send(request)
 

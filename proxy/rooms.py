@@ -100,7 +100,7 @@ class Rooms:
     intensity: Keeper | None = None
     policies: Policies | None = None
     budgets: Budgets | None = None
-    budget_policies: dict[tuple[str, str | None], Policies | None] = field(default_factory=dict)
+    budget_policies: dict[tuple[str, str | None, str], Policies | None] = field(default_factory=dict)
     worth: Worth | None = None
     latencies: Latencies | None = None
     reuse: Reuse | None = None

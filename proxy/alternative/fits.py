@@ -16,7 +16,6 @@ _FORMS: Mapping[str, tuple[str, str, str]] = {
 """Where a call says what form its answer is to have: a member, what in it, and an older member."""
 
 
-
 def unfit(kind: str, wanted: Wanted) -> Cannot | None:
     """Why a call is none for this kind of alternative: what it is, how many answers it wants, or that they are to come later."""
     endpoint = wanted.ask.endpoint

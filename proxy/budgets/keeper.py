@@ -143,7 +143,7 @@ class Budgets:
             for rule, account in pairs:
                 state = await self._accounts.look(now_ms, account.key)
                 if state is None:
-                    await self._seed(rule, account)
+                    await self._seed([(rule, account)])
                     state = await self._accounts.look(now_ms, account.key) or State(0, 0)
                 fits = state.used_mg + state.reserved_mg + mg <= rule.limit_mg
                 standings.append(_standing((rule, account), State(state.used_mg, state.reserved_mg, fits), mg))
@@ -208,21 +208,25 @@ class Budgets:
             entered = await self._accounts.enter(self._clock.now_ms(), call_id, claims)
             if not entered.unseeded:
                 return entered
-            for rule, account in pairs:
-                if account.key in entered.unseeded:
-                    await self._seed(rule, account)
+            await self._seed([pair for pair in pairs if pair[1].key in entered.unseeded])
         raise ConnectionError("accounts do not stay open")
 
-    async def _seed(self, rule: Rule, account: Account) -> None:
-        """Opens an account, in the background where that takes longer than a call may wait. Raises LedgerUnavailable, OSError."""
+    async def _seed(self, pairs: Sequence[tuple[Rule, Account]]) -> None:
+        """Opens accounts, in the background where that takes longer than a call may wait. Raises LedgerUnavailable, OSError."""
+        tasks = [self._begun(rule, account) for rule, account in pairs]
+        _, late = await asyncio.wait(tasks, timeout=SEED_S)
+        if late:
+            raise ConnectionError("accounts are being summed up from the ledger")
+        for task in tasks:
+            task.result()
+
+    def _begun(self, rule: Rule, account: Account) -> asyncio.Task[None]:
+        """The task that opens an account, one for all who wait for it."""
         task = self._seedings.get(account.key)
         if task is None:
             task = self._seedings[account.key] = asyncio.get_running_loop().create_task(self._seed_now(rule, account))
             task.add_done_callback(partial(self._seeded, account.key))
-        done, _ = await asyncio.wait([task], timeout=SEED_S)
-        if not done:
-            raise ConnectionError("an account is being summed up from the ledger")
-        task.result()
+        return task
 
     def _seeded(self, key: str, task: asyncio.Task[None]) -> None:
         """Forgets the task, and its error, for which nobody may wait any more."""

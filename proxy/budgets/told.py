@@ -39,11 +39,11 @@ def exceeded(standing: Standing, holding: Holding) -> BudgetExceeded:
     """The refusal of a call that a budget has no room for; it carries the header too."""
     rule, end_ms = standing.rule, standing.account.span.end_ms
     before_g = (standing.spoken_mg - holding.mg) / MG_PER_G
-    ends = "It has no end" if end_ms is None else f"It begins anew at {instant(end_ms)}"
+    ends = "It never begins anew: " if end_ms is None else f"It begins anew at {instant(end_ms)}; until then "
     error = BudgetExceeded(
         f"carbon budget {rule.name!r} allows {plain(rule.limit_mg / MG_PER_G)} gCO2e {LENGTHS[rule.budget.period]}; "
         f"{plain(before_g)} g are used or reserved ({_percent(before_g, standing)} %), and this call is forecast at "
-        f"{plain(holding.mg / MG_PER_G)} g. {ends}; until then ask for less, name a smaller model, or have its owner raise the limit."
+        f"{plain(holding.mg / MG_PER_G)} g. {ends}ask for less, name a smaller model, or have its owner raise the limit."
     )
     error.headers = (*error.headers, *headers(holding))
     return error

@@ -80,8 +80,9 @@ class Seat:
         return sum(sheet.owner != NOBODY and sheet.state == State.READY for sheet in self.sheets.all) >= self.workers
 
     def tell_state(self, state: State) -> None:
-        """Notes on the sheet what this worker is now, for the others to read."""
+        """Notes on the sheet what this worker is now, for the others to read, and that it lives."""
         self.sheets.own.state = state
+        self.sheets.own.beat()
 
     def tell_ready(self) -> None:
         """This worker serves from now on."""

@@ -125,4 +125,4 @@ def _row(each: Datapoint, language: Language) -> tuple[Cell, ...]:
     value: Any = each.value
     ends = (value.mean, value.p5, value.p95) if isinstance(value, Spread) else (value, None, None)
     why = "" if each.unknown is None else language.say("unknowns", each.unknown)
-    return (language.say("datapoints", each.id), each.reference, each.unit, *ends, why)
+    return (language.say("datapoints", each.id), each.reference, language.code_name("units_of_datapoints", each.unit), *ends, why)

@@ -202,13 +202,17 @@ def _unit_name(each: Score, language: Language) -> str:
 
 
 def _component_section(components: Sequence[Mapping[str, Any]], language: Language) -> Section:
-    facts = ("model", "provider", "zone", "facility_energy_wh", "pue", "gco2e_per_kwh", "source", "year")
+    facts = ("model", "provider", "zone", "facility_energy_wh", "pue", "gco2e_per_kwh")
     keys = (*facts, "operational_gco2e", "embodied_gco2e", "serving_gco2e", "approach")
     rows = [_component_row(each, language) for each in components]
-    found = listing(language, "sci_components", keys, rows)
+    grids = dict.fromkeys((each["zone"], each["i_gco2e_per_kwh"], each["i_source"], str(each["i_year"])) for each in components)
+    tables = (
+        listing(language, "sci_components", keys, rows),
+        listing(language, "grid_factors", ("zone", "gco2e_per_kwh", "source", "year"), list(grids)),
+    )
     lead = language.say("export_leads", "sci_components")
     return Section(
-        id="sci_components", title=language.say("sections", "sci_components"), paragraphs=(lead,), tables=(found,) if rows else ()
+        id="sci_components", title=language.say("sections", "sci_components"), paragraphs=(lead,), tables=tables if rows else ()
     )
 
 
@@ -221,8 +225,6 @@ def _component_row(each: Mapping[str, Any], language: Language) -> tuple[Cell, .
         None if energy is None else times(energy, WH_PER_KWH),
         each["pue"],
         each["i_gco2e_per_kwh"],
-        each["i_source"],
-        str(each["i_year"]),
         each["o_gco2e"],
         each["m_gco2e"],
         each["c_gco2e"],

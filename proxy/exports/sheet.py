@@ -158,7 +158,7 @@ def _apart_section(gathered: Gathered, language: Language) -> Section:
 
 
 def _sources_section(sheet: Sheet, remarks: Sequence[str], language: Language) -> Section:
-    rows = [(each.name, each.version, each.url) for each in (SOURCES[name] for name in sheet.sources)]
+    rows = [(each.name, language.code_name("editions", each.version), each.url) for each in (SOURCES[name] for name in sheet.sources)]
     found = listing(language, "sources", ("source", "edition", "address"), rows)
     says = tuple(language.say("remarks", key) for key in remarks)
     return Section(id="sources", title=language.say("sections", "sources"), paragraphs=says, tables=(found,))

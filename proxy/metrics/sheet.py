@@ -13,7 +13,7 @@ WORD: Final = 8
 SHEET_BYTES: Final = 32 * 1024 * 1024
 """Taken from the system page by page as it is written: 5,000 series use about one MiB."""
 
-_USED, _OWNER, _STATE, _TICK = range(4)
+_USED, _OWNER, _STATE, _TICK, _BEATS = range(5)
 _HEADER_WORDS: Final = 8
 _WIDTH_SHIFT: Final = 32
 _LENGTH_MASK: Final = (1 << _WIDTH_SHIFT) - 1
@@ -68,6 +68,20 @@ class Sheet:
     @tick.setter
     def tick(self, tick: float) -> None:
         self.numbers[_TICK] = tick
+
+    @property
+    def beats(self) -> int:
+        """How often the owner, and those before it, said that they live."""
+        return self._words[_BEATS]
+
+    def beat(self) -> None:
+        """The owner lives."""
+        self._words[_BEATS] += 1
+
+    def give_back(self) -> None:
+        """The owner has ended, wherever it was: its counts stay, the state that it wrote down is nobody's."""
+        self.owner = NOBODY
+        self.tick += 2  # it may have written half of a round
 
     @property
     def used_bytes(self) -> int:

@@ -34,6 +34,7 @@ class Sheets:
         self._seen = [0] * number
         self._found: dict[str, dict[str, dict[Key, list[tuple[int, Place]]]]] = defaultdict(lambda: defaultdict(dict))
         self._reading = threading.Lock()
+        self._adding = threading.Lock()
 
     def take(self, number: int) -> None:
         """This process counts on that sheet from now on: it goes on where a worker before it stopped."""
@@ -48,10 +49,13 @@ class Sheets:
         return self._own
 
     def place(self, key: Key, width: int) -> Place:
-        """Where this worker keeps the numbers of a key, made at its first use. Raises SheetFull."""
+        """Where this worker keeps the numbers of a key, made at its first use, on any thread. Raises SheetFull."""
         found = self._mine.get(key)
         if found is None:
-            found = self._mine[key] = self.own.add(msgspec.msgpack.encode(key), width)
+            with self._adding:
+                found = self._mine.get(key)
+                if found is None:
+                    found = self._mine[key] = self.own.add(msgspec.msgpack.encode(key), width)
         return found
 
     def of(self, kind: str, name: str) -> Mapping[Key, Sequence[tuple[int, Place]]]:

@@ -6,6 +6,8 @@ from proxy.errors import BadRequest, TooLarge, UnsupportedMediaType
 from proxy.meter.inflate import GZIP_OR_ZLIB, READABLE
 
 PLAIN = (b"", b"identity")
+MOST_MEMBERS = 64
+"""Parts of one gzip body: each costs a look at all that follow, and no sender makes more than a few."""
 
 
 def unpacked(encoding: bytes, body: bytes, most_bytes: int) -> bytes:
@@ -17,7 +19,9 @@ def unpacked(encoding: bytes, body: bytes, most_bytes: int) -> bytes:
         raise UnsupportedMediaType(f"content-encoding {name[:32].decode('latin-1')!r} is not read here; send gzip, or none.")
     plain = b""
     try:
-        while body:
+        for _ in range(MOST_MEMBERS):
+            if not body:
+                return plain
             member = zlib.decompressobj(GZIP_OR_ZLIB)
             plain += member.decompress(body, most_bytes + 1 - len(plain))
             if len(plain) > most_bytes:
@@ -25,6 +29,8 @@ def unpacked(encoding: bytes, body: bytes, most_bytes: int) -> bytes:
             if not member.eof:
                 raise zlib.error("cut")
             body = member.unused_data
+        if body:
+            raise zlib.error("too many parts")
     except zlib.error as error:
         raise BadRequest("the body is not what its content-encoding says; send it again, whole.", code="malformed_encoding") from error
     return plain

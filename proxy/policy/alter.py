@@ -21,6 +21,9 @@ LIMITS: Mapping[str, tuple[str, ...]] = {
 }
 """Fields that bound an answer's length, by operation; each that is there is lowered."""
 
+THOUGHTS = (("thinking", "budget_tokens"), ("reasoning", "max_tokens"))
+"""Members in which callers say how long a model may think: Anthropic's, OpenRouter's."""
+
 COUNTED = frozenset({"chat", "completions", "images"})
 """Operations that take `n`."""
 
@@ -99,9 +102,12 @@ def _stated(body: bytes, operation: str) -> list[str]:
 
 def _thinks_longer(body: bytes, most: int) -> bool:
     """True when more thoughts are asked for than the cap has room for: providers refuse a limit that is not above them."""
-    thinking = _value(body, "thinking") if b'"thinking"' in body else None
-    budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
-    return isinstance(budget, int) and budget >= most
+    for name, inner in THOUGHTS:
+        told = _value(body, name) if name.encode() in body else None
+        budget = told.get(inner) if isinstance(told, dict) else None
+        if isinstance(budget, int) and budget >= most:
+            return True
+    return False
 
 
 def _n(body: bytes, apply: Apply, operation: str, candidate: Candidate, model: str) -> bytes:

@@ -84,7 +84,8 @@ class _Web:
 
     async def openapi(self, request: Request) -> Response:
         """This API's description."""
-        return json_reply(describe(self.base_path, self._rooms.version))
+        otlp = None if self._trusted else self._rooms.settings.observe.otlp  # `admin.listen` takes no spans
+        return json_reply(describe(self.base_path, self._rooms.version, otlp))
 
     async def estimate(self, request: Request) -> Response:
         """What a call would weigh."""

@@ -1,5 +1,6 @@
 """Describes our own API as OpenAPI 3.1. It must never describe what the provider's API is."""
 
+from config.observe import Otlp
 from proxy.web.assets_openapi import PATHS as ASSET_PATHS
 from proxy.web.assets_openapi import SCHEMAS as ASSET_SCHEMAS
 from proxy.web.estimate_openapi import PATHS as ESTIMATE_PATHS
@@ -8,6 +9,7 @@ from proxy.web.impact_openapi import PATHS as IMPACT_PATHS
 from proxy.web.impact_openapi import impact_schemas
 from proxy.web.keys_openapi import PATHS as KEY_PATHS
 from proxy.web.keys_openapi import SCHEMAS as KEY_SCHEMAS
+from proxy.web.observe_openapi import observe_paths
 from proxy.web.openapi_shapes import MAYBE_TEXT, TEXT, Schema, object_of, plain
 from proxy.web.privacy_openapi import PATHS as PRIVACY_PATHS
 from proxy.web.privacy_openapi import SCHEMAS as PRIVACY_SCHEMAS
@@ -18,8 +20,8 @@ from proxy.web.report_openapi import report_paths, report_schemas
 ERROR = object_of({"error": object_of({"message": TEXT, "type": TEXT, "param": MAYBE_TEXT, "code": MAYBE_TEXT})})
 
 
-def describe(base_path: str, version: str) -> Schema:
-    """The whole document; `base_path` is the prefix in front of every path."""
+def describe(base_path: str, version: str, otlp: Otlp | None = None) -> Schema:
+    """The whole document; `base_path` is the prefix in front of every path, `otlp` the receiver of spans that answers beside."""
     return {
         "openapi": "3.1.0",
         "info": {"title": "grammage", "version": version or "0", "summary": "Weighs generative calls in gCO2e."},
@@ -33,6 +35,7 @@ def describe(base_path: str, version: str) -> Schema:
             **report_paths(),
             **KEY_PATHS,
             **PRIVACY_PATHS,
+            **observe_paths(otlp),
             "/metrics": {
                 "get": plain("Counters for Prometheus", {"200": "Exposition.", "401": "No valid key.", "403": "Not an admin or viewer."})
             },

@@ -3,6 +3,8 @@
 import logging
 import os
 import signal
+import socket
+import struct
 import sys
 import traceback
 from collections.abc import Callable, Iterable
@@ -22,6 +24,9 @@ HANDLED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, 
 _IGNORED: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
 """Ctrl-C and a lost terminal reach every process of the group: the supervisor tells its workers what that means."""
 
+TELL_S: Final = 5
+"""How long a worker may take to hear an order, whole seconds."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Child:
@@ -40,9 +45,12 @@ class Child:
     refusal: str | None = None
 
     def tell(self, order: object) -> None:
-        """Says it, unless the worker is gone: its end is noticed elsewhere."""
+        """Says it, unless the worker is gone: its end is noticed elsewhere. One that does not listen is ended: it has half of the order."""
         try:
             self.link.send(order)
+        except BlockingIOError:
+            _log.error("worker %d does not listen and is killed", self.pid)
+            self.kill()
         except OSError as error:
             _log.debug("worker %d hears nothing: %s", self.pid, error)
 
@@ -60,8 +68,11 @@ class Child:
 
 
 def begin(make_seat: Callable[[Connection], Seat], sheet: int, work: Work, give_back: Callable[[], None]) -> tuple[int, Connection]:
-    """A new worker: its process, and the link to it. give_back: lets go, in the worker, of what only the supervisor has a use for."""
-    mine, its = Pipe()
+    """A new worker: its process, and the link to it. give_back: lets go, in the worker, of what only the supervisor has a use for.
+
+    Raises OSError where the system has no room for another process or link.
+    """
+    mine, its = _link()
     sys.stdout.flush()
     sys.stderr.flush()
     old = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
@@ -70,10 +81,21 @@ def begin(make_seat: Callable[[Connection], Seat], sheet: int, work: Work, give_
         if pid == 0:
             mine.close()
             _become(make_seat(its), sheet, work, give_back, old)
+    except OSError:
+        mine.close()
+        raise
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, old)
-    its.close()
+        its.close()
     return pid, mine
+
+
+def _link() -> tuple[Connection, Connection]:
+    """The supervisor's end, which waits for nobody for long, and the worker's."""
+    mine, its = Pipe()
+    with socket.socket(fileno=os.dup(mine.fileno())) as end:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", TELL_S, 0))
+    return mine, its
 
 
 def _become(seat: Seat, sheet: int, work: Work, give_back: Callable[[], None], mask: Iterable[int]) -> NoReturn:
@@ -93,6 +115,8 @@ def _become(seat: Seat, sheet: int, work: Work, give_back: Callable[[], None], m
     except BaseException:  # noqa: BLE001  # the edge of the process: what is raised must not unwind into the supervisor's frames
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)

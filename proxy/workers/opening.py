@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import select
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,11 +22,15 @@ from proxy.workers.supervise import Supervisor
 
 
 class _AtOnce(LineWriter):
-    """Writes each line where it is said: a process that is forked has no thread."""
+    """Writes each line where it is said: a process that is forked has no thread. A reader that is stuck or gone costs lines."""
 
     def put(self, line: bytes) -> None:
-        """Writes one line."""
-        os.write(2, line + b"\n")
+        """Writes one line, unless nobody takes it."""
+        try:
+            taken = select.select((), (2,), (), 0)[1] and os.write(2, line + b"\n")
+        except OSError:
+            taken = 0
+        self.dropped_total += not taken
 
 
 def run_workers(

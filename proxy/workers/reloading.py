@@ -86,12 +86,19 @@ class Reloading:
             settings = over_reload(self.settings, self._load())
         except (ConfigError, StartError, OSError) as error:
             _log.error("configuration not reloaded, the old one stays: %s", error)
-            self.ok = False
-            for child in children:
-                child.tell(Keep(self.generation))
+            self._keep(children)
+            return
+        except Exception:  # noqa: BLE001  # the edge: a file that nobody thought of may not end the workers that serve
+            _log.exception("configuration not reloaded, the old one stays")
+            self._keep(children)
             return
         self._round = Round(self.generation + 1, settings, children, self._perf)
         self._conclude()
+
+    def _keep(self, children: Sequence[Child]) -> None:
+        self.ok = False
+        for child in children:
+            child.tell(Keep(self.generation))
 
     def _conclude(self) -> None:
         done = self._round

@@ -15,6 +15,7 @@ from proxy.metrics.sheet import NOBODY
 from proxy.metrics.sheets import Sheets
 from proxy.workers.child import Child, begin
 from proxy.workers.ears import Ears
+from proxy.workers.pulse import HANGS_S, Pulse
 from proxy.workers.reloading import Reloading
 from proxy.workers.rolling import Rolling
 
@@ -67,6 +68,7 @@ class Supervisor:
         self._chairs = [_Chair(each) for each in sockets]
         self._children: dict[int, Child] = {}
         self._rolling = Rolling()
+        self._pulse = Pulse(sheets, perf)
         self._has_served = False
         self._is_ending = False
         self._trouble: str | None = None
@@ -103,10 +105,19 @@ class Supervisor:
         self._reap()
         if not self._is_ending:
             self._reloading.look([child for child in self._children.values() if not child.is_draining])
+        self._kill_the_stuck()
+
+    def _kill_the_stuck(self) -> None:
+        """Those that do not end in time, and those that hang."""
         for child in self._children.values():
+            if child.is_draining:
+                self._set_deadline(child)
             if child.kill_at_s is not None and self._perf() >= child.kill_at_s:
                 _log.error("worker %d does not end and is killed", child.pid)
                 child.kill()
+        for child in self._pulse.hanging(self._children.values()):
+            _log.error("worker %d has done nothing for %.0f s and is killed", child.pid, HANGS_S)
+            child.kill()
 
     def _patience_s(self) -> float:
         now_s = self._perf()
@@ -132,7 +143,7 @@ class Supervisor:
         return next((child for child in self._children.values() if child.seat == number and not child.is_draining), None)
 
     def _begin(self, number: int) -> Child | None:
-        """A worker on that seat; None while those that drain have all sheets."""
+        """A worker on that seat; None while those that drain have all sheets, or the system has no room for a process."""
         sheet = next((at for at, each in enumerate(self._sheets.all) if each.owner == NOBODY), None)
         if sheet is None:
             return None
@@ -157,7 +168,12 @@ class Supervisor:
                     _close(each.sockets)
 
         self._sheets.all[sheet].state = State.STARTING
-        pid, link = begin(made, sheet, lambda seat: self._serve(seat, reloading.settings, chair.sockets), give_back)
+        try:
+            pid, link = begin(made, sheet, lambda seat: self._serve(seat, reloading.settings, chair.sockets), give_back)
+        except OSError as error:
+            _log.error("no worker can be begun on seat %d now: %s", number, error)
+            chair.failed(self._perf())
+            return None
         self._sheets.all[sheet].owner = pid
         child = Child(pid=pid, seat=number, sheet=sheet, link=link, born_s=self._perf(), generation=reloading.generation)
         self._children[pid] = child
@@ -202,7 +218,8 @@ class Supervisor:
         del self._children[child.pid]
         child.link.close()
         sheet = self._sheets.all[child.sheet]
-        sheet.state, sheet.owner = State.STARTING, NOBODY
+        sheet.state = State.STARTING
+        sheet.give_back()
         self._reloading.gone(child)
         self._rolling.gone(child)
         if child.is_draining or self._is_ending:

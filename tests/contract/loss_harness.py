@@ -84,8 +84,10 @@ class Proxy:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, upstream: str, *, most_file_bytes: int | None = None, config: str = "") -> AsyncIterator[Proxy]:
-    """The proxy on a free port, its ledger in `folder`; killed at the end unless it has ended by then."""
+async def running(
+    folder: Path, upstream: str, *, most_file_bytes: int | None = None, config: str = "", ledger: str = ""
+) -> AsyncIterator[Proxy]:
+    """The proxy on a free port, its ledger in `folder` unless a URL says where; killed at the end unless it has ended by then."""
     command = [
         *_SERVE,
         "--port",
@@ -95,7 +97,7 @@ async def running(folder: Path, upstream: str, *, most_file_bytes: int | None = 
         "--upstream-provider",
         "openai",
         "--ledger",
-        f"sqlite:///{ledger_in(folder)}",
+        ledger or f"sqlite:///{ledger_in(folder)}",
     ]
     if config:
         (folder / "grammage.yaml").write_text(config)

@@ -128,7 +128,14 @@ def test_a_call_is_refused_before_it_is_sent_and_the_openai_client_does_not_try_
         assert (error.status_code, error.code, error.response.headers["x-should-retry"]) == (402, "carbon_budget_exceeded", "false")
         assert error.type == "grammage_error"
         assert error.response.headers["x-grammage-budget"].endswith("state=exceeded")
-        for word in ("'noel'", "0.2 gCO2e for ever", "are used or reserved", "forecast at", "raise the limit"):
+        for word in (
+            "'noel'",
+            "0.2 gCO2e for ever",
+            "are used or reserved",
+            "forecast at",
+            "It never begins anew: ask for less",
+            "raise the limit",
+        ):
             assert word in error.message
         assert len(upstream.received) == 3, "the refused one never left, another campaign's did"
         assert counted(made, "refuse") == 1

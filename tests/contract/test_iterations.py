@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import json
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import openai
 import pytest
 import yaml
 
-from tests.contract.proxy_harness import GRAMMAGE, KEY, Proxy, ask, proxy
+from tests.contract.proxy_harness import GRAMMAGE, KEY, Proxy, ask, proxy, serve_command, until
 from tests.contract.scripted_upstream import ScriptedUpstream, scripted_upstream, whole
 from tests.contract.test_policies import OK, STREAM, at, counted, decisions
 
@@ -110,6 +111,26 @@ def test_a_budget_at_its_end_lets_nobody_pass_a_hard_end(tmp_path: Path, upstrea
     budget = {"name": "spent", "limit_kgco2e": 1e-12, "on_exceed": "route_smallest"}
     with house(tmp_path, upstream, iterations={"hard": True}, budgets=[budget]) as made:
         assert [make(made).status for _ in range(4)] == [200, 200, 409, 409]
+
+
+def test_a_changed_configuration_keeps_count_of_calls_under_way(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    go_on = threading.Event()
+    upstream.received.clear()
+    upstream.script = lambda request: [go_on, *OK] if len(upstream.received) == 1 else OK
+    config, rule = tmp_path / "g.yaml", {"name": "enough", "mode": "enforce", "iterations": {"at_most": 1, "hard": True}}
+    simulated = {"deployments": [{"provider": "simulated", "model": "sim-small"}]}
+    models = {"large": {"deployments": [at(upstream.url, "gpt-4o")]}, "sim": simulated}
+    content: dict[str, Any] = {"version": 1, "server": {"listen": "127.0.0.1:0"}, "models": models, "policies": [rule]}
+    config.write_text(json.dumps(content))
+    with serve_command(tmp_path, "--config", str(config)) as child, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        made = child.proxy(tmp_path / "grammage.db")
+        first = pool.submit(make, made)
+        until(lambda: upstream.received or None)
+        config.write_text(json.dumps({**content, "tagging": {"body": False}}))
+        until(lambda: "footprint" not in made.chat(ask(model="sim")).json["usage"] or None)
+        second = make(made)
+        go_on.set()
+        assert (first.result().status, second.status, len(upstream.received)) == (200, 409, 1)
 
 
 def test_other_tags_may_be_counted_and_streams_count_when_they_end(tmp_path: Path, upstream: ScriptedUpstream) -> None:

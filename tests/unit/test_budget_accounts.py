@@ -89,13 +89,15 @@ def claim(key: str = "a", mg: int = 10, limit_mg: int = 100, *, blocks: bool = T
     return Claim(key=key, limit_mg=limit_mg, mg=mg, blocks=blocks, lease_ms=lease_ms, drop_at_ms=0)
 
 
-async def test_an_account_counts_nothing_before_it_is_seeded() -> None:
+async def test_an_account_counts_before_it_is_seeded_only_what_the_ledger_cannot_have_had() -> None:
     accounts = MemoryAccounts()
     assert await accounts.enter(NOW, "c", [claim()]) == Entered(False, unseeded=("a",))
-    accounts.settle([Settlement("a", "c", 5, NOW)])
-    await accounts.seed("a", 7, as_of_ms=0, drop_at_ms=0)
+    accounts.settle([Settlement("a", "b", 100, NOW - 1), Settlement("a", "c", 5, NOW), Settlement("other", "d", 1000, NOW)])
+    await accounts.seed("a", 7, as_of_ms=NOW, drop_at_ms=0)
     await accounts.seed("a", 70, as_of_ms=0, drop_at_ms=0)
-    assert await accounts.look(NOW, "a") == State(7, 0)
+    assert await accounts.look(NOW, "a") == State(12, 0)
+    accounts.settle([Settlement("a", "e", 1, NOW)])
+    assert await accounts.look(NOW, "a") == State(13, 0)
 
 
 async def test_a_call_that_one_budget_refuses_reserves_nothing_of_the_others() -> None:

@@ -110,7 +110,9 @@ def test_pictures_are_not_capped_in_other_calls() -> None:
 
 
 @pytest.mark.parametrize("budget", [9, 1024])
-@pytest.mark.parametrize("operation", ["messages", "chat"])
-def test_a_limit_is_left_alone_where_the_thoughts_that_are_asked_for_would_not_fit_into_the_cap(operation: str, budget: int) -> None:
-    body = json.dumps({"max_tokens": 2048, "thinking": {"type": "enabled", "budget_tokens": budget}}).encode()
+@pytest.mark.parametrize(("operation", "name", "inner"), [("messages", "thinking", "budget_tokens"), ("chat", "reasoning", "max_tokens")])
+def test_a_limit_is_left_alone_where_the_thoughts_that_are_asked_for_would_not_fit_into_the_cap(
+    operation: str, name: str, inner: str, budget: int
+) -> None:
+    body = json.dumps({"max_tokens": 2048, name: {inner: budget}}).encode()
     assert change(body, operation, max_output_tokens=9) == (body, "")

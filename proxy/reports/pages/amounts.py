@@ -123,10 +123,15 @@ def deliverables(report: Report, language: Language) -> Section:
         tables.append(table(language, "verdicts", ("kind", "assets", "accepted", "rejected", "undecided"), verdicts))
     if report.units:
         units = [
-            (language.say("units", each.name), each.gco2e_per_unit, each.quantity, each.calls, each.assumption) for each in report.units
+            (language.say("units", each.name), each.gco2e_per_unit, each.quantity, each.calls, _assumption(each.assumption, language))
+            for each in report.units
         ]
         tables.append(table(language, "units", ("unit", "per_unit", "quantity", "calls", "assumption"), units))
     return _section("deliverables", language, (language.say("lead", "deliverables"),), tables)
+
+
+def _assumption(row: str | None, language: Language) -> str | None:
+    return None if row is None else language.code_name("assumptions", row)
 
 
 def _totals(line: Line, language: Language) -> Table:

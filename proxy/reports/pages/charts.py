@@ -3,7 +3,9 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from decimal import Decimal
+from textwrap import wrap
 from typing import Final, Literal
 
 from proxy.reports.line import Spread
@@ -12,17 +14,20 @@ from proxy.reports.pages.outline import PAGE_ROWS, Cell, ChartKind, Table
 
 Ink = Literal["axis", "grid", "bar", "more", "less", "range", "word", "faint"]
 WIDTH: Final = 720.0
-LABELS: Final = 335.0
+LABELS: Final = 300.0
 LETTER: Final = 7.0
 """Widest column of labels, and how wide a letter is, about."""
 
 RIGHT: Final = 46.0
 ROW: Final = 26.0
+LINE: Final = 12.5
 TOP: Final = 8.0
 FOOT: Final = 26.0
 DAYS_HEIGHT: Final = 200.0
 DAYS_LEFT: Final = 62.0
-LONGEST: Final = 46
+LONGEST: Final = 40
+ELLIPSIS: Final = "\N{HORIZONTAL ELLIPSIS}"
+MOST_DAYS: Final = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,14 +170,14 @@ _MARKS: Final[dict[ChartKind, Callable[[Table], list[Mark]]]] = {
 
 def _rows(marks: Sequence[Mark], language: Language, middle: float | None) -> Picture:
     """Marks one below the other, on a horizontal axis."""
-    left = min(LABELS, 14 + LETTER * max(len(_short(mark.label)) for mark in marks))
+    left = min(LABELS, 14 + LETTER * max(len(part) for mark in marks for part in _parts(mark.label)))
     axis = _axis(marks, left + 8, WIDTH - RIGHT, middle=0.0 if middle is None else middle)
     foot = TOP + ROW * len(marks)
     boxes = [_bar(mark, axis, TOP + ROW * place) for place, mark in enumerate(marks)]
     rules = [Rule(x1=x, y1=TOP, x2=x, y2=foot, ink="grid") for x in map(axis.at, axis.ticks())]
     rules += [Rule(x1=x, y1=TOP, x2=x, y2=foot, ink="axis") for x in ([axis.at(middle if middle is not None else 0.0)])]
     rules += [rule for place, mark in enumerate(marks) for rule in _whisker(mark, axis, TOP + ROW * (place + 0.5))]
-    words = [Word(x=left, y=TOP + ROW * (place + 0.5) + 4, text=_short(mark.label), anchor="end") for place, mark in enumerate(marks)]
+    words = [word for place, mark in enumerate(marks) for word in _label(mark, left, TOP + ROW * (place + 0.5))]
     words += [Word(x=axis.at(tick), y=foot + 16, text=text, anchor="middle", ink="faint") for tick, text in _named(axis, language)]
     return Picture(height=foot + FOOT, boxes=tuple(boxes), rules=tuple(rules), words=tuple(words))
 
@@ -180,9 +185,10 @@ def _rows(marks: Sequence[Mark], language: Language, middle: float | None) -> Pi
 def _columns(marks: Sequence[Mark], language: Language) -> Picture:
     """Marks side by side, on a vertical axis."""
     axis = _axis(marks, DAYS_HEIGHT - FOOT, TOP, middle=0.0)
-    wide = (WIDTH - DAYS_LEFT - TOP) / len(marks)
+    slots = _slots([mark.label for mark in marks])
+    wide = (WIDTH - DAYS_LEFT - TOP) / len(slots)
     boxes, whiskers = [], []
-    for place, mark in enumerate(marks):
+    for place, mark in ((slots.index(mark.label), mark) for mark in marks):
         left, y = DAYS_LEFT + wide * place, axis.at(mark.end)
         boxes.append(Box(x=left + wide * 0.15, y=y, width=wide * 0.7, height=axis.at(0.0) - y, ink=mark.ink))
         centre = left + wide / 2
@@ -190,18 +196,28 @@ def _columns(marks: Sequence[Mark], language: Language) -> Picture:
     named = _named(axis, language)
     grid = [Rule(x1=DAYS_LEFT, y1=axis.at(tick), x2=WIDTH - TOP, y2=axis.at(tick), ink="grid") for tick, _ in named]
     words = [Word(x=DAYS_LEFT - 8, y=axis.at(tick) + 4, text=text, anchor="end", ink="faint") for tick, text in named]
-    every = math.ceil(len(marks) / 8)
-    for place in range(0, len(marks), every):
+    every = math.ceil(len(slots) / 8)
+    for place in range(0, len(slots), every):
         words.append(
             Word(
                 x=DAYS_LEFT + wide * (place + 0.5),
                 y=DAYS_HEIGHT - FOOT + 17,
-                text=language.short_day(marks[place].label),
+                text=language.short_day(slots[place]),
                 anchor="middle",
                 ink="faint",
             )
         )
     return Picture(height=DAYS_HEIGHT, boxes=tuple(boxes), rules=(*grid, *whiskers), words=tuple(words))
+
+
+def _slots(labels: Sequence[str]) -> Sequence[str]:
+    """Every day from the first to the last, so that a day without calls leaves a gap; the labels themselves where they are no days."""
+    try:
+        days = [date.fromisoformat(label) for label in labels]
+    except ValueError:
+        return labels
+    first, wide = min(days), (max(days) - min(days)).days + 1
+    return [(first + timedelta(days=place)).isoformat() for place in range(wide)] if wide <= MOST_DAYS else labels
 
 
 def _bar(mark: Mark, axis: Axis, top: float) -> Box:
@@ -244,9 +260,17 @@ def _named(axis: Axis, language: Language) -> list[tuple[float, str]]:
     return [(tick, language.tick(number, decimals, unit)) for tick, number in zip(axis.ticks(), exact, strict=True)]
 
 
-def _short(label: str) -> str:
+def _label(mark: Mark, right: float, middle: float) -> Iterator[Word]:
+    """The name of a row, in one line or two."""
+    parts = _parts(mark.label)
+    first = middle + 4 - LINE * (len(parts) - 1) / 2
+    yield from (Word(x=right, y=first + LINE * place, text=part, anchor="end") for place, part in enumerate(parts))
+
+
+def _parts(label: str) -> list[str]:
     """A label that fits; the whole of it stands in the table."""
-    return label if len(label) <= LONGEST else label[: LONGEST - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+    found = wrap(label, LONGEST, max_lines=2, placeholder=ELLIPSIS)
+    return found if len(found) > 1 or label == "".join(found) else [label[: LONGEST - 1].rstrip() + ELLIPSIS if len(label) > LONGEST else label]
 
 
 def _plain(cell: Cell) -> float:

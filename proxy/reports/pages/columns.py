@@ -36,6 +36,12 @@ PLAIN: Final[dict[str, Kind]] = {
 }
 """Columns of plain figures and days; the rest is text."""
 
+CODES: Final = {"operation": "operation_keys", "policy": "policy_keys", "zone": "zone_keys"}
+"""Lines whose keys are codes of ours, or may be, and where their phrases stand."""
+
+WATCHED: Final = frozenset({"shadow", "holdback"})
+"""What stands before the name of a policy that did not act on a call."""
+
 _LINE: Final = ("calls", "input_tokens", "output_tokens", "facility_energy_wh", "gco2e", "water_ml")
 
 
@@ -62,7 +68,7 @@ def table(
 
 def line_table(language: Language, id: str, first: str, lines: Sequence[Line], *, chart: Chart | None = None, **values: str) -> Table:
     """Lines of the ledger, one a row."""
-    rows = [(key_name(language, line.key), *line_cells(line)) for line in lines]
+    rows = [(key_name(language, line.key, first), *line_cells(line)) for line in lines]
     return table(language, id, (first, *_LINE), rows, chart=chart, **values)
 
 
@@ -72,9 +78,14 @@ def line_cells(line: Line) -> tuple[Cell, ...]:
     return (line.calls, *usage, line.facility_energy_wh, line.gco2e, line.water_ml)
 
 
-def key_name(language: Language, key: str) -> str:
-    """The key of a line, where one is for people."""
-    return language.say("words", "unassigned") if key == "unassigned" else key
+def key_name(language: Language, key: str, of: str = "") -> str:
+    """The key of a line, where one is for people; of: what the lines are by, for keys that are codes of ours."""
+    if key == "unassigned":
+        return language.say("words", "unassigned")
+    sign, _, name = key.partition(":")
+    if of == "policy" and name and sign in WATCHED:
+        return language.say("policy_keys", sign, name=name)
+    return language.code_name(CODES[of], key) if of in CODES else key
 
 
 def scaled(spread: Spread, factor: float) -> Spread:

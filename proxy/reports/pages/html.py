@@ -5,7 +5,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from proxy.reports.document import Report
 from proxy.reports.pages.cells import Written, written
@@ -27,6 +27,15 @@ INKS: Final = {
 """Colours on paper; the style sheet has those of a dark screen. Blue, orange and violet differ for every kind of eye."""
 
 DAY_ROWS: Final = 31
+WHOLE_ROWS: Final = 6
+"""A table with more rows, and its chart, may go on over a second sheet of paper."""
+
+BROAD: Final = 8
+"""A table with more columns is set smaller on paper."""
+
+DEEP: Final = ("\N{EM SPACE}" * 2, "\N{EM SPACE}")
+"""How names of assets, then campaigns, begin in the tree."""
+
 NAME_LIMIT: Final = 64
 SENTENCES: Final = frozenset({"tips", "lighter", "completeness", "change", "drivers"})
 """Tables whose rows begin with a text of ours, in full."""
@@ -50,7 +59,17 @@ def page_rows(table: Table) -> tuple[tuple[Cell, ...], ...]:
     """The rows that a page shows: all of a short table, the first of a long one."""
     if table.id in STATEMENTS:
         return table.rows
+    if table.id == "tree":
+        return _upper_rows(table.rows)
     return table.rows[: DAY_ROWS if table.id == "days" else PAGE_ROWS]
+
+
+def _upper_rows(rows: tuple[tuple[Cell, ...], ...]) -> tuple[tuple[Cell, ...], ...]:
+    """Rows of a tree: assets go first where they are too many, then campaigns, so that every brand is seen."""
+    for deep in DEEP:
+        if len(rows) > PAGE_ROWS:
+            rows = tuple(row for row in rows if not str(row[0]).startswith(deep))
+    return rows[:PAGE_ROWS]
 
 
 def _context(outline: Outline, report: Report, language: Language) -> dict[str, Any]:
@@ -84,6 +103,9 @@ def _context(outline: Outline, report: Report, language: Language) -> dict[str, 
         "cells": cells,
         "pictures": pictures,
         "page_rows": page_rows,
+        "whole": WHOLE_ROWS,
+        "broad": BROAD,
+        "coded": _coded,
         "cut": cut,
         "named": _named,
         "is_web": _is_web,
@@ -95,6 +117,14 @@ def _context(outline: Outline, report: Report, language: Language) -> dict[str, 
 def _named(text: str, table: Table) -> str:
     """A name that a client made up, cut where a row would grow tall; data exports have the whole of it."""
     return text if len(text) <= NAME_LIMIT or table.id in SENTENCES | STATEMENTS else text[: NAME_LIMIT - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _coded(text: str) -> Markup:
+    """A sentence, with what stands between backticks set as code."""
+    *pairs, last = text.split("`")
+    if len(pairs) % 2:
+        return escape(text)
+    return Markup("").join(Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate((*pairs, last)))
 
 
 def _is_web(cell: Cell) -> bool:

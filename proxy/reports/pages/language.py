@@ -11,7 +11,7 @@ from babel.dates import format_date, format_datetime
 from babel.numbers import format_decimal
 
 from proxy.reports.line import Spread
-from proxy.reports.pages.phrases import phrase, table
+from proxy.reports.pages.phrases import phrase, spaced, table
 from proxy.reports.pages.printable import printable
 
 Measure = Literal["g", "wh", "ml"]
@@ -43,6 +43,10 @@ class Language:
         """One phrase with its values, clients' texts made printable. Raises KeyError for a phrase that the table lacks."""
         shown = {name: printable(value) if isinstance(value, str) else value for name, value in values.items()}
         return phrase(self.code, section, key).format(**shown)
+
+    def spaced(self, text: str) -> str:
+        """A text of ours from another table, with the language's own spaces."""
+        return spaced(self.code, text)
 
     def code_name(self, section: str, code: str) -> str:
         """The phrase for a code; one that the table lacks is shown as it is: codes come from ledgers of any age."""

@@ -45,7 +45,8 @@ def details(report: Report, language: Language) -> Section:
 
 def habits(report: Report, language: Language) -> Section:
     """A page for each team on how it works, with tips and where they come from."""
-    parts = tuple(_team(habit, place, language) for place, habit in enumerate(report.habits, start=1))
+    known = [habit for habit in report.habits if _is_known(habit)]
+    parts = tuple(_team(habit, place, language) for place, habit in enumerate(known, start=1))
     return Section(
         id="habits",
         title=language.say("sections", "habits"),
@@ -55,12 +56,20 @@ def habits(report: Report, language: Language) -> Section:
     )
 
 
+def _is_known(habit: Habit) -> bool:
+    """Whether anything is known of how the team works: of seats that were imported nothing is but what they cost."""
+    return any(figure is not None for figure in (habit.calls_per_accepted, habit.oversized_share, habit.long_answer_share))
+
+
 def _team(habit: Habit, place: int, language: Language) -> Section:
     row = (habit.gco2e, habit.calls, habit.calls_per_accepted, habit.oversized_share, habit.long_answer_share)
     team = key_name(language, habit.team)
     tables = [table(language, "habits", ("gco2e", "calls", "iterations", "oversized", "long_answers"), [row], team=team)]
     if habit.tips:
-        tips = [(tip.text_fr if language.code == "fr" else tip.text_en, tip.source, tip.url, str(tip.year)) for tip in habit.tips]
+        tips = [
+            (language.spaced(tip.text_fr if language.code == "fr" else tip.text_en), tip.source, tip.url, str(tip.year))
+            for tip in habit.tips
+        ]
         tables.append(table(language, "tips", ("tip", "source", "address", "year"), tips, team=team))
     return Section(
         id=f"team-{place}",

@@ -1,6 +1,7 @@
 """Makes a PDF of a report's page, by WeasyPrint. It must never fetch anything."""
 
 import hashlib
+import logging
 from typing import Any, Final
 
 from proxy.errors import StartError
@@ -25,6 +26,7 @@ def pdf_document(report: Report, code: str) -> bytes:
         raise StartError(_NO_LIBRARY) from error
     except OSError as error:
         raise StartError(_NO_PANGO.format(error=str(error).splitlines()[0])) from error
+    logging.getLogger("weasyprint").setLevel(logging.ERROR)  # it warns of style rules that are for browsers alone
     text = html_page(report, code)
     identifier = hashlib.sha256(text.encode()).digest()[:16]
     made = HTML(string=text, url_fetcher=_refuse).write_pdf(pdf_variant=VARIANT, pdf_identifier=identifier)

@@ -31,7 +31,11 @@ def table() -> Texts:
 
 def phrase(language: str, section: str, key: str) -> str:
     """One phrase, with the language's own spaces. Raises KeyError for one that the table lacks."""
-    text = table()[section][key][language]
+    return spaced(language, table()[section][key][language])
+
+
+def spaced(language: str, text: str) -> str:
+    """A text of ours with the language's own spaces."""
     for pattern, space in zip(_SPACED.get(language, ()), ("\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}"), strict=False):
         text = pattern.sub(space, text)
     return text
