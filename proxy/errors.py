@@ -3,10 +3,11 @@
 GrammageError
 ├── InternalError         500  internal_error
 ├── BadRequest            400  malformed_json, malformed_form, malformed_encoding, malformed_otlp, invalid_type, missing_model,
-│                          missing_input, too_many_rows, invalid_tag, invalid_header, invalid_key_terms, key_is_live
+│                          missing_input, too_many_rows, too_many_values, invalid_tag, invalid_header, invalid_key_terms, key_is_live,
+│                          invalid_report, unknown_parameter, unknown_format, unsupported_parameter
 ├── Unauthorized          401  invalid_api_key
 ├── BudgetExceeded        402  carbon_budget_exceeded
-├── Forbidden             403  not_allowed, admin_only, observer_only, model_not_allowed
+├── Forbidden             403  not_allowed, admin_only, observer_only, model_not_allowed, foreign_brand
 ├── NotFound              404  unknown_model, unknown_call, unknown_path, unknown_object, unknown_key, unknown_asset
 ├── MethodNotAllowed      405  method_not_allowed
 ├── CallsPruned           409  calls_pruned

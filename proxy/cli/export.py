@@ -17,6 +17,7 @@ import typer
 from config.load import load_settings
 from proxy.cli.export_calls import write_calls
 from proxy.cli.export_template import ExportFormat, TemplateName, write_template
+from proxy.cli.known_set import must_be_known
 from proxy.cli.ledger_url import ledger_url
 from proxy.cli.output import message
 from proxy.cli.policy_past import ConfigFile, LedgerUrl
@@ -61,6 +62,7 @@ def export(
     """
     if [audit_pack, template, calls].count(None) != 2:  # one of three
         raise typer.BadParameter("say what to write, one thing a run: --audit-pack FILE.zip, --template NAME, or --calls FILE")
+    must_be_known(of_set, ledger_url(ledger, config))
     if calls is not None:
         write_calls(calls, since, until, of_set, ledger_url(ledger, config))
         return

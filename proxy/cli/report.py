@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from config.settings import Campaign
+from proxy.cli.known_set import must_be_known
 from proxy.cli.ledger_url import declared_campaigns, ledger_url
 from proxy.cli.output import Format, message, show_rows
 from proxy.cli.report_compare import show_comparison
@@ -63,6 +64,7 @@ def report(
     ledger: Annotated[str | None, typer.Option("--ledger", help="The ledger's URL, instead of the configuration's.")] = None,
 ) -> None:
     """Sum the ledger by model, tag or day: energy, gCO2e with its range, water, tiers, and what could not be weighed."""
+    must_be_known(of_set, ledger_url(ledger, config))
     if full or form in FILES:
         words = {"since": since, "until": until, "compare_to": compare_to, "time_zone": time_zone, "basis": basis_name, "set": of_set}
         words |= {"team": team, "equivalences": str(equivalences).lower(), "by": tag_name}

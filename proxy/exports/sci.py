@@ -211,9 +211,7 @@ def _component_section(components: Sequence[Mapping[str, Any]], language: Langua
         listing(language, "grid_factors", ("zone", "gco2e_per_kwh", "source", "year"), list(grids)),
     )
     lead = language.say("export_leads", "sci_components")
-    return Section(
-        id="sci_components", title=language.say("sections", "sci_components"), paragraphs=(lead,), tables=tables if rows else ()
-    )
+    return Section(id="sci_components", title=language.say("sections", "sci_components"), paragraphs=(lead,), tables=tables if rows else ())
 
 
 def _component_row(each: Mapping[str, Any], language: Language) -> tuple[Cell, ...]:

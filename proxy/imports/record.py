@@ -1,6 +1,7 @@
 """Reads the fields of one raw row strictly. It must never guess: what cannot be read is refused with file, line and column."""
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,14 @@ _CONTINENTAL: Final = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+),\d{1,2}")
 _AMBIGUOUS: Final = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
 _MONTH: Final = re.compile(r"\d{4}-\d{2}")
 _SPACES: Final = re.compile("[\\s\u00a0\u202f']+")
+_SECONDS_FROM: Final = 1_000_000_000
+"""Smaller numbers are no seconds since 1970, but a year, a month or a day without hyphens."""
 _MS_FROM: Final = 100_000_000_000
 """Numbers from here on are milliseconds since 1970, smaller ones seconds."""
-LAST_MS: Final = 253_402_300_799_000
+LAST_MS: Final = 4_102_444_800_000
+"""2100-01-01T00:00:00Z: what is later was typed wrong."""
+MOST: Final = 1e15
+"""Larger numbers were typed wrong: no count, no money of one row is so large, and no figure made of them would be exact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +70,13 @@ class Record:
         number = parsed_number(value)
         if number is None:
             self.refuse(names[0], f"{str(value)[:40]!r} is no number; write 1234.5, or 1234,5")
-        return number if 0 <= number < float("inf") else self.refuse(names[0], f"{str(value)[:40]!r} is not a number from 0 on")
+        if number < 0:
+            self.refuse(names[0], f"{str(value)[:40]!r} is not a number from 0 on")
+        return self.bounded(names[0], number)
+
+    def bounded(self, column: str, number: float) -> float:
+        """The number. Raises BadRow where it is too large to be one."""
+        return number if number <= MOST else self.refuse(column, f"{number:g} is more than {MOST:g}")
 
     def amount(self, *names: str) -> float:
         """The field as a number above 0. Raises BadRow."""
@@ -128,25 +140,34 @@ def folded(name: str) -> str:
 
 
 def parsed_number(value: Any) -> float | None:
-    """A number as people and machines write it; None: it is none, or could be two (1,234)."""
+    """A number as people and machines write it; None: it is none, or could be two (1,234). One without end is as large as can be."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return float(value)
+        return _plain(value)
     plain = _SPACES.sub("", str(value))
     if _PLAIN.fullmatch(plain):
-        return float(plain)
+        return _plain(plain)
     if _GROUPED.fullmatch(plain):
-        return float(plain.replace(",", ""))
+        return _plain(plain.replace(",", ""))
     if _CONTINENTAL.fullmatch(plain) and not _AMBIGUOUS.fullmatch(plain):
-        return float(plain.replace(".", "").replace(",", "."))
+        return _plain(plain.replace(".", "").replace(",", "."))
     return None
+
+
+def _plain(value: str | float) -> float | None:
+    """The number; None for one that is none (NaN). A whole number of hundreds of digits is without end, as its text is."""
+    try:
+        found = float(value)
+    except OverflowError:
+        return math.inf
+    return None if math.isnan(found) else found
 
 
 def _instant(value: Any, zone: tzinfo) -> int | None:
     number = parsed_number(value)
-    if number is not None:
-        return int(number) if number >= _MS_FROM else round(number * 1000)
+    if number is not None and number >= _SECONDS_FROM:
+        return None if number > LAST_MS else int(number) if number >= _MS_FROM else round(number * 1000)
     text = str(value).strip().removesuffix(" UTC")
     try:
         found = datetime.fromisoformat(f"{text}-01" if _MONTH.fullmatch(text) else text)

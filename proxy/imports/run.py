@@ -18,6 +18,7 @@ from proxy.imports.files import file_hash, read_file
 from proxy.imports.kinds import KINDS
 from proxy.imports.money import Purse
 from proxy.imports.plan import Planned, Planner
+from proxy.imports.record import Record
 from proxy.imports.row import BadRow, Row, SpendRow, UsageRow
 from proxy.imports.scales import Weigher
 from proxy.imports.told import Told
@@ -63,6 +64,7 @@ def read_rows(path: Path, kind: str, context: Context, purse: Purse | None = Non
             if record is None:
                 break
             for row in KINDS[kind].rows(record, context):
+                _bounded(row, record)
                 rows.append(purse.weighable(row, record.file) if purse is not None and isinstance(row, SpendRow) else row)
         except BadRow as error:
             count += 1
@@ -71,6 +73,13 @@ def read_rows(path: Path, kind: str, context: Context, purse: Purse | None = Non
     if count:
         raise BadFile(problems, count)
     return rows
+
+
+def _bounded(row: Row, record: Record) -> None:
+    """Raises BadRow where an amount is too large, wherever in the row it was told."""
+    if isinstance(row, UsageRow):
+        for name, amount in row.amounts.items():
+            record.bounded(name, amount)
 
 
 def run(

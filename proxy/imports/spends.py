@@ -1,7 +1,7 @@
 """Rows of seats and invoices of tools that never cross a base URL. It must never read who holds a seat."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 from estimators.spend import DEFAULT_CATEGORY
@@ -30,8 +30,8 @@ def seats(record: Record, context: Context) -> Iterator[Row]:
             line=record.line,
             provider=_vendor(record, context),
             model=record.needed("tool", "product", "name"),
-            start_ms=months_later(first, number),
-            amount=held * price,
+            start_ms=months_later(first, number, record.zone),
+            amount=record.bounded("price_per_seat", held * price),
             currency=_currency(record, context),
             category=record.text("category") or DEFAULT_CATEGORY,
             seats=held,
@@ -57,7 +57,7 @@ def invoices(record: Record, context: Context) -> Iterator[Row]:
             own_id=record.text("invoice_id", "invoice", "invoice_number", "number"),
             provider=_vendor(record, context),
             model=record.text("tool", "product") or _vendor(record, context),
-            start_ms=months_later(first, number),
+            start_ms=months_later(first, number, record.zone),
             amount=amount / months,
             currency=_currency(record, context),
             category=record.text("category") or DEFAULT_CATEGORY,
@@ -66,9 +66,9 @@ def invoices(record: Record, context: Context) -> Iterator[Row]:
         )
 
 
-def months_later(at_ms: int, months: int) -> int:
-    """The first instant (UTC) of the month that lies so many after that of the moment."""
-    at = datetime.fromtimestamp(at_ms / 1000, UTC)
+def months_later(at_ms: int, months: int, zone: tzinfo = UTC) -> int:
+    """The first instant (UTC) of the month that lies so many after that of the moment by the clock of the zone."""
+    at = datetime.fromtimestamp(at_ms / 1000, zone)
     count = at.year * 12 + at.month - 1 + months
     return round(datetime(count // 12, count % 12 + 1, 1, tzinfo=UTC).timestamp() * 1000)
 

@@ -265,6 +265,7 @@ BAD = [
     (b"[" * 100_000, 400, "malformed_otlp", {}),
     (b"not gzip", 400, "malformed_encoding", {"content_encoding": "gzip"}),
     (gzip.compress(body(span()))[:40], 400, "malformed_encoding", {"content_encoding": "gzip"}),
+    (gzip.compress(b"") * 40_000, 400, "malformed_encoding", {"content_encoding": "gzip"}),
     (gzip.compress(bytes(40_000_000)), 413, "body_too_large", {"content_encoding": "gzip"}),
     (bytes(1_100_000), 413, "body_too_large", {}),
     (body(span()), 415, "unsupported_content_encoding", {"content_encoding": "zstd"}),

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from proxy.reports.pages.pdf import pdf_document
-from tests.sample_report import sample_report
+from tests.report_samples import sample_report
 
 
 def test_making_a_pdf_warns_of_nothing(caplog: pytest.LogCaptureFixture) -> None:

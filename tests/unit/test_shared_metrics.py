@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterable
 from statistics import median
 from types import SimpleNamespace
@@ -19,7 +21,7 @@ from proxy.metrics import Metrics
 from proxy.metrics.series import MOST_CODES
 from proxy.metrics.shared import SharedMetrics
 from proxy.metrics.sheet import NOBODY, Sheet, SheetFull
-from proxy.metrics.sheets import COUNT, Sheets
+from proxy.metrics.sheets import COUNT, STATE, Sheets
 from proxy.metrics.states import MERGES
 from tests.contract import stall_harness
 from tests.contract.stall_harness import MOST_STALL_MS, crew_of, fill, stalls
@@ -290,3 +292,39 @@ def test_two_workers_never_count_on_one_place() -> None:
         places.append(sheets.place((COUNT, "grammage_x_total", "a"), 1))
         places[-1].numbers[places[-1].first] += number + 1
     assert sum(place.numbers[place.first] for _, place in sheets.of(COUNT, "grammage_x_total")[("a",)]) == 3
+
+
+def test_two_threads_of_a_worker_never_get_one_place() -> None:
+    """The event loop counts while a scrape writes the state down."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            sheets, ready = Sheets(1), threading.Barrier(2)
+            sheets.take(0)
+
+            def fill_in(kind: str, sheets: Sheets = sheets, ready: threading.Barrier = ready) -> None:
+                ready.wait()
+                for number in range(200):
+                    sheets.place((kind, "x", str(number)), 1)
+
+            threads = [threading.Thread(target=fill_in, args=(kind,)) for kind in (COUNT, STATE)]
+            for each in threads:
+                each.start()
+            for each in threads:
+                each.join()
+            places = [found for kind in (COUNT, STATE) for row in sheets.of(kind, "x").values() for _, found in row]
+            assert len({place.first for place in places}) == len(places) == 400
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_the_state_of_a_dead_worker_is_not_shown_while_its_successor_starts(tables: Tables) -> None:
+    sheets = Sheets(2)
+    dead, alive = worker(sheets, 0, tables), worker(sheets, 1, tables)
+    dead.watch_ledger(ledger(7, 3.0, 0))
+    dead.write_down()
+    assert value(alive, "grammage_ledger_queue_calls") == 7
+    sheets.all[0].give_back()
+    sheets.all[0].owner = os.getpid()
+    assert ("grammage_ledger_queue_calls", frozenset()) not in samples(alive)

@@ -50,6 +50,11 @@ def willing(seat: Seat, _settings: Settings, _sockets: Sequence[object]) -> None
         continue
 
 
+def stuck_in_its_start(_seat: Seat, _settings: Settings, _sockets: Sequence[object]) -> None:
+    """A worker that waits for a database that does not answer."""
+    time.sleep(3600)
+
+
 class House:
     """A supervisor that takes a step when the test says so."""
 
@@ -132,6 +137,18 @@ def test_a_worker_that_hangs_is_killed_and_replaced(house: House) -> None:
     assert house.clock.now_s >= 1000.0 + HANGS_S
     house.until(house.serves)
     assert well.pid in house.supervisor._children
+
+
+def test_workers_that_never_came_to_serve_end_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    made = House(stuck_in_its_start)
+    with made.supervisor._ears.open():
+        made.supervisor._fill()
+        pid = made.children[0].pid
+        made.supervisor._end()
+        with caplog.at_level(logging.ERROR):
+            made.until(lambda: not made.children)
+    assert not Path(f"/proc/{pid}").exists()
+    assert caplog.text == ""
 
 
 def child_on(sheet: int, link: Connection, pid: int = 1) -> Child:

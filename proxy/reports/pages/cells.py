@@ -22,7 +22,7 @@ def written(cell: Cell, column: Column, language: Language) -> Written:
     if isinstance(cell, Spread):
         return _spread(cell, column, language)
     if isinstance(cell, str):
-        return Written(language.long_day(cell) if column.kind == "day" else cell)
+        return Written(_TEXTS[column.key](cell, language) if column.key in _TEXTS else cell)
     return Written(_PLAIN[column.kind](cell, language))
 
 
@@ -33,6 +33,12 @@ def _spread(spread: Spread, column: Column, language: Language) -> Written:
     measure = cast("Measure", column.kind)  # the other kinds of a Spread
     return Written(language.amount(measure, spread.mean), language.between(measure, spread))
 
+
+_TEXTS: Final[Mapping[str, Callable[[str, Language], str]]] = {
+    "day": lambda cell, language: language.long_day(cell),
+    "month": lambda cell, language: language.month(cell),
+}
+"""How texts of columns are written that are not shown as they are."""
 
 _PLAIN: Final[Mapping[str, Callable[[int | float, Language], str]]] = {
     "count": lambda cell, language: language.count(int(cell)),

@@ -20,7 +20,10 @@ LETTER: Final = 7.0
 
 RIGHT: Final = 46.0
 ROW: Final = 26.0
+TALL_ROW: Final = 32.0
 LINE: Final = 12.5
+"""Rows whose names take one line, or two, and how far apart these are."""
+
 TOP: Final = 8.0
 FOOT: Final = 26.0
 DAYS_HEIGHT: Final = 200.0
@@ -172,12 +175,14 @@ def _rows(marks: Sequence[Mark], language: Language, middle: float | None) -> Pi
     """Marks one below the other, on a horizontal axis."""
     left = min(LABELS, 14 + LETTER * max(len(part) for mark in marks for part in _parts(mark.label)))
     axis = _axis(marks, left + 8, WIDTH - RIGHT, middle=0.0 if middle is None else middle)
-    foot = TOP + ROW * len(marks)
-    boxes = [_bar(mark, axis, TOP + ROW * place) for place, mark in enumerate(marks)]
+    row = ROW if all(len(_parts(mark.label)) == 1 for mark in marks) else TALL_ROW
+    foot = TOP + row * len(marks)
+    middles = [TOP + row * (place + 0.5) for place in range(len(marks))]
+    boxes = [_bar(mark, axis, y) for mark, y in zip(marks, middles, strict=True)]
     rules = [Rule(x1=x, y1=TOP, x2=x, y2=foot, ink="grid") for x in map(axis.at, axis.ticks())]
     rules += [Rule(x1=x, y1=TOP, x2=x, y2=foot, ink="axis") for x in ([axis.at(middle if middle is not None else 0.0)])]
-    rules += [rule for place, mark in enumerate(marks) for rule in _whisker(mark, axis, TOP + ROW * (place + 0.5))]
-    words = [word for place, mark in enumerate(marks) for word in _label(mark, left, TOP + ROW * (place + 0.5))]
+    rules += [rule for mark, y in zip(marks, middles, strict=True) for rule in _whisker(mark, axis, y)]
+    words = [word for mark, y in zip(marks, middles, strict=True) for word in _label(mark, left, y)]
     words += [Word(x=axis.at(tick), y=foot + 16, text=text, anchor="middle", ink="faint") for tick, text in _named(axis, language)]
     return Picture(height=foot + FOOT, boxes=tuple(boxes), rules=tuple(rules), words=tuple(words))
 
@@ -220,9 +225,9 @@ def _slots(labels: Sequence[str]) -> Sequence[str]:
     return [(first + timedelta(days=place)).isoformat() for place in range(wide)] if wide <= MOST_DAYS else labels
 
 
-def _bar(mark: Mark, axis: Axis, top: float) -> Box:
+def _bar(mark: Mark, axis: Axis, middle: float) -> Box:
     left, right = sorted((axis.at(mark.start), axis.at(mark.end)))
-    return Box(x=left, y=top + ROW * 0.2, width=max(right - left, 0.8), height=ROW * 0.6, ink=mark.ink)
+    return Box(x=left, y=middle - ROW * 0.3, width=max(right - left, 0.8), height=ROW * 0.6, ink=mark.ink)
 
 
 def _whisker(mark: Mark, axis: Axis, y: float) -> Iterator[Rule]:
@@ -268,9 +273,8 @@ def _label(mark: Mark, right: float, middle: float) -> Iterator[Word]:
 
 
 def _parts(label: str) -> list[str]:
-    """A label that fits; the whole of it stands in the table."""
-    found = wrap(label, LONGEST, max_lines=2, placeholder=ELLIPSIS)
-    return found if len(found) > 1 or label == "".join(found) else [label[: LONGEST - 1].rstrip() + ELLIPSIS if len(label) > LONGEST else label]
+    """A label that fits, in one line or two; the whole of it stands in the table."""
+    return wrap(label, LONGEST, max_lines=2, placeholder=ELLIPSIS) or [label]
 
 
 def _plain(cell: Cell) -> float:

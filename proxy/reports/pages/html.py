@@ -27,12 +27,14 @@ INKS: Final = {
 """Colours on paper; the style sheet has those of a dark screen. Blue, orange and violet differ for every kind of eye."""
 
 DAY_ROWS: Final = 31
-WHOLE_ROWS: Final = 6
-"""A table with more rows, and its chart, may go on over a second sheet of paper."""
+WHOLE_ROWS: Final = 14
+WHOLE_DRAWN: Final = 6
+"""A table with more rows may go on over a second sheet of paper; one with a chart from fewer."""
 
 BROAD: Final = 8
 """A table with more columns is set smaller on paper."""
 
+TREE_ROWS: Final = 24
 DEEP: Final = ("\N{EM SPACE}" * 2, "\N{EM SPACE}")
 """How names of assets, then campaigns, begin in the tree."""
 
@@ -67,9 +69,9 @@ def page_rows(table: Table) -> tuple[tuple[Cell, ...], ...]:
 def _upper_rows(rows: tuple[tuple[Cell, ...], ...]) -> tuple[tuple[Cell, ...], ...]:
     """Rows of a tree: assets go first where they are too many, then campaigns, so that every brand is seen."""
     for deep in DEEP:
-        if len(rows) > PAGE_ROWS:
+        if len(rows) > TREE_ROWS:
             rows = tuple(row for row in rows if not str(row[0]).startswith(deep))
-    return rows[:PAGE_ROWS]
+    return rows[:TREE_ROWS]
 
 
 def _context(outline: Outline, report: Report, language: Language) -> dict[str, Any]:
@@ -104,8 +106,10 @@ def _context(outline: Outline, report: Report, language: Language) -> dict[str, 
         "pictures": pictures,
         "page_rows": page_rows,
         "whole": WHOLE_ROWS,
+        "whole_drawn": WHOLE_DRAWN,
         "broad": BROAD,
         "coded": _coded,
+        "stated": lambda text, table: _coded(text) if table.id in STATEMENTS else text,
         "cut": cut,
         "named": _named,
         "is_web": _is_web,
@@ -124,7 +128,8 @@ def _coded(text: str) -> Markup:
     *pairs, last = text.split("`")
     if len(pairs) % 2:
         return escape(text)
-    return Markup("").join(Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate((*pairs, last)))
+    parts = enumerate((*pairs, last))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in parts)
 
 
 def _is_web(cell: Cell) -> bool:

@@ -107,6 +107,11 @@ class Language:
         moment = _moment(key)
         return self.day(moment) if moment else key
 
+    def month(self, key: str) -> str:
+        """The month of a line: `Nov 2026`; what is no month is shown as it is."""
+        moment = _moment(f"{key}-01")
+        return str(format_date(moment.date(), "MMM y", locale=self.locale)) if moment else key
+
     def short_day(self, key: str) -> str:
         """The day of a line as an axis has it: `1 Nov`; what is no day is shown as it is."""
         moment = _moment(key)

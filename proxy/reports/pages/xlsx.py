@@ -26,6 +26,14 @@ UNITS: Final = {"g": "g", "wh": "Wh", "ml": "mL"}
 CHART_ROWS: Final = 17
 WIDE: Final = 34
 FIGURE_WIDE: Final = 17
+TEXT_WIDE: Final = 60
+"""Characters of the first column, of one of figures, and of the widest of texts."""
+
+SAYS_COLUMNS: Final = 6
+LINE_HEIGHT: Final = 15
+"""A sentence goes over so many columns; points of its lines."""
+
+DAYS: Final = {"en": "d mmm yyyy", "fr": "dd/mm/yyyy"}
 
 
 def xlsx_report(report: Report, code: str) -> bytes:
@@ -88,9 +96,14 @@ class _Sheet:
     styles: Styles
     language: Language
     row: int = 0
+    says_wide: int = 0
 
     def section(self, section: Section, outline: Outline) -> None:
         """Title, sentences, tables, then the parts of the part; period and scope on top."""
+        widths = _widths(section, self.language)
+        for place, wide in enumerate(widths):
+            self.sheet.set_column(place, place, wide)
+        self.says_wide = sum(widths[:SAYS_COLUMNS])
         self._text(section.title, bold=True, font_size=14)
         self._text(" · ".join(outline.subtitle), font_color="#4a5260")
         self._says(section)
@@ -98,9 +111,7 @@ class _Sheet:
             self.row += 1
             self._text(part.title, bold=True, font_size=12)
             self._says(part)
-        columns = [column for table in section.all_tables() for column in enumerate(_titles(table, self.language))]
-        for place in {place for place, _ in columns}:
-            self.sheet.set_column(place, place, WIDE if place == 0 else FIGURE_WIDE)
+        self.sheet.freeze_panes(2, 1)
         self.sheet.set_landscape()
         self.sheet.set_paper(9)
         self.sheet.fit_to_pages(1, 0)
@@ -108,13 +119,21 @@ class _Sheet:
 
     def _says(self, section: Section) -> None:
         for text in section.paragraphs:
-            self._text(text)
+            self._sentence(text)
         for table in section.tables:
             self.row += 1
             self._table(table)
 
     def _text(self, text: str, **style: Any) -> None:
         self.sheet.write_string(self.row, 0, harmless(text), self.styles.of(**style))
+        self.row += 1
+
+    def _sentence(self, text: str) -> None:
+        """A text over several columns, in as many lines as it takes."""
+        style = self.styles.of(text_wrap=True, valign="top")
+        self.sheet.merge_range(self.row, 0, self.row, SAYS_COLUMNS - 1, "", style)
+        self.sheet.write_string(self.row, 0, harmless(text), style)
+        self.sheet.set_row(self.row, LINE_HEIGHT * math.ceil(len(text) * 1.05 / self.says_wide))
         self.row += 1
 
     def _table(self, table: Table) -> None:
@@ -130,17 +149,33 @@ class _Sheet:
                 self._cell(top + number, place, cell, column)
         self.row = top + len(table.rows) + 1
         if add_chart(self.book, self.sheet, table, top=top, right=max(len(titles), 1) + 1, language=self.language):
-            self.row = max(self.row, top + CHART_ROWS)
+            self.row += CHART_ROWS
 
     def _cell(self, row: int, place: int, cell: Cell, column: Column) -> None:
         """Text as text, never as formula, link or number; nothing where a figure is unknown."""
         if isinstance(cell, str):
             if column.kind == "day" and (moment := _day(cell)):
-                self.sheet.write_datetime(row, place, moment, self.styles.of(num_format="yyyy-mm-dd", align="left"))
+                self.sheet.write_datetime(
+                    row, place, moment, self.styles.of(num_format=DAYS[self.language.code], align="left", valign="top")
+                )
                 return
-            self.sheet.write_string(row, place, harmless(cell), self.styles.of(valign="top"))
+            self.sheet.write_string(row, place, harmless(cell), self.styles.of(valign="top", text_wrap=True))
         elif isinstance(cell, int | float):
             self.sheet.write_number(row, place, cell, self.styles.figure(cell, column.kind))
+
+
+def _widths(section: Section, language: Language) -> list[int]:
+    """Characters of each column: as wide as its longest text, within bounds."""
+    widths = [WIDE] + [FIGURE_WIDE] * (SAYS_COLUMNS - 1)
+    for table in section.all_tables():
+        columns = len(_titles(table, language))
+        widths += [FIGURE_WIDE] * (columns - len(widths))
+        for row in table.rows:
+            cells = [cell for pair in zip(row, table.columns, strict=True) for cell, _ in _cells(*pair)]
+            for place, cell in enumerate(cells):
+                if isinstance(cell, str):
+                    widths[place] = max(widths[place], min(TEXT_WIDE, len(cell) + 2))
+    return widths
 
 
 def _titles(table: Table, language: Language) -> list[tuple[str, bool]]:

@@ -1,5 +1,6 @@
 """Adds the chart of a table to a sheet, drawn by the program that opens it. It must never draw what no cell holds."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,26 +12,28 @@ if TYPE_CHECKING:
     from xlsxwriter import Workbook
     from xlsxwriter.worksheet import Worksheet
 
-BAR, MORE, LESS = "#2f6fb0", "#b4631a", "#6a58b4"
+BAR, MORE, LESS, FAINT = "#2f6fb0", "#b4631a", "#6a58b4", "#8a929c"
 MOST_BARS: Final = 20
 SIZE: Final = {"width": 620, "height": 320}
 
 
 def add_chart(book: "Workbook", sheet: "Worksheet", table: Table, *, top: int, right: int, language: Language) -> bool:
-    """Whether the table has a chart; it stands at column `right`, beside the heading in row `top`."""
+    """Whether the table has a chart; it stands below. Cells that it alone is drawn from stand at column `right`, from row `top`."""
     if table.chart is None or not table.rows:
         return False
     chart = _KINDS[table.chart.kind](book, sheet, table, top, right)
     chart.set_title({"name": table.caption, "name_font": {"size": 11}})
     chart.set_size(SIZE)
-    sheet.insert_chart(top, right + _HELPERS[table.chart.kind], chart, {"description": language.say("page", "drawn")})
+    if table.chart.kind in _HELPED:
+        sheet.write_string(top, right, language.say("page", "chart_cells"), book.add_format({"font_color": FAINT, "valign": "bottom"}))
+    sheet.insert_chart(top + len(table.rows) + 1, 0, chart, {"description": language.say("page", "drawn_above"), "y_offset": 6})
     return True
 
 
 def _bars(book: "Workbook", sheet: "Worksheet", table: Table, top: int, right: int) -> Any:
     chart = book.add_chart({"type": "bar"})
     chart.add_series(_ranged(sheet, table, top, "x_error_bars", min(len(table.rows), MOST_BARS)))
-    return _lying(chart)
+    return _lying(chart, table)
 
 
 def _days(book: "Workbook", sheet: "Worksheet", table: Table, top: int, right: int) -> Any:
@@ -38,7 +41,7 @@ def _days(book: "Workbook", sheet: "Worksheet", table: Table, top: int, right: i
     chart.add_series(_ranged(sheet, table, top, "y_error_bars", len(table.rows)))
     chart.set_legend({"none": True})
     chart.set_x_axis({"date_axis": True, "num_format": "d mmm"})
-    chart.set_y_axis({"name": "g", "num_format": "#,##0.##"})
+    chart.set_y_axis({"name": "g", "num_format": _scale(table)})
     return chart
 
 
@@ -52,14 +55,14 @@ def _waterfall(book: "Workbook", sheet: "Worksheet", table: Table, top: int, rig
         start, reached = (0.0, grams) if is_whole else (reached, reached + grams)
         size = abs(reached - start)
         steps.append((min(start, reached), *((size, 0.0, 0.0) if is_whole else (0.0, size, 0.0) if grams > 0 else (0.0, 0.0, size))))
-    _helpers(sheet, top, right, steps)
+    _helpers(book, sheet, top, right, steps)
     return _stack(book, sheet, table, top, right, (None, BAR, MORE, LESS))
 
 
 def _tornado(book: "Workbook", sheet: "Worksheet", table: Table, top: int, right: int) -> Any:
     ends = zip(_values(table), table.column(_chart_of(table).high or ""), strict=True)
     pairs = [(low, high - low) for low, high in ends if isinstance(low, int | float) and isinstance(high, int | float)]
-    _helpers(sheet, top, right, pairs)
+    _helpers(book, sheet, top, right, pairs)
     return _stack(book, sheet, table, top, right, (None, BAR))
 
 
@@ -69,8 +72,8 @@ _KINDS: Final[dict[ChartKind, Callable[["Workbook", "Worksheet", Table, int, int
     "waterfall": _waterfall,
     "tornado": _tornado,
 }
-_HELPERS: Final[dict[ChartKind, int]] = {"bars": 0, "days": 0, "waterfall": 5, "tornado": 3}
-"""How many columns stand between table and chart."""
+_HELPED: Final[frozenset[ChartKind]] = frozenset({"waterfall", "tornado"})
+"""Charts that are drawn from cells of their own, beside the table."""
 
 
 def _ranged(sheet: "Worksheet", table: Table, top: int, errors: str, rows: int) -> dict[str, Any]:
@@ -103,21 +106,31 @@ def _stack(book: "Workbook", sheet: "Worksheet", table: Table, top: int, right: 
             "gap": 50,
         }
         chart.add_series(series)
-    return _lying(chart)
+    return _lying(chart, table)
 
 
-def _lying(chart: Any) -> Any:
+def _lying(chart: Any, table: Table) -> Any:
     """Bars from top to bottom in the table's order."""
     chart.set_legend({"none": True})
     chart.set_y_axis({"reverse": True, "label_position": "low"})
-    chart.set_x_axis({"name": "g", "num_format": "#,##0.##", "label_position": "high", "major_gridlines": {"visible": True}})
+    chart.set_x_axis({"name": "g", "num_format": _scale(table), "label_position": "high", "major_gridlines": {"visible": True}})
     return chart
 
 
-def _helpers(sheet: "Worksheet", top: int, right: int, rows: Sequence[Sequence[float]]) -> None:
+def _scale(table: Table) -> str:
+    """The format of an axis: as many decimals as its steps take, about a fifth of the largest figure."""
+    ends = [(cell.p5, cell.p95) if isinstance(cell, Spread) else (cell,) for cell in _values(table)]
+    sizes = [abs(end) for pair in ends for end in pair if isinstance(end, int | float)]
+    step = max(sizes, default=0.0) / 5
+    decimals = min(9, max(0, -math.floor(math.log10(step)))) if step > 0 else 0
+    return "#,##0" + ("." + "0" * decimals if decimals else "")
+
+
+def _helpers(book: "Workbook", sheet: "Worksheet", top: int, right: int, rows: Sequence[Sequence[float]]) -> None:
+    faint = book.add_format({"font_color": FAINT, "num_format": "#,##0.0"})
     for number, row in enumerate(rows, start=1):
         for place, figure in enumerate(row):
-            sheet.write_number(top + number, right + place, figure)
+            sheet.write_number(top + number, right + place, figure, faint)
 
 
 def _values(table: Table) -> list[Cell]:
