@@ -55,7 +55,7 @@ class Attendant:
                 self._send(Draining())
         else:
             self._seat.tell_state(State.UNREADY if self._app.unready_alone() else State.READY)
-        self._app.write_down()
+        self._write_down()
 
     def _hear(self) -> None:
         while (order := self._next()) is not None:
@@ -99,13 +99,19 @@ class Attendant:
         else:
             trouble = None
         self._app.metrics.config_reloaded(ok=trouble is None)
-        self._app.write_down()
+        self._write_down()
         self._send(Entered(order.generation, trouble))
 
     def _keep(self, _order: Keep) -> None:
         self._prepared = None
         self._app.metrics.config_reloaded(ok=False)
-        self._app.write_down()
+        self._write_down()
+
+    def _write_down(self) -> None:
+        try:
+            self._app.write_down()
+        except Exception:  # noqa: BLE001  # the edge: it serves all the same
+            _log.exception("others cannot read the state of this worker")
 
     def _send(self, word: object) -> None:
         try:

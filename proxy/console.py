@@ -46,6 +46,7 @@ class Console:
             _tokens(line),
             _weight(line),
             _where(line),
+            "" if line.instead is None else f"instead {line.instead}",
             "" if line.policy in ("none", "") else f"policy {line.policy}",
             f"{line.attempts} attempts" if line.attempts > 1 else "",
             self._in(DIM, " ".join(f"{name}={value}" for name, value in line.tags.items())) if line.tags else "",
@@ -77,6 +78,8 @@ def _weight(line: CallLine) -> str:
     """Expected grams with their range, two significant digits, and the quality tier."""
     if line.gco2e is None or line.gco2e_low is None or line.gco2e_high is None:
         return "not weighed"
+    if not line.gco2e_high:
+        return "0 gCO2e"
     return f"{_two(line.gco2e)} gCO2e ({_two(line.gco2e_low)} to {_two(line.gco2e_high)}) {line.quality or ''}".rstrip()
 
 

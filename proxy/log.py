@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -55,6 +55,7 @@ class CallLine(msgspec.Struct, omit_defaults=True):
     attempts: int
     tags: dict[str, str]
     trace_id: str | None = None
+    instead: str | None = None
 
 
 class MessageLine(msgspec.Struct, omit_defaults=True):
@@ -215,7 +216,7 @@ def call_line(record: CallRecord) -> CallLine:
     """The line of a finished call: facts, sums and bounded client strings."""
     attempts = record.attempts
     served = attempts[-1] if attempts else None
-    totals = _totals(attempts)
+    totals = _NOBODY_RAN if record.instead is not None and not attempts else _totals(attempts)
     return CallLine(
         ts=_timestamp(record.started_ms + int(record.latency_s * 1000)),
         level="INFO",
@@ -242,6 +243,7 @@ def call_line(record: CallRecord) -> CallLine:
         ms=round(record.latency_s * 1000, 2),
         attempts=len(attempts),
         tags={clean(name): clean(value) for name, value in record.tags},
+        instead=None if record.instead is None else record.instead.kind,
     )
 
 
@@ -253,6 +255,10 @@ class _Totals(NamedTuple):
     gco2e_high: float | None
     energy_wh: float | None
     quality: str | None
+
+
+_NOBODY_RAN: Final = _Totals(None, None, 0.0, 0.0, 0.0, 0.0, None)
+"""A call that was answered without a model and without an attempt: its weight is known."""
 
 
 def _totals(attempts: Sequence[AttemptRecord]) -> _Totals:

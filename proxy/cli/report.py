@@ -13,7 +13,7 @@ from proxy.cli.ledger_url import declared_campaigns, ledger_url
 from proxy.cli.output import Format, message, show_rows
 from proxy.cli.report_compare import show_comparison
 from proxy.cli.report_full import FILES, Lang, ReportFormat, show_full
-from proxy.keys.moment import instant_ms
+from proxy.reports.period import MONTH_LETTERS, instant_in, zone_named
 
 if TYPE_CHECKING:
     from proxy.ledger.queries import Dimension, Selection
@@ -34,8 +34,8 @@ class By(StrEnum):
 def report(
     by: Annotated[By, typer.Option("--by", help="What to sum by.")] = By.MODEL,
     tag_name: Annotated[str | None, typer.Option("--tag-name", help="The tag, such as campaign; with --by tag.")] = None,
-    since: Annotated[str | None, typer.Option("--since", help="First day (2026-11-01) or instant (2026-11-01T08:00:00Z), UTC.")] = None,
-    until: Annotated[str | None, typer.Option("--until", help="Last day, included, or an instant, excluded; UTC.")] = None,
+    since: Annotated[str | None, typer.Option("--since", help="Year, month (2026-11), day or instant (2026-11-01T08:00:00Z); UTC.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Last year, month or day, included, or an instant, excluded; UTC.")] = None,
     method: Annotated[
         str | None, typer.Option("--method", help="Only estimates by this method; default: the newest of each attempt.")
     ] = None,
@@ -83,7 +83,9 @@ def _selection(by: By, tag_name: str | None, since: str | None, until: str | Non
 
     if (by is By.TAG) != (tag_name is not None):
         raise typer.BadParameter("--by tag and --tag-name go together: --by tag --tag-name campaign")
-    since_ms, until_ms = _instant_ms(since, "--since"), _instant_ms(until, "--until", whole_day=True)
+    if since is not None and until is None and len(since) <= MONTH_LETTERS:
+        until = since  # a month or a year alone is that month or year, as in the whole report
+    since_ms, until_ms = _instant_ms(since, "--since"), _instant_ms(until, "--until", ends=True)
     if since_ms is not None and until_ms is not None and since_ms >= until_ms:
         raise typer.BadParameter(f"--since {since!r} is not before --until {until!r}: no call can lie between them")
     grouped = cast("Dimension", "tag" if by is By.CAMPAIGN else by.value)  # By names these and campaign
@@ -113,11 +115,13 @@ def _show_sums(selection: "Selection", url: str, exact: bool, form: ReportFormat
         message(f"no call of this period has the tag {selection.tag_name!r}")
 
 
-def _instant_ms(text: str | None, option: str, *, whole_day: bool = False) -> int | None:
-    """A day or an instant in ms since 1970; a naive instant is UTC. With whole_day, a day means its end."""
+def _instant_ms(text: str | None, option: str, *, ends: bool = False) -> int | None:
+    """A year, a month, a day or an instant in ms since 1970, UTC. With ends, what is named means its end."""
     if text is None:
         return None
     try:
-        return instant_ms(text, day_ends=whole_day)
+        return instant_in(text, zone_named("UTC"), ends=ends)
     except (ValueError, OverflowError) as error:
-        raise typer.BadParameter(f"{option} {text!r} is neither a day (2026-11-01) nor an instant (2026-11-01T08:00:00Z)") from error
+        raise typer.BadParameter(
+            f"{option} {text!r} is no year (2026), month (2026-11), day (2026-11-01) or instant (2026-11-01T08:00:00Z)"
+        ) from error

@@ -19,7 +19,7 @@ from proxy.metrics.families import Families
 from proxy.metrics.pace import gently
 from proxy.metrics.series import Series
 from proxy.metrics.sheet import Place
-from proxy.metrics.sheets import COUNT, PART, Key, SheetFull, Sheets
+from proxy.metrics.sheets import COUNT, PART, Key, SheetFull, Sheets, sum_of
 from proxy.metrics.states import States
 from proxy.metrics.tally import CHILDREN_AT_ONCE, Buckets, CounterFamily, HistogramFamily, Tally
 
@@ -78,7 +78,7 @@ class SharedCounterFamily(CounterFamily):
         """The family as it stands now, summed over the workers."""
         family = CounterMetricFamily(self._name, self._meaning, labels=self._labels)
         for values, places in gently(self._sheets.of(COUNT, self._name).items()):
-            family.add_metric(values, sum(place.numbers[place.first] for _, place in places))
+            family.add_metric(values, sum_of(places))
         yield family
 
 
@@ -124,8 +124,7 @@ class SharedHistogramFamily(HistogramFamily):
             for number, edge in enumerate(self._edges, 1):
                 count += sum(place.numbers[place.first + number] for _, place in places)
                 buckets.append((edge, count))
-            total = sum(place.numbers[place.first] for _, place in places)
-            family.add_metric(values, buckets, sum_value=total)
+            family.add_metric(values, buckets, sum_value=sum_of(places))
         yield family
 
 

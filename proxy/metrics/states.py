@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from proxy.metrics.pace import AT_ONCE, gently
 from proxy.metrics.sheet import Place
-from proxy.metrics.sheets import STATE, Key, SheetFull, Sheets
+from proxy.metrics.sheets import STATE, Key, SheetFull, Sheets, sum_of
 
 Merge = Callable[[Sequence[float]], float]
 C = TypeVar("C", bound=Collector)
@@ -107,7 +107,7 @@ class States(CollectorRegistry):
             if not key:
                 continue
             labels = dict(zip(key[1::2], key[2::2], strict=True))
-            value = _sum(places) if kind == COUNTER else self._alive(name, places)
+            value = sum_of(places) if kind == COUNTER else self._alive(name, places)
             if value is not None:
                 metric.add_sample(key[0], labels, value)
         return metric
@@ -123,10 +123,6 @@ class States(CollectorRegistry):
             return None
         merge = MERGES.get(name)
         return told[-1] if merge is None else float(merge(told))
-
-
-def _sum(places: Iterable[tuple[int, Place]]) -> float:
-    return float(sum(place.numbers[place.first] for _, place in places))
 
 
 def _two(place: Place) -> tuple[Place, Place]:

@@ -17,7 +17,7 @@ from proxy.observe.crossing import Crossing
 from proxy.observe.deployed import Deployments
 from proxy.observe.nesting import Nesting
 from proxy.observe.record import call_id_of, record_of, served_by
-from proxy.observe.span import Span
+from proxy.observe.span import NS_PER_MS, Span
 from proxy.observe.understand import Told, understand
 from proxy.rooms import Rooms
 from proxy.weigh import Scales, WeighingRules
@@ -110,6 +110,7 @@ class Book:
     def _calls(self, spans: Iterable[Span | None], results: Counter[str]) -> list[Told]:
         """Calls that are to be counted, those that ended first before the others: what stands around others comes after them."""
         now_ms = self._rooms.clock.now_ms()
+        latest_ns = (now_ms + AHEAD_MS) * NS_PER_MS
         calls = []
         for span in sorted((each for each in spans if each is not None), key=lambda each: (each.end_ns, -each.start_ns)):
             told = understand(span)
@@ -119,7 +120,7 @@ class Book:
                 else:
                     self._nesting.pass_by(span)
                 results[OTHER if told == "not_a_call" else told] += 1
-            elif not now_ms - self._oldest_ms <= span.start_ms <= now_ms + AHEAD_MS or span.end_ns < span.start_ns:
+            elif span.start_ms < now_ms - self._oldest_ms or not span.start_ns <= span.end_ns <= latest_ns:
                 results["out_of_time"] += 1
             elif not self._nesting.counts(span):
                 results[AROUND] += 1

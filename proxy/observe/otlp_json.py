@@ -77,7 +77,7 @@ def spans(body: bytes, wanted: Wanted) -> Iterator[Span | None]:
 
 
 def _span(span: _Span, wanted: Wanted, shared: dict[str, str]) -> Span | None:
-    trace_id, span_id = span.trace_id.lower(), span.span_id.lower()
+    trace_id, span_id, parent_id = span.trace_id.lower(), span.span_id.lower(), span.parent_span_id.lower()
     start, end = _whole(span.start_time_unix_nano), _whole(span.end_time_unix_nano)
     if not (_is_id(trace_id, 32) and _is_id(span_id, 16)) or start is None or end is None:
         return None
@@ -85,7 +85,7 @@ def _span(span: _Span, wanted: Wanted, shared: dict[str, str]) -> Span | None:
     return Span(
         trace_id=trace_id,
         span_id=span_id,
-        parent_id=span.parent_span_id.lower(),
+        parent_id=parent_id if _is_id(parent_id, 16) else "",
         start_ns=start,
         end_ns=end,
         is_error=span.status is not None and span.status.code in ERROR,

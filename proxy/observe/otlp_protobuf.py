@@ -53,7 +53,7 @@ def _span(span: "Message", wanted: Wanted, shared: dict[str, str]) -> Span | Non
     return Span(
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
-        parent_id=span.parent_span_id.hex(),
+        parent_id=span.parent_span_id.hex() if len(span.parent_span_id) == SPAN_ID_BYTES else "",
         start_ns=span.start_time_unix_nano,
         end_ns=span.end_time_unix_nano,
         is_error=span.status.code == ERROR,

@@ -55,14 +55,20 @@ class Child:
             _log.debug("worker %d hears nothing: %s", self.pid, error)
 
     def leave(self, *, hurry: bool = False) -> None:
-        """It is to finish its calls and end."""
+        """It is to finish its calls and end. One that never said that it serves may hear nothing yet; the signal ends it, or drains it."""
         self.is_draining = True
-        self.tell(Drain(hurry))
+        if self.is_ready:
+            self.tell(Drain(hurry))
+        else:
+            self._send(signal.SIGTERM)
 
     def kill(self) -> None:
         """Ends it at once, if it has not ended."""
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: signal.Signals) -> None:
         try:
-            os.kill(self.pid, signal.SIGKILL)
+            os.kill(self.pid, number)
         except ProcessLookupError:
             _log.debug("worker %d has ended already", self.pid)
 

@@ -293,13 +293,14 @@ def test_spans_that_are_not_taken_are_a_partial_success(tmp_path: Path) -> None:
         span(own=5, start_ns=now_ns(8 * 86_400)),
         span(own=6, start_ns=now_ns(-7200)),
         {**span(own=7), "traceId": "0" * 32},
+        span(own=9, seconds=30, start_ns=now_ns(0) - 1) | {"endTimeUnixNano": str(now_ns(-7200))},
         span(own=8),
     ]
-    with watching(tmp_path, spans=7) as served:
+    with watching(tmp_path, spans=8) as served:
         told = sent(served, *spans)["partialSuccess"]
-        assert told["rejectedSpans"] == "7"
+        assert told["rejectedSpans"] == "8"
         assert "1 of an operation that is not known here" in told["errorMessage"]
-        assert "2 that began too long ago, or in the future" in told["errorMessage"]
+        assert "3 that began too long ago, or in the future" in told["errorMessage"]
         assert "1 beyond the most of one request" in told["errorMessage"]
         assert len(served.calls()) == 1
 

@@ -285,7 +285,18 @@ def test_until_a_day_includes_that_day(store: Store, url: str, capsys: pytest.Ca
     assert json.loads(capsys.readouterr().out)["total"]["calls"] == 1
 
 
-@pytest.mark.parametrize("since", ["yesterday", "2026-13-01", "99999-01-01"])
+@pytest.mark.parametrize(
+    ("since", "until", "calls"), [("2026-09", None, 1), ("2026", None, 2), ("2026-08", None, 0), ("2026-08", "2026-10", 2)]
+)
+def test_a_month_or_a_year_is_meant_whole(
+    since: str, until: str | None, calls: int, store: Store, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.write([one_call(0), one_call(1, started_ms=STARTED_MS + 30 * DAY_MS)])
+    report(by=By.DAY, since=since, until=until, form=ReportFormat.JSON, ledger=url)
+    assert json.loads(capsys.readouterr().out)["total"]["calls"] == calls
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2026-13-01", "99999-01-01", "2026-13"])
 def test_a_day_that_is_none_is_refused(since: str, url: str) -> None:
     with pytest.raises(typer.BadParameter, match="--since"):
         report(since=since, ledger=url)

@@ -10,8 +10,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import create_engine, pool, text
 
-from tests.contract.crew_harness import SERVES, fresh, got, heard, scrape, workers_of
-from tests.contract.loss_harness import Answer, Clients, clients, crowd, running
+from tests.contract.crew_harness import HAS_ENDED, SERVES, fresh, got, heard, scrape, workers_of
+from tests.contract.loss_harness import Answer, Clients, Proxy, clients, crowd, running
 from tests.contract.loss_provider import Provider, provider
 from tests.contract.postgres_server import PostgresServer
 from tests.contract.redis_server import RedisServer, redis_program, redis_server
@@ -52,6 +52,11 @@ def config_of(redis: RedisServer, name: str, limit_kg: float = WITHOUT_LIMIT_KG)
     return json.dumps(content)
 
 
+def descriptors_of(proxy: Proxy) -> int:
+    """How many files and sockets the supervisor holds."""
+    return len(os.listdir(f"/proc/{proxy.process.pid}/fd"))
+
+
 def kept(url: str) -> dict[str, float]:
     """Grams of each call in the ledger, by its id; each once."""
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"), poolclass=pool.NullPool)
@@ -80,7 +85,7 @@ async def test_killed_and_rolled_workers_lose_and_double_nothing(
 ) -> None:
     answers: list[Answer] = []
     async with running(tmp_path, upstream.url, config=config_of(redis, "rolled"), ledger=ledger) as proxy, fresh(proxy.url) as asking:
-        pieces = 0
+        pieces, descriptors = 0, descriptors_of(proxy)
 
         def count(_events: int) -> None:
             nonlocal pieces
@@ -98,6 +103,9 @@ async def test_killed_and_rolled_workers_lose_and_double_nothing(
         rolled += await crowd(asking, 16, CONCURRENCY)
         assert [answer for answer in rolled if not answer.complete] == []
         assert (await got(asking, "/readyz"))[0] == 200
+        await heard(proxy, HAS_ENDED, WORKERS)
+        assert len(workers_of(proxy)) == WORKERS, "none of the dead is left over"
+        assert descriptors_of(proxy) == descriptors, "and nothing of theirs"
         counted = [(await scrape(asking))["grammage_requests_total"] for _ in range(6)]
         assert await proxy.stop() == 0
     in_ledger = kept(ledger)

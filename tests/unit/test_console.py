@@ -4,8 +4,10 @@ import json
 import logging
 import os
 
+import msgspec
 import pytest
 
+from proxy.call import InsteadRecord
 from proxy.console import Console, encoder_for
 from proxy.log import JsonLines, LineWriter, MessageLine, call_line, under_way
 from tests.sample_records import CALL_ID, call
@@ -34,6 +36,13 @@ def test_a_call_that_is_not_weighed_says_so() -> None:
     line.gco2e = None
     assert "not weighed" in text_of(line)
     assert "gCO2e" not in text_of(line)
+
+
+def test_a_call_that_nobody_was_asked_for_weighs_nothing_and_says_what_answered() -> None:
+    line = call_line(msgspec.structs.replace(call(), attempts=(), instead=InsteadRecord(kind="reuse", source_call_id=CALL_ID)))
+    assert (line.gco2e, line.energy_wh, line.input_tokens) == (0, 0, None)
+    assert "200 ok  1.25 s  0 gCO2e  instead reuse" in text_of(line)
+    assert "not weighed" in text_of(call_line(msgspec.structs.replace(call(), attempts=())))
 
 
 def test_colours_are_only_where_they_are_wanted() -> None:

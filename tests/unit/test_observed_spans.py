@@ -357,3 +357,12 @@ def test_partial_success_in_protobuf_is_what_the_library_reads(spans: int, messa
     told = ExportTraceServiceResponse.FromString(body).partial_success
     assert told.rejected_spans == spans
     assert told.error_message == (message if spans else "")
+
+
+@pytest.mark.parametrize("parent", ["f" * 1_000_000, "not hexadecimal!", "0" * 16])
+def test_a_parent_that_is_no_id_is_none_and_kept_nowhere(parent: str) -> None:
+    sent = {"traceId": "1" * 32, "spanId": "2" * 16, "parentSpanId": parent, "startTimeUnixNano": "1", "endTimeUnixNano": "2"}
+    body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [sent]}]}]}).encode()
+    (found,) = otlp_json.spans(body, Wanted({}))
+    assert found is not None
+    assert found.parent_id == ""

@@ -19,7 +19,7 @@ from config.tables import Tables, load_tables
 from proxy.call import CallRecord
 from proxy.metrics import Metrics
 from proxy.metrics.series import MOST_CODES
-from proxy.metrics.shared import SharedMetrics
+from proxy.metrics.shared import SharedCounterFamily, SharedHistogramFamily, SharedMetrics
 from proxy.metrics.sheet import NOBODY, Sheet, SheetFull
 from proxy.metrics.sheets import COUNT, STATE, Sheets
 from proxy.metrics.states import MERGES
@@ -37,12 +37,18 @@ def tables() -> Tables:
     return load_tables()
 
 
-def worker(sheets: Sheets, number: int, tables: Tables, settings: Settings = SETTINGS) -> SharedMetrics:
-    """The metrics of a worker in this process; as in a process of its own, but for what it shares by accident: nothing of `Sheets`."""
+def seen_by(sheets: Sheets, number: int) -> Sheets:
+    """The sheets as a worker has them; as in a process of its own, but for what it shares by accident: nothing of `Sheets`."""
     own = Sheets.__new__(Sheets)
     own.__dict__.update(Sheets(0).__dict__, all=sheets.all, _seen=[0] * len(sheets.all), _lock_file=sheets._lock_file)
     own.take(number)
     own.own.owner = os.getpid()
+    return own
+
+
+def worker(sheets: Sheets, number: int, tables: Tables, settings: Settings = SETTINGS) -> SharedMetrics:
+    """The metrics of a worker in this process."""
+    own = seen_by(sheets, number)
     return SharedMetrics(settings, tables, own, version="1.2.3", built_in_aliases=())
 
 
@@ -328,3 +334,21 @@ def test_the_state_of_a_dead_worker_is_not_shown_while_its_successor_starts(tabl
     sheets.all[0].give_back()
     sheets.all[0].owner = os.getpid()
     assert ("grammage_ledger_queue_calls", frozenset()) not in samples(alive)
+
+
+def test_whoever_answers_a_scrape_adds_up_to_the_last_digit() -> None:
+    """A sum that were less by one digit would look like a restart, and the whole of it would count as new."""
+    sheets = Sheets(3)
+    views = [seen_by(sheets, number) for number in range(3)]
+    counters = [SharedCounterFamily(view, "grammage_x_grams_total", "x", ("a",)) for view in views]
+    histograms = [SharedHistogramFamily(view, "grammage_x_seconds", "x", (), (1.0,)) for view in views]
+    for number, amount in ((2, 0.1), (1, 0.2), (0, 0.3)):
+        counters[number].labels("b").inc(amount)
+        histograms[number].labels().observe(amount, "")
+        found(counters[2])  # knows the sheets in the order in which they were written on, the others by number
+    assert {found(each)["grammage_x_grams_total"] for each in counters} == {0.6}
+    assert {found(each)["grammage_x_seconds_sum"] for each in histograms} == {0.6}
+
+
+def found(collector: Collector) -> dict[str, float]:
+    return {sample.name: sample.value for family in collector.collect() for sample in family.samples}

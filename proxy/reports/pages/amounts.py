@@ -76,7 +76,7 @@ def boundary(report: Report, language: Language) -> Section:
     lines = table(language, "boundary", ("line", "gco2e", "in_total", "weighed"), rows)
     profile = printable(", ".join(report.basis.profiles)) or "-"
     says = [language.say("lead", "boundary", profile=profile), *_own_text(report.own, language)]
-    return _section("boundary", language, says, (lines,))
+    return _section("boundary", language, says, (lines,) if rows else ())
 
 
 def _own_text(own: OwnWeight | None, language: Language) -> Iterator[str]:
