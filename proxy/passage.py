@@ -11,6 +11,7 @@ from estimators.usage import Usage
 from proxy.alternative.iterations import Turn
 from proxy.budgets.keeper import Holding
 from proxy.call import AttemptRecord, Caller, CallRecord, DecisionRecord, Hour, InsteadRecord, Outcome, WeighingFacts
+from proxy.clock import uuid7
 from proxy.endpoints.base import Ask
 from proxy.errors import BudgetExceeded
 from proxy.keys.limits import Ticket
@@ -197,6 +198,11 @@ def open_attempt(passage: Passage, candidate: Candidate, now: float) -> None:
     passage.possible_output_tokens = passage.cpu_s = None
     passage.meter_warnings, passage.response_bytes, passage.forced_usage = (), 0, False
     passage.shortcoming, passage.held, passage.weighed_before = None, None, None
+
+
+def attempt_id_of(passage: Passage, now_ms: int) -> str:
+    """An id for the attempt under way: the first has its call's, which the ledger then keeps once."""
+    return uuid7(now_ms) if passage.failed else passage.call_id
 
 
 def record_of(passage: Passage, attempt_id: str, now: float) -> CallRecord:

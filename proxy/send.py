@@ -3,11 +3,10 @@
 import asyncio
 import logging
 
-from proxy.clock import uuid7
 from proxy.errors import GrammageError
 from proxy.headers import value_of
 from proxy.outgoing import forces_usage, request_for
-from proxy.passage import Passage, attempt_of, close_attempt, open_attempt
+from proxy.passage import Passage, attempt_id_of, attempt_of, close_attempt, open_attempt
 from proxy.policy.candidates import Candidate
 from proxy.policy.retry import COUNTED, OF_CODE, Failure, Route, failure_of, may_repeat, rest_of
 from proxy.policy.served_place import placed, telling_header
@@ -156,7 +155,7 @@ def end_attempt(rooms: Rooms, passage: Passage) -> None:
     if passage.estimate is None and passage.unweighed_reason is None:
         passage.unweighed_reason = NOT_GENERATED
     now = rooms.clock.perf()
-    close_attempt(passage, attempt_of(passage, uuid7(rooms.clock.now_ms()), now), now)
+    close_attempt(passage, attempt_of(passage, attempt_id_of(passage, rooms.clock.now_ms()), now), now)
 
 
 async def _go_to(rooms: Rooms, passage: Passage, candidate: Candidate, wait_s: float) -> None:

@@ -14,7 +14,6 @@ from estimators.usage import Usage
 from proxy.beside import decision_record
 from proxy.budgets.keeper import Holding
 from proxy.call import CallRecord
-from proxy.clock import uuid7
 from proxy.meter.energy import Reading
 from proxy.meter.fallback import (
     count_prompt,
@@ -31,7 +30,7 @@ from proxy.meters.board import SILENT, Board
 from proxy.moment import note_latency
 from proxy.objects.origins import Origin
 from proxy.objects.split import split
-from proxy.passage import Passage, record_of
+from proxy.passage import Passage, attempt_id_of, record_of
 from proxy.rooms import Rooms
 from proxy.shadow import Weighed
 from proxy.tracing.context import Trace
@@ -225,7 +224,7 @@ def record(rooms: Rooms, passage: Passage) -> "asyncio.Future[None] | None":
     """Hands the call to the ledger, the metrics and the log; the future, if any, resolves when the ledger has it."""
     if passage.estimate is None and passage.unweighed_reason is None:
         passage.unweighed_reason = NOT_GENERATED
-    entry = record_of(passage, uuid7(rooms.clock.now_ms()), rooms.clock.perf())
+    entry = record_of(passage, attempt_id_of(passage, rooms.clock.now_ms()), rooms.clock.perf())
     passage.recorded = True
     if passage.decided is not None:
         entry = msgspec.structs.replace(entry, decision=passage.decided)

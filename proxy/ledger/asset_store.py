@@ -19,7 +19,7 @@ _CALLS: Final = f"""
            e.estimate_id, e.created_ms, e.method, e.method_version, e.zone, {", ".join(f"e.{column}" for column in _FIGURES)}
     FROM calls c
     LEFT JOIN attempts a ON a.call_id = c.call_id
-    LEFT JOIN estimates e ON e.attempt_id = a.attempt_id AND e.role = '{CHOSEN}'
+    LEFT JOIN estimates e ON e.call_id = a.call_id AND e.attempt_id = a.attempt_id AND e.role = '{CHOSEN}'
     WHERE ({{tag}} = :asset OR c.call_id IN (SELECT call_id FROM retags WHERE name = 'asset' AND value = :asset)
            OR c.origin_call_id IN (SELECT call_id FROM retags WHERE name = 'asset' AND value = :asset))
       AND COALESCE({_RETAGGED}, {{tag}}) = :asset

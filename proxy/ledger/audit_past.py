@@ -89,7 +89,7 @@ def _part(connection: Connection, day: int, rows: Sequence[Record], estimate_set
         found.sort(key=lambda row: (row["ordinal"], row["attempt_id"]))
     in_turn = [row["attempt_id"] for call_id in ids for row in tried[call_id]]
     role = CHOSEN if estimate_set is None else set_role(estimate_set)
-    known = _rows(connection, estimates, OPINION, estimates.c.attempt_id.in_(in_turn), estimates.c.role == role)
+    known = _rows(connection, estimates, OPINION, estimates.c.call_id.in_(ids), estimates.c.role == role)
     newest = {row["attempt_id"]: row for row in sorted(known, key=lambda row: (row["created_ms"], row["estimate_id"]))}
     return DayPart(
         day=day,

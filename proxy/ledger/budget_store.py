@@ -22,8 +22,8 @@ _SUMS: Final = """
            COUNT(*) AS attempts, SUM(e.gco2e) AS gco2e,
            SUM(CASE WHEN e.estimate_id IS NULL AND COALESCE(a.unweighed_reason, '') NOT IN ({nothing}) THEN 1 ELSE 0 END) AS unweighed
     FROM calls c JOIN attempts a ON a.call_id = c.call_id
-    LEFT JOIN estimates e ON e.attempt_id = a.attempt_id AND e.estimate_id = (
-        SELECT o.estimate_id FROM estimates o WHERE o.attempt_id = a.attempt_id AND o.role = :chosen
+    LEFT JOIN estimates e ON e.call_id = a.call_id AND e.attempt_id = a.attempt_id AND e.estimate_id = (
+        SELECT o.estimate_id FROM estimates o WHERE o.call_id = a.call_id AND o.attempt_id = a.attempt_id AND o.role = :chosen
         ORDER BY CASE WHEN o.factor_set = :factor_set OR o.factor_set LIKE :stamped THEN 0 ELSE 1 END, o.created_ms, o.estimate_id LIMIT 1)
     WHERE {where}
     GROUP BY 1, 2

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, pool
 from sqlalchemy.exc import SQLAlchemyError
 
 from proxy.errors import StartError
+from proxy.ledger.mathematics import lend_functions
 from proxy.ledger.reading import check_schema, open_engine
 from proxy.ledger.server import open_server, plainly
 from proxy.ledger.store import sqlite_path
@@ -53,6 +54,7 @@ def _file_writer(path: Path) -> Engine:
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     """Transactions are begun by us; what a change leaves free in the file is overwritten with zeros."""
     connection.isolation_level = None
+    lend_functions(connection)
     connection.execute(f"PRAGMA busy_timeout={_WAIT_MS}")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA secure_delete=ON")

@@ -7,7 +7,7 @@ from proxy.ledger.decision_columns import DECISION_FIGURES, DECISION_NULLABLE, D
 from proxy.ledger.import_columns import IMPORT_KEYS, IMPORT_KINDS, IMPORT_NULLABLE, IMPORT_TABLES
 from proxy.ledger.rollup_columns import COUNTS, DIMENSIONS, SPAN, TOUCHED, WHICH, sum_columns
 
-Kind = Literal["text", "integer", "bigint", "double", "boolean", "json"]
+Kind = Literal["text", "integer", "bigint", "double", "boolean", "json", "id"]
 
 SCOPES = LogVariance._fields
 
@@ -281,7 +281,11 @@ UNIQUE_INDICES = {"ux_keys_hash": ("keys", "hash", ""), "ux_keys_live_name": ("k
 SPARSE = frozenset({"origin_call_id", "upstream_object_id"})
 """Columns that few rows fill: their indices hold those rows only, and cost the others nothing."""
 
+IDS = ("call_id", "origin_call_id", "source_call_id", "attempt_id", "estimate_id", "upstream_request_id")
+"""Columns whose texts are kept as bytes, see ids.py."""
+
 KINDS: dict[str, Kind] = {
+    **dict.fromkeys(IDS, "id"),
     "started_ms": "bigint",
     "created_ms": "bigint",
     "hour": "bigint",
@@ -354,5 +358,5 @@ NULLABLE = frozenset(
 DEFAULTS = {"role": CHOSEN}
 """What rows have that were written before the column was; rows of today name it."""
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012", "0013")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012", "0013", "0014")
 """Schema revisions, oldest first, as in migrations/versions; this code reads and writes the last."""

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from proxy.errors import StartError
 from proxy.ledger.columns import CHOSEN, SETS, set_role
-from proxy.ledger.queries import Selection, in_period
+from proxy.ledger.queries import Selection, in_period, is_of_attempt
 from proxy.ledger.reading import check_schema, open_engine
 from proxy.ledger.server import plainly
 from proxy.ledger.set_store import known_sets
@@ -58,7 +58,7 @@ def read_pairs(url: str, selection: Selection, a: str, b: str) -> list[Pair]:
             sums = [func.sum(side.c[line]).label(f"{at}_{line}") for at, side in (("a", ea), ("b", eb)) for line in LINES]
             source = calls.join(attempts, attempts.c.call_id == calls.c.call_id)
             for side, which in zip((ea, eb), named, strict=True):
-                source = source.outerjoin(side, and_(side.c.attempt_id == attempts.c.attempt_id, side.c.estimate_id == _newest(which)))
+                source = source.outerjoin(side, and_(is_of_attempt(side), side.c.estimate_id == _newest(which)))
             statement = select(*facts, func.count().label("attempts"), *sums).select_from(source)
             statement = statement.where(or_(ea.c.attempt_id.is_not(None), eb.c.attempt_id.is_not(None))).group_by(*facts)
             return [_pair(dict(row)) for row in connection.execute(in_period(statement, selection)).mappings()]
@@ -99,7 +99,7 @@ def _is_stamp(name: str, stamp: str) -> bool:
 
 def _newest(which: Any) -> ColumnElement[str]:
     others = estimates.alias("others")
-    found = select(others.c.estimate_id).where(others.c.attempt_id == attempts.c.attempt_id, which(others))
+    found = select(others.c.estimate_id).where(is_of_attempt(others), which(others))
     return found.order_by(others.c.created_ms.desc(), others.c.estimate_id.desc()).limit(1).scalar_subquery()
 
 

@@ -3,7 +3,9 @@
 import sqlite3
 from typing import Final
 
-from proxy.ledger.columns import DEFAULTS, INDICES, KEYS, KINDS, NULLABLE, REVISIONS, SPARSE, TABLES, UNIQUE_INDICES, Kind
+from proxy.ledger.columns import KINDS, REVISIONS, SPARSE, UNIQUE_INDICES, Kind
+from proxy.ledger.kept_columns import IN_KEY_ORDER, KEPT_INDICES, KEPT_KEYS, KEPT_KINDS, KEPT_TABLES, may_be_null
+from proxy.ledger.views import create_views
 
 _TYPES: Final[dict[Kind, str]] = {
     "text": "TEXT",
@@ -12,6 +14,7 @@ _TYPES: Final[dict[Kind, str]] = {
     "double": "DOUBLE",
     "boolean": "BOOLEAN",
     "json": "JSON",
+    "id": "BLOB",
 }
 _VERSION_TABLE: Final = (
     "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
@@ -37,28 +40,26 @@ def create_if_empty(connection: sqlite3.Connection) -> bool:
 
 def statements() -> list[str]:
     """What the migrations amount to; a test compares the two."""
-    tables = [_create_table(name) for name in TABLES]
-    indices = [f"CREATE INDEX {name} ON {table} ({column}){_only_filled(column)}" for name, (table, column) in INDICES.items()]
+    tables = [_create_table(name) for name in KEPT_TABLES]
+    indices = [f"CREATE INDEX {name} ON {table} ({column}){_only_filled(column)}" for name, (table, column) in KEPT_INDICES.items()]
     unique = [
         f"CREATE UNIQUE INDEX {name} ON {table} ({column}){f' WHERE {rows}' if rows else ''}"
         for name, (table, column, rows) in UNIQUE_INDICES.items()
     ]
-    return [_VERSION_TABLE, *tables, *indices, *unique]
+    return [_VERSION_TABLE, *tables, *indices, *unique, *create_views("sqlite")]
 
 
 def _create_table(name: str) -> str:
-    columns = [f"{column} {_TYPES[KINDS.get(column, 'text')]}{_default(column)}{_not_null(column)}" for column in TABLES[name]]
-    key = [f"PRIMARY KEY ({', '.join(KEYS[name])})"] if KEYS[name] else []
-    return f"CREATE TABLE {name} ({', '.join([*columns, *key])})"
+    columns = [
+        f"{column} {_TYPES[KEPT_KINDS.get(column) or KINDS.get(column, 'text')]}{_not_null(name, column)}" for column in KEPT_TABLES[name]
+    ]
+    key = [f"PRIMARY KEY ({', '.join(KEPT_KEYS[name])})"] if KEPT_KEYS[name] else []
+    return f"CREATE TABLE {name} ({', '.join([*columns, *key])}){' WITHOUT ROWID' if name in IN_KEY_ORDER else ''}"
 
 
 def _only_filled(column: str) -> str:
     return f" WHERE {column} IS NOT NULL" if column in SPARSE else ""
 
 
-def _default(column: str) -> str:
-    return f" DEFAULT '{DEFAULTS[column]}'" if column in DEFAULTS else ""
-
-
-def _not_null(column: str) -> str:
-    return "" if column in NULLABLE else " NOT NULL"
+def _not_null(table: str, column: str) -> str:
+    return "" if may_be_null(table, column) else " NOT NULL"

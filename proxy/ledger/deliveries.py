@@ -10,7 +10,6 @@ from typing import Any, Final
 from sqlalchemy import CTE, ColumnElement, Connection, String, and_, cast, func, literal, null, select, union_all
 
 from estimators.quantity import Quantity, ScopeKeys
-from proxy.call import UNKNOWN_ORIGIN
 from proxy.ledger.queries import (
     NOT_GENERATED,
     UNASSIGNED,
@@ -23,7 +22,7 @@ from proxy.ledger.queries import (
     sum_of,
     tag_of,
 )
-from proxy.ledger.tables import asset_verdicts, attempts, calls, estimates
+from proxy.ledger.tables import NO_KNOWN_CALL, asset_verdicts, attempts, calls, estimates
 
 ASSET_TAGS: Final = ("brand", "campaign", "asset")
 MOST_LISTED: Final = 20
@@ -139,7 +138,7 @@ def _one(selection: Selection, tag_name: str, late: frozenset[str]) -> CTE:
     """Each asset with its answered calls (work that was booked late is its call's own) and its grams, by the value of the tag."""
     names = _names(late)
     value = tag_of(tag_name, is_retagged=tag_name in late).label("value")
-    begun = func.coalesce(func.nullif(calls.c.origin_call_id, UNKNOWN_ORIGIN), calls.c.call_id)
+    begun = func.coalesce(func.nullif(calls.c.origin_call_id, NO_KNOWN_CALL), calls.c.call_id)
     statement = (
         select(*names, value, func.count(begun.distinct()).label("calls"), func.sum(estimates.c.gco2e).label("grams"))
         .select_from(

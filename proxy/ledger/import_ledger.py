@@ -1,21 +1,21 @@
 """What a ledger holds of a period in which a file is imported, and the marks of what was imported. It must never touch a call."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, and_, func, literal_column, select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from proxy.errors import StartError
-from proxy.ledger.columns import CALLS_COUNTED, TABLES
+from proxy.ledger.columns import CALLS_COUNTED
+from proxy.ledger.kept_columns import VIEWS
+from proxy.ledger.packed_store import add_beside, add_rows
 from proxy.ledger.prune import pruned_before_ms
 from proxy.ledger.reading import check_schema, open_engine
 from proxy.ledger.server import plainly
-from proxy.ledger.sqlite import insert_or_ignore
-from proxy.ledger.tables import METADATA, attempts, calls, import_batches, import_spends, imports, reconciliations
+from proxy.ledger.tables import attempts, calls, import_batches, import_spends, imports, reconciliations
 from proxy.ledger.touch import touch_calls
 
 IDS_AT_ONCE: Final = 500
@@ -148,7 +148,10 @@ class ImportLedger:
         statement = (
             select(calls.c.started_ms, attempts.c.provider, attempts.c.model, imports.c.source_kind)
             .select_from(
-                import_spends.join(attempts, attempts.c.attempt_id == import_spends.c.attempt_id)
+                import_spends.join(
+                    attempts,
+                    and_(attempts.c.call_id == import_spends.c.call_id, attempts.c.attempt_id == import_spends.c.attempt_id),
+                )
                 .join(calls, calls.c.call_id == import_spends.c.call_id)
                 .join(imports, imports.c.call_id == import_spends.c.call_id)
             )
@@ -160,15 +163,9 @@ class ImportLedger:
     def add(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         """Rows by table, in one transaction; those whose key is there already are left alone."""
         with self._telling(), self._engine.begin() as connection:
-            for table, found in rows.items():
-                if not found:
-                    continue
-                if connection.dialect.name == "sqlite":
-                    columns = TABLES[table]
-                    values = [tuple(row.get(name) for name in columns) for row in found]
-                    connection.exec_driver_sql(insert_or_ignore(table, columns, 1), values)
-                else:
-                    connection.execute(insert(METADATA.tables[table]).on_conflict_do_nothing(), list(_whole(table, found)))
+            add_rows(connection, rows)
+            for table in rows.keys() - set(VIEWS):
+                add_beside(connection, table, rows[table])
             touch_calls(connection, [str(row["call_id"]) for row in rows.get("calls", ())])
 
     def batches(self) -> list[dict[str, Any]]:
@@ -200,7 +197,3 @@ class ImportLedger:
 
 def _within(since_ms: int, until_ms: int) -> ColumnElement[bool]:
     return and_(calls.c.started_ms >= since_ms, calls.c.started_ms < until_ms)
-
-
-def _whole(table: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    return ({name: row.get(name) for name in TABLES[table]} for row in rows)

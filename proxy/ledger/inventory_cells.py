@@ -7,14 +7,13 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, case, func, literal, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from proxy.call import UNKNOWN_ORIGIN
 from proxy.errors import StartError
 from proxy.ledger.cells import Beside, beside_of, beside_sums, usage_sums
 from proxy.ledger.columns import SCOPED_QUANTITIES, USAGE_COUNTS
 from proxy.ledger.queries import Opinions, Selection, in_period, is_newest, moments_of, opinion_of, retagged_names, tag_of
 from proxy.ledger.reading import check_schema, open_engine
 from proxy.ledger.server import plainly
-from proxy.ledger.tables import attempts, calls, estimates, import_spends, imports
+from proxy.ledger.tables import NO_KNOWN_CALL, attempts, calls, estimates, import_spends, imports
 
 BESIDE: Final = ("market_based_gco2e", "training_gco2e", "network_gco2e")
 """Lines whose doubt is kept as one number."""
@@ -130,7 +129,7 @@ def _month(months: Sequence[int]) -> ColumnElement[int]:
 
 def _weighed(connection: Connection, selection: Selection) -> list[Weighed]:
     imported = imports.c.call_id.is_not(None).label("imported")
-    number = func.count(func.coalesce(func.nullif(calls.c.origin_call_id, UNKNOWN_ORIGIN), calls.c.call_id).distinct()).label("calls")
+    number = func.count(func.coalesce(func.nullif(calls.c.origin_call_id, NO_KNOWN_CALL), calls.c.call_id).distinct()).label("calls")
     statement = select(imported, attempts.c.simulated, number).select_from(_joined(selection)).group_by(imported, attempts.c.simulated)
     found = connection.execute(in_period(statement, selection)).mappings()
     return [Weighed(imported=bool(row["imported"]), simulated=bool(row["simulated"]), calls=int(row["calls"])) for row in found]

@@ -162,7 +162,7 @@ class _Reading:
 def _whole(connection: Connection, rows: list[dict[str, Any]]) -> list[PastCall]:
     ids = [row["call_id"] for row in rows]
     tried = _by_call(connection, ids)
-    opinions = _newest(connection, [row["attempt_id"] for found in tried.values() for row in found])
+    opinions = _newest(connection, ids)
     tags = _retags(connection, [*ids, *{row["origin_call_id"] for row in rows if row["origin_call_id"]}])
     said = {
         row.call_id: (row.policy, row.mode, row.action)
@@ -189,9 +189,9 @@ def _by_call(connection: Connection, ids: Sequence[str]) -> dict[str, list[dict[
 
 
 def _newest(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The newest opinion that counts of each attempt."""
+    """The newest opinion that counts of each attempt of the calls."""
     names = (*_OPINION, *(column for line in LINES for column in quantity_columns(line)))
-    statement = select(*(estimates.c[name] for name in names)).where(estimates.c.attempt_id.in_(ids), estimates.c.role == CHOSEN)
+    statement = select(*(estimates.c[name] for name in names)).where(estimates.c.call_id.in_(ids), estimates.c.role == CHOSEN)
     in_turn = connection.execute(statement.order_by(estimates.c.created_ms, estimates.c.estimate_id)).mappings()
     return {row["attempt_id"]: dict(row) for row in in_turn}
 

@@ -10,12 +10,15 @@ import msgspec
 from sqlalchemy import Connection, Engine, Table, insert, select, text, update
 
 from proxy.ledger.changing import Hands
+from proxy.ledger.ids import id_bytes
+from proxy.ledger.kept_columns import CALL_KIND, KEPT_CALLS
 from proxy.ledger.key_store import MARKER
+from proxy.ledger.packed_store import change_kinds, sweep_kinds
 from proxy.ledger.personal import ERASED, ERASED_COLUMNS, PREFIX, PROVIDER_IDS, LiveKey, Scope, Whom
 from proxy.ledger.personal_rows import callers_of_user, is_of, unsearched
 from proxy.ledger.retagging import PREFIX as RETAGS
 from proxy.ledger.retagging import Act
-from proxy.ledger.tables import asset_verdicts, attempts, calls, issued_keys, ledger_meta
+from proxy.ledger.tables import asset_verdicts, call_kinds, calls, issued_keys, kept_attempts, kept_calls, ledger_meta
 
 CALLS_AT_ONCE: Final = 500
 """Calls of one transaction: no proxy waits long for it."""
@@ -82,7 +85,9 @@ def erase(hands: Hands, whom: Whom, now_ms: int, *, provider_ids: bool = False) 
     with hands.writer.begin() as transaction:
         _erase_caller(transaction, whom, keys, number)
         _tell(transaction, number, done)
-    _sweep_up(hands.writer, (calls, attempts, asset_verdicts, issued_keys, ledger_meta))
+    with hands.writer.begin() as transaction:
+        sweep_kinds(transaction)
+    _sweep_up(hands.writer, (kept_calls, kept_attempts, call_kinds, asset_verdicts, issued_keys, ledger_meta))
     return number, done
 
 
@@ -118,11 +123,13 @@ def _keys(connection: Connection, whom: Whom, now_ms: int | None = None) -> list
 
 
 def _erase_calls(transaction: Connection, whom: Whom, ids: Sequence[str], provider_ids: bool) -> None:
-    nulled: dict[str, Any] = dict.fromkeys(ERASED_COLUMNS)
-    named = {} if whom.scope == "user" else {"caller_id": ERASED}
-    transaction.execute(update(calls).where(calls.c.call_id.in_(ids)).values(**nulled, **named))
+    own = [id_bytes(call_id) for call_id in ids]
+    of_row: dict[str, Any] = {name: None for name in ERASED_COLUMNS if name in KEPT_CALLS}
+    transaction.execute(update(kept_calls).where(kept_calls.c.call_id.in_(own)).values(**of_row))
+    of_kind = {name: None for name in ERASED_COLUMNS if name in CALL_KIND} | ({} if whom.scope == "user" else {"caller_id": ERASED})
+    change_kinds(transaction, own, of_kind)
     if provider_ids:
-        transaction.execute(update(attempts).where(attempts.c.call_id.in_(ids)).values(**dict.fromkeys(PROVIDER_IDS)))
+        transaction.execute(update(kept_attempts).where(kept_attempts.c.call_id.in_(own)).values(**dict.fromkeys(PROVIDER_IDS)))
 
 
 def _erase_caller(transaction: Connection, whom: Whom, keys: Sequence[str], number: int) -> None:

@@ -14,16 +14,29 @@ from sqlalchemy.exc import SQLAlchemyError
 from proxy.errors import CallsGone
 from proxy.ledger.base import LedgerUnavailable
 from proxy.ledger.give_room import blank_deleted, give_room_back
+from proxy.ledger.packed_store import has_spare_kinds, sweep_kinds
+from proxy.ledger.partitions import drop_empty
 from proxy.ledger.roll import spans_hours, sums_of
 from proxy.ledger.rollup_columns import HOUR_MS
 from proxy.ledger.server import plainly
-from proxy.ledger.tables import METADATA, attempts, calls, ledger_meta, rollups_hour, touched_hours
+from proxy.ledger.tables import (
+    METADATA,
+    attempt_media,
+    attempts,
+    calls,
+    kept_attempts,
+    kept_calls,
+    kept_estimates,
+    ledger_meta,
+    rollups_hour,
+    touched_hours,
+)
 from proxy.ledger.turn import Turn
 
 SEALED_MS: Final = 1
 _MARK: Final = "pruned_before_ms"
-_OF_ATTEMPTS: Final = ("estimates", "hourly_intensities", "shortcomings", "weighing_facts")
-_OF_CALLS: Final = ("decisions", "instead", "retags", "imports", "import_spends", "attempts")
+_OF_ATTEMPTS: Final = ("hourly_intensities", "shortcomings", "weighing_facts")
+_OF_CALLS: Final = ("decisions", "instead", "retags", "imports", "import_spends")
 _ONE_SNAPSHOT: Final = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
 
@@ -62,6 +75,15 @@ def prune(turn: Turn, before_ms: int, *, is_ended: Callable[[], bool] = lambda: 
             with turn.write() as transaction:
                 gone += _prune_hour(transaction, hour)
         if gone:
+            with turn.reader.begin() as snapshot:
+                is_time_to_sweep = has_spare_kinds(snapshot)
+            if is_time_to_sweep:
+                with turn.write() as transaction:
+                    blank_deleted(transaction)
+                    sweep_kinds(transaction)
+            if turn.reader.dialect.name == "postgresql":
+                with turn.write() as transaction:
+                    drop_empty(transaction, before_ms)
             give_room_back(turn, is_ended)
         with turn.reader.begin() as snapshot:
             left = snapshot.execute(_number(before_ms)).scalar_one()
@@ -128,7 +150,8 @@ def _delete(transaction: Connection, ids: Select[Any]) -> None:
     for name in _OF_CALLS:
         table = METADATA.tables[name]
         transaction.execute(delete(table).where(table.c.call_id.in_(ids)))
-    transaction.execute(delete(calls).where(calls.c.call_id.in_(ids)))
+    for kept in (kept_estimates, attempt_media, kept_attempts, kept_calls):
+        transaction.execute(delete(kept).where(kept.c.call_id.in_(ids)))
 
 
 def _mark(transaction: Connection, until_ms: int) -> None:

@@ -22,9 +22,9 @@ from sqlalchemy import (
 )
 
 from estimators.quantity import NOTHING, LogVariance, Quantity, ScopeKeys
-from proxy.call import PENDING, UNKNOWN_ORIGIN
+from proxy.call import PENDING
 from proxy.ledger.columns import CHOSEN, SCOPED_QUANTITIES, SCOPES, SHADOW, USAGE_COUNTS, set_role
-from proxy.ledger.tables import attempts, calls, estimates, instead, retags
+from proxy.ledger.tables import NO_KNOWN_CALL, attempts, calls, estimates, instead, retags
 
 Dimension = Literal["model", "tag", "day", "provider", "zone", "operation", "policy"]
 DAY_MS: Final = 86_400_000
@@ -185,7 +185,7 @@ def facts_of(connection: Connection, selection: Selection, key: ColumnElement[st
     source = attempts.c.usage_source
     statement = select(
         key.label("key"),
-        func.count(func.coalesce(func.nullif(calls.c.origin_call_id, UNKNOWN_ORIGIN), calls.c.call_id).distinct()).label("calls"),
+        func.count(func.coalesce(func.nullif(calls.c.origin_call_id, NO_KNOWN_CALL), calls.c.call_id).distinct()).label("calls"),
         func.count(attempts.c.attempt_id).label("attempts"),
         count_if(attempts.c.simulated).label("simulated_attempts"),
         func.count(source).label("metered_attempts"),
@@ -227,9 +227,9 @@ def is_newest(method: str | None, estimate_set: str | None = None) -> ColumnElem
         newer.c.created_ms > estimates.c.created_ms,
         and_(newer.c.created_ms == estimates.c.created_ms, newer.c.estimate_id > estimates.c.estimate_id),
     )
-    outdated = select(literal(1)).where(newer.c.attempt_id == estimates.c.attempt_id, *_counts(newer, method, estimate_set), later)
-    is_of_attempt = estimates.c.attempt_id == attempts.c.attempt_id
-    return and_(is_of_attempt, *_counts(estimates, method, estimate_set), ~outdated.correlate(estimates).exists())
+    same = and_(newer.c.call_id == estimates.c.call_id, newer.c.attempt_id == estimates.c.attempt_id)
+    outdated = select(literal(1)).where(same, *_counts(newer, method, estimate_set), later)
+    return and_(is_of_attempt(estimates), *_counts(estimates, method, estimate_set), ~outdated.correlate(estimates).exists())
 
 
 def _counts(opinions: FromClause, method: str | None, estimate_set: str | None) -> list[ColumnElement[bool]]:
@@ -238,6 +238,11 @@ def _counts(opinions: FromClause, method: str | None, estimate_set: str | None) 
     if estimate_set is not None or method is None:
         return [*found, opinions.c.role == _role(estimate_set)]
     return [*found, opinions.c.role.in_((CHOSEN, SHADOW))]
+
+
+def is_of_attempt(opinions: Any) -> ColumnElement[bool]:
+    """Joins an attempt with its opinions, by the key that both stand under."""
+    return and_(opinions.c.call_id == attempts.c.call_id, opinions.c.attempt_id == attempts.c.attempt_id)
 
 
 def moments_of(line: str) -> list[ColumnElement[float]]:
@@ -303,7 +308,7 @@ def instead_of(connection: Connection, selection: Selection) -> dict[str, int]:
 
 
 def _counts_for_attempt(estimate_set: str | None) -> ColumnElement[bool]:
-    return and_(estimates.c.attempt_id == attempts.c.attempt_id, estimates.c.role == _role(estimate_set))
+    return and_(is_of_attempt(estimates), estimates.c.role == _role(estimate_set))
 
 
 def _role(estimate_set: str | None) -> str:

@@ -1,6 +1,5 @@
 """Opens a ledger to be read by SQLAlchemy. It must never write to it, nor make one."""
 
-import math
 import sqlite3
 from contextlib import closing
 from typing import Final
@@ -10,6 +9,7 @@ from sqlalchemy.exc import ArgumentError
 
 from proxy.errors import StartError
 from proxy.ledger.columns import REVISIONS
+from proxy.ledger.mathematics import lend_functions
 from proxy.ledger.server import missing_driver, open_server
 from proxy.ledger.store import Store, sqlite_path
 
@@ -50,15 +50,10 @@ def open_engine(url: str, *, is_mapped: bool = False) -> Engine:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    """Transactions are begun by us (one snapshot for all sums); roots and logarithms are lent to a SQLite built without them."""
+    """Transactions are begun by us: one snapshot for all sums."""
     connection.isolation_level = None
     connection.execute(SORTED_IN_MEMORY)
-    try:
-        connection.execute("SELECT sqrt(1.0), exp(0.0), ln(1.0)")
-    except sqlite3.OperationalError:
-        connection.create_function("sqrt", 1, math.sqrt, deterministic=True)
-        connection.create_function("exp", 1, math.exp, deterministic=True)
-        connection.create_function("ln", 1, math.log, deterministic=True)
+    lend_functions(connection)
 
 
 def _map(connection: sqlite3.Connection, _record: object) -> None:

@@ -7,10 +7,9 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, literal, or_, select
 
-from proxy.call import UNKNOWN_ORIGIN
 from proxy.ledger.changing import Hands
 from proxy.ledger.queries import UNASSIGNED, tag_of
-from proxy.ledger.tables import attempts, calls, ledger_meta, retags
+from proxy.ledger.tables import NO_KNOWN_CALL, attempts, calls, ledger_meta, retags
 from proxy.ledger.touch import touch_calls
 
 PREFIX: Final = "retag."
@@ -103,7 +102,7 @@ def _moves(connection: Connection, act: Act) -> list[Moved]:
     found = []
     for name, value in act.to.items():
         before = tag_of(name)
-        whose = func.coalesce(func.nullif(calls.c.origin_call_id, UNKNOWN_ORIGIN), calls.c.call_id)
+        whose = func.coalesce(func.nullif(calls.c.origin_call_id, NO_KNOWN_CALL), calls.c.call_id)
         counted = select(before.label("before"), func.count(whose.distinct())).where(_holds(act.where), before != value)
         found += [Moved(tag=name, before=old, after=value, calls=count) for old, count in connection.execute(counted.group_by(before))]
     return sorted(found, key=lambda move: (move.tag, -move.calls, move.before))

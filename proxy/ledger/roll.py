@@ -7,19 +7,18 @@ from typing import Any, Final
 from sqlalchemy import Boolean, ColumnElement, Connection, Select, and_, case, delete, false, func, insert, literal, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from proxy.call import UNKNOWN_ORIGIN
 from proxy.ledger.base import LedgerUnavailable
 from proxy.ledger.columns import ROLLUPS, SCOPED_QUANTITIES, SETS, SUMS, USAGE_COUNTS
-from proxy.ledger.queries import NONE, NOT_IN_SET, Selection, count_if, in_period, is_newest, moments_of, tag_of
+from proxy.ledger.queries import NONE, NOT_IN_SET, Selection, count_if, in_period, is_newest, is_of_attempt, moments_of, tag_of
 from proxy.ledger.rollup_columns import COUNTS, DAY_MS, DIMENSIONS, HOUR_MS, LIVE, OF_OPINIONS, ROLLED_TAGS, SPAN
 from proxy.ledger.server import plainly
 from proxy.ledger.set_store import known_sets
-from proxy.ledger.tables import attempts, calls, estimates, instead, rollups_day, rollups_hour, touched_hours
+from proxy.ledger.tables import NO_KNOWN_CALL, attempts, calls, estimates, instead, rollups_day, rollups_hour, touched_hours
 from proxy.ledger.turn import Turn
 
 TOUCHES_AT_ONCE: Final = 500
 TOGETHER: Final = "together"
-"""The touch of an hour that changes because a booking in another one did."""
+"""The touch of hours that are being summed: that of an hour that changes because a booking in another one did, too."""
 
 Touches = dict[int, list[str]]
 """Touched hours, each with the ids of its touches; an hour that changed with another one has none."""
@@ -66,14 +65,30 @@ def _hours_of_bookings() -> Select[int, int]:
 
 
 def _planned(turn: Turn) -> Touches:
-    """What is to be done; hours that change with another one are touched by us, lest they be forgotten when only the other is done."""
+    """What is to be done: every touch becomes ours before a call is read, with those of hours that change with another one.
+
+    What is written from now on touches its hour anew; what is not done stays touched by us, and is done the next time.
+    """
     with turn.reader.begin() as snapshot:
-        touched = touched_in(snapshot)
-    joined = [hour for hour, ids in touched.items() if not ids]
+        if snapshot.execute(select(touched_hours.c.hour).limit(1)).first() is None:
+            return {}
+    with turn.write() as transaction:
+        found = [(hour, touch_id) for hour, touch_id in transaction.execute(select(touched_hours.c.hour, touched_hours.c.touch_id))]
+        ours = {hour for hour, touch_id in found if touch_id == TOGETHER}
+        _forget(transaction, [(hour, touch_id) for hour, touch_id in found if touch_id != TOGETHER])
+        _touch(transaction, {hour for hour, _ in found} - ours)
+    ours |= {hour for hour, _ in found}
+    with turn.reader.begin() as snapshot:
+        joined = {hour for hour, ids in touched_in(snapshot).items() if not ids}
     if joined:
         with turn.write() as transaction:
-            transaction.execute(insert(touched_hours), [{"hour": hour, "touch_id": TOGETHER} for hour in joined])
-    return {hour: ids or [TOGETHER] for hour, ids in touched.items()}
+            _touch(transaction, joined)
+    return {hour: [TOGETHER] for hour in ours | joined}
+
+
+def _touch(transaction: Connection, hours: Collection[int]) -> None:
+    if hours:
+        transaction.execute(insert(touched_hours), [{"hour": hour, "touch_id": TOGETHER} for hour in sorted(hours)])
 
 
 def _by_day(touched: Touches) -> Iterable[list[int]]:
@@ -94,19 +109,19 @@ def _roll_day(turn: Turn, hours: Sequence[int], touched: Touches) -> int:
         transaction.execute(delete(rollups_day).where(rollups_day.c.bucket_ms == starts[0] // DAY_MS * DAY_MS))
         if rows:
             transaction.execute(insert(rollups_hour), rows)
-        if len(done) <= TOUCHES_AT_ONCE:
-            _forget(transaction, done)
-    for start in range(0, len(done) if len(done) > TOUCHES_AT_ONCE else 0, TOUCHES_AT_ONCE):
-        with turn.write() as transaction:
-            _forget(transaction, done[start : start + TOUCHES_AT_ONCE])
+        _forget(transaction, done)
     return sum(row["calls"] for row in rows if row["estimate_set"] == LIVE)
 
 
 def _forget(transaction: Connection, done: Sequence[tuple[int, str]]) -> None:
     """Exactly the touches that were read: one that came since stays."""
-    for hour in {hour for hour, _ in done}:
-        ids = [touch_id for each, touch_id in done if each == hour]
-        transaction.execute(delete(touched_hours).where(touched_hours.c.hour == hour, touched_hours.c.touch_id.in_(ids)))
+    by_hour: dict[int, list[str]] = defaultdict(list)
+    for hour, touch_id in done:
+        by_hour[hour].append(touch_id)
+    for hour, ids in by_hour.items():
+        for start in range(0, len(ids), TOUCHES_AT_ONCE):
+            some = touched_hours.c.touch_id.in_(ids[start : start + TOUCHES_AT_ONCE])
+            transaction.execute(delete(touched_hours).where(touched_hours.c.hour == hour, some))
 
 
 def _runs(hours: Sequence[int]) -> list[tuple[int, int]]:
@@ -133,9 +148,7 @@ def _sets_in(snapshot: Connection, period: Selection) -> list[str]:
         return []
     found = (
         select(estimates.c.role)
-        .select_from(
-            calls.join(attempts, attempts.c.call_id == calls.c.call_id).join(estimates, estimates.c.attempt_id == attempts.c.attempt_id)
-        )
+        .select_from(calls.join(attempts, attempts.c.call_id == calls.c.call_id).join(estimates, is_of_attempt(estimates)))
         .where(estimates.c.role.startswith(SETS, autoescape=True))
         .distinct()
     )
@@ -204,7 +217,7 @@ def spans_hours() -> ColumnElement[bool]:
     """A call that was booked late, or is such a booking."""
     late = calls.alias("booking")
     booked = select(literal(1)).where(late.c.origin_call_id == calls.c.call_id).correlate(calls).exists()
-    return or_(func.coalesce(calls.c.origin_call_id, UNKNOWN_ORIGIN) != UNKNOWN_ORIGIN, booked)
+    return or_(func.coalesce(calls.c.origin_call_id, NO_KNOWN_CALL) != NO_KNOWN_CALL, booked)
 
 
 def _sum_days(turn: Turn, rolled: Collection[int]) -> None:

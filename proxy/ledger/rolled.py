@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Select, String, Table, and_, cast, func, literal, or_, select, union
 
-from proxy.call import UNKNOWN_ORIGIN
 from proxy.ledger.columns import SUMS, USAGE_COUNTS
 from proxy.ledger.queries import (
     Facts,
@@ -26,7 +25,7 @@ from proxy.ledger.queries import (
 )
 from proxy.ledger.rolled_plan import BY_ATTEMPT, Plan, planned
 from proxy.ledger.rollup_columns import DAY_MS, LIVE
-from proxy.ledger.tables import attempts, calls, rollups_day, rollups_hour
+from proxy.ledger.tables import NO_KNOWN_CALL, attempts, calls, rollups_day, rollups_hour
 
 ALL: Final = "all"
 _GROUP: Final = ("key", "provider", "model", "zone", "method", "method_version", "quality", "factor_set", "profile")
@@ -163,10 +162,10 @@ class Reading:
             return {}
         group = _key_of(selection, by)
         origin = calls.c.origin_call_id
-        number = func.count(func.coalesce(func.nullif(origin, UNKNOWN_ORIGIN), calls.c.call_id).distinct()).label("calls")
+        number = func.count(func.coalesce(func.nullif(origin, NO_KNOWN_CALL), calls.c.call_id).distinct()).label("calls")
         booked, begun = calls.alias("booked"), calls.alias("begun")
         late = union(
-            select(booked.c.call_id).where(booked.c.origin_call_id.is_not(None), booked.c.origin_call_id != UNKNOWN_ORIGIN),
+            select(booked.c.call_id).where(booked.c.origin_call_id.is_not(None), booked.c.origin_call_id != NO_KNOWN_CALL),
             select(begun.c.origin_call_id).where(begun.c.origin_call_id.is_not(None)),
         )
         statement: Any = select(group.label("key"), number).select_from(calls.outerjoin(attempts, attempts.c.call_id == calls.c.call_id))

@@ -23,7 +23,7 @@ class Roller:
         self._every_s = every_s
         self._keep_s = keep_s
         self._clock = clock
-        self._prune_at = clock.perf()
+        self._prune_at = self._ahead_at = clock.perf()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="grammage-rollups", daemon=True)
 
@@ -55,6 +55,11 @@ class Roller:
             if turn is None:
                 return
             roll(turn, is_ended=self._ended.is_set)
+            if self._clock.perf() >= self._ahead_at:
+                from proxy.ledger.partitions import keep_ahead  # as above
+
+                keep_ahead(turn)
+                self._ahead_at = self._clock.perf() + DAY_S
             if self._keep_s is not None and self._clock.perf() >= self._prune_at:
                 from proxy.ledger.prune import prune  # as above
 

@@ -4,16 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import Engine, create_engine, inspect, make_url, select, text
+from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError, StatementError
 
 from proxy.call import CallRecord
 from proxy.errors import StartError
 from proxy.ledger.base import Conflict, Durability, Fetched, LedgerUnavailable, UnwritableRecord, Values
-from proxy.ledger.columns import REVISIONS, WRITES
-from proxy.ledger.rows import rows_of
-from proxy.ledger.tables import METADATA, ledger_meta
+from proxy.ledger.columns import REVISIONS
+from proxy.ledger.ids import id_text
+from proxy.ledger.kept_columns import KEPT_WRITES, KINDS_OF, SWEEP_LOCK, SWEPT
+from proxy.ledger.pack import Kept, Packer
+from proxy.ledger.tables import KEPT, METADATA, ledger_meta
 
 LOCK_WAIT_MS: Final = 1_000
 """How long a batch waits for somebody's lock before it goes to the spool."""
@@ -38,7 +40,10 @@ _CONNECTION: Final[Mapping[str, int]] = {
 _UNSTORABLE: Final = "\x00"
 """What PostgreSQL keeps in no text. A call is not lost for it: the mark of an unknown character stands there instead."""
 _STAND_IN: Final = "\ufffd"
-_INSERTS = tuple((insert(METADATA.tables[table]).on_conflict_do_nothing(), columns) for table, columns in WRITES)
+_INSERTS = tuple((insert(KEPT.tables[table]).on_conflict_do_nothing(), columns) for table, columns in KEPT_WRITES)
+_KINDS = {table: (insert(KEPT.tables[table]).on_conflict_do_nothing(), columns) for table, columns in KINDS_OF.items()}
+_SHARE: Final = text(f"SELECT pg_advisory_xact_lock_shared({SWEEP_LOCK})")
+_SWEPT: Final = text(f"SELECT value FROM ledger_meta WHERE key = '{SWEPT}'")
 
 
 def missing_driver(error: ModuleNotFoundError) -> str:
@@ -71,6 +76,8 @@ class ServerDoor:
             raise StartError(f"ledger.url cannot be used: {error}; write sqlite:///grammage.db or postgresql://user@host/name") from error
         if self._engine.dialect.name != "postgresql":
             raise StartError(f"ledger.url: {self._engine.dialect.name} is not supported; use sqlite or postgresql")
+        self._packer = Packer()
+        self._swept: object = None
 
     def upgrade(self) -> None:
         """Only checks: StartError unless the schema is this version's."""
@@ -107,11 +114,16 @@ class ServerDoor:
     def write(self, records: Sequence[CallRecord]) -> None:
         """All rows of the records in one transaction, by the driver's executemany."""
         try:
+            packed = self._packer.pack(records)
             with self._engine.begin() as connection:
                 connection.execute(_PATIENCE, {"lock": str(LOCK_WAIT_MS), "statement": str(BATCH_MS)})
-                for (statement, columns), rows in zip(_INSERTS, rows_of(records), strict=True):
-                    if rows:
-                        connection.execute(statement, [_values(columns, row) for row in rows])
+                if self._have_kinds_gone(connection):
+                    packed = self._packer.pack(records)
+                put_kinds(connection, self._packer)
+                for (statement, columns), found in zip(_INSERTS, packed, strict=True):
+                    if found:
+                        connection.execute(statement, [_values(columns, row) for row in found])
+            self._packer.settle()
         except (DataError, IntegrityError) as error:
             raise UnwritableRecord(plainly(error)) from error
         except (TypeError, AttributeError, ValueError, OverflowError) as error:
@@ -119,6 +131,16 @@ class ServerDoor:
         except SQLAlchemyError as error:
             bad_value = isinstance(error, StatementError) and error.orig is not None and isinstance(error.orig, (TypeError, ValueError))
             raise (UnwritableRecord if bad_value else LedgerUnavailable)(plainly(error)) from error
+
+    def _have_kinds_gone(self, connection: Connection) -> bool:
+        """Whether kinds were taken out since the last batch; none is while this transaction lasts."""
+        connection.execute(_SHARE)
+        swept = connection.execute(_SWEPT).scalar()
+        if swept == self._swept:
+            return False
+        self._swept = swept
+        self._packer.forget()
+        return True
 
     def remember(self, key: str, value: str) -> str:
         """The value kept under the key, now or before."""
@@ -144,7 +166,7 @@ class ServerDoor:
         """The rows of a SELECT of ours."""
         try:
             with self._engine.connect() as connection:
-                return [dict(row) for row in connection.execute(text(statement), dict(values)).mappings()]
+                return [_read(dict(row)) for row in connection.execute(text(statement), dict(values)).mappings()]
         except SQLAlchemyError as error:
             raise LedgerUnavailable(plainly(error)) from error
 
@@ -178,6 +200,30 @@ def _refuse_newer(revision: str | None) -> None:
         raise StartError(
             f"the ledger was written by a newer version (schema {revision}, this one knows {REVISIONS[-1]}); install that version"
         )
+
+
+def put_kinds(connection: Connection, packer: Packer) -> None:
+    """What the packed rows say alike, before they are written; in one order, lest two proxies wait for each other."""
+    for table, kinds in packer.fresh.items():
+        if kinds:
+            statement, columns = _KINDS[table]
+            connection.execute(statement, [_values(columns, row) for row in sorted(kinds.values(), key=_kind_number)])
+
+
+def put_rows(connection: Connection, table: str, rows: Sequence[Kept]) -> None:
+    """Rows of a table of pack.py; those whose key is there already are left alone."""
+    statement, columns = next(each for each, (name, _) in zip(_INSERTS, KEPT_WRITES, strict=True) if name == table)
+    if rows:
+        connection.execute(statement, [_values(columns, row) for row in rows])
+
+
+def _kind_number(row: Kept) -> int:
+    return row[0]  # type: ignore[return-value]  # the number stands first
+
+
+def _read(row: Mapping[str, object]) -> Fetched:
+    """A row with its ids as texts: nothing else is bytes."""
+    return {name: id_text(bytes(value)) if isinstance(value, (bytes, memoryview)) else value for name, value in row.items()}
 
 
 def _values(columns: Sequence[str], row: Sequence[object]) -> Fetched:

@@ -1,22 +1,22 @@
 """Named sets of opinions beside those that count. It must never touch a row that is there: a set only grows."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.dialects.postgresql import insert
 
 from estimators.estimate import Estimate
-from proxy.ledger.columns import ESTIMATES, set_role
-from proxy.ledger.rows import Row, opinion_row
+from proxy.ledger.columns import set_role
+from proxy.ledger.ids import OWN, id_bytes
+from proxy.ledger.pack import Packer
+from proxy.ledger.packed_store import hold_kinds, write_kinds, write_rows
 from proxy.ledger.sqlite import insert_or_ignore
-from proxy.ledger.tables import estimates, ledger_meta
+from proxy.ledger.tables import ledger_meta
 from proxy.ledger.touch import touch_calls
 
 PREFIX: Final = "set."
-_INSERT: Final = insert(estimates).on_conflict_do_nothing()
-_ONE_ROW: Final = insert_or_ignore("estimates", ESTIMATES, 1)
 _KEEP: Final = insert(ledger_meta).on_conflict_do_nothing()
 
 
@@ -56,26 +56,17 @@ def add_to_set(engine: Engine, name: str, opinions: Sequence[Opinion], created_m
     """Adds the opinions in one transaction; those already there are left alone."""
     if not opinions:
         return
-    rows = [_row(name, opinion, created_ms) for opinion in opinions]
+    packer = Packer()
+    role = set_role(name)
+    rows = [packer.opinion(opinion.estimate, key=_key(opinion, role), created_ms=created_ms, role=role) for opinion in opinions]
     with engine.begin() as connection:
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql(_ONE_ROW, rows)
-        else:
-            connection.execute(_INSERT, list(_named(rows)))
+        hold_kinds(connection)
+        write_kinds(connection, packer)
+        write_rows(connection, "kept_estimates", rows)
         touch_calls(connection, [opinion.call_id for opinion in opinions])
 
 
-def _row(name: str, opinion: Opinion, created_ms: int) -> Row:
-    role = set_role(name)
-    return opinion_row(
-        opinion.estimate,
-        attempt_id=opinion.attempt_id,
-        estimate_id=f"{opinion.attempt_id}:{role}",
-        call_id=opinion.call_id,
-        created_ms=created_ms,
-        role=role,
-    )
-
-
-def _named(rows: Iterable[Row]) -> Iterable[dict[str, Any]]:
-    return (dict(zip(ESTIMATES, row, strict=True)) for row in rows)
+def _key(opinion: Opinion, role: str) -> tuple[bytes, bytes, bytes]:
+    """The id of the opinion follows from the attempt's and the set's name: weighing twice is weighing once."""
+    attempt_id = OWN if opinion.attempt_id == opinion.call_id else id_bytes(opinion.attempt_id)
+    return (id_bytes(opinion.call_id), attempt_id, id_bytes(f"{opinion.attempt_id}:{role}"))

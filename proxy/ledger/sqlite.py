@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Final
 
 from proxy.call import CallRecord
+from proxy.clock import uuid7
 from proxy.errors import StartError
 from proxy.ledger.base import Conflict, Durability, Fetched, LedgerUnavailable, UnwritableRecord, Values
-from proxy.ledger.columns import LEDGER_META, REVISIONS, WRITES
+from proxy.ledger.columns import IDS, LEDGER_META, REVISIONS
 from proxy.ledger.create import create_if_empty
-from proxy.ledger.rows import Row, Rows, rows_of
+from proxy.ledger.ids import id_bytes, id_text
+from proxy.ledger.kept_columns import KEPT_WRITES, KINDS_OF, SWEPT
+from proxy.ledger.mathematics import lend_functions
+from proxy.ledger.pack import Kept, Packer
 
 LOCK_WAIT_MS: Final = 1_000
 """How long a batch waits for another writer before it goes to the spool."""
@@ -45,7 +49,9 @@ def insert_or_ignore(table: str, columns: Sequence[str], rows: int) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([one] * rows)} ON CONFLICT DO NOTHING"
 
 
-_INSERTS: Final = tuple({size: insert_or_ignore(table, columns, size) for size in ROWS_PER_STATEMENT} for table, columns in WRITES)
+_INSERTS: Final = tuple({size: insert_or_ignore(table, columns, size) for size in ROWS_PER_STATEMENT} for table, columns in KEPT_WRITES)
+_KINDS: Final = {table: insert_or_ignore(table, columns, 1) for table, columns in KINDS_OF.items()}
+_SWEPT: Final = f"SELECT value FROM ledger_meta WHERE key = '{SWEPT}'"
 
 
 class SqliteDoor:
@@ -56,6 +62,8 @@ class SqliteDoor:
         self._writer: sqlite3.Connection | None = None
         self._durability: Durability = "commit"
         self._file_id = (0, 0)
+        self._packer = Packer(touch_id=uuid7(0))
+        self._swept: tuple[object, ...] | None = None
 
     def upgrade(self) -> None:
         """Create or migrate the schema when it is not this version's; alembic is imported only for an older ledger."""
@@ -104,6 +112,7 @@ class SqliteDoor:
         """Open the writing connection on a file that exists."""
         self._durability = durability
         self._drop_writer()
+        self._packer.forget()  # it may be another file
         try:
             connection = sqlite3.connect(
                 f"{self._path.absolute().as_uri()}?mode=rw",
@@ -124,23 +133,41 @@ class SqliteDoor:
 
     def write(self, records: Sequence[CallRecord]) -> None:
         """All rows of the records in one transaction."""
-        rows = _storable_rows(records)
+        try:
+            packed = self._packer.pack(records)
+        except (TypeError, AttributeError, ValueError, OverflowError) as error:
+            raise UnwritableRecord(f"{type(error).__name__}: {error}") from error
         try:
             if self._writer is None or self._identity() != self._file_id:
                 self.open_writer(self._durability)
             connection = self._writer
             assert connection is not None  # open_writer raises or sets it
             connection.execute("BEGIN IMMEDIATE")
-            for inserts, table_rows in zip(_INSERTS, rows, strict=True):
+            if self._have_kinds_gone(connection):
+                packed = self._packer.pack(records)
+            for table, kinds in self._packer.fresh.items():
+                if kinds:
+                    connection.executemany(_KINDS[table], kinds.values())
+            for inserts, table_rows in zip(_INSERTS, packed, strict=True):
                 for size, values in _chunks(table_rows):
                     connection.execute(inserts[size], values)
             connection.execute("COMMIT")
+            self._packer.settle()
         except _NEVER_STORABLE as error:
             self._drop_writer()
             raise UnwritableRecord(str(error)) from error
         except (sqlite3.Error, OSError) as error:
             self._drop_writer()
             raise LedgerUnavailable(str(error)) from error
+
+    def _have_kinds_gone(self, connection: sqlite3.Connection) -> bool:
+        """Whether kinds were taken out since the last batch, as this transaction sees it; then none is taken for written."""
+        swept = connection.execute(_SWEPT).fetchone()
+        if swept == self._swept:
+            return False
+        self._swept = swept
+        self._packer.forget()
+        return True
 
     def remember(self, key: str, value: str) -> str:
         """The value kept under the key, now or before."""
@@ -158,10 +185,11 @@ class SqliteDoor:
         try:
             with closing(self._reader()) as connection:
                 connection.row_factory = sqlite3.Row
-                found = connection.execute(f"SELECT * FROM {table} WHERE {column} IN ({marks})", tuple(values)).fetchall()
+                kept = [id_bytes(value) for value in values] if column in IDS else values
+                found = connection.execute(f"SELECT * FROM {table} WHERE {column} IN ({marks})", tuple(kept)).fetchall()
         except sqlite3.Error as error:
             raise LedgerUnavailable(str(error)) from error
-        return [dict(row) for row in found]
+        return [_read(row) for row in found]
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and close."""
@@ -196,7 +224,7 @@ class SqliteDoor:
         try:
             with closing(self._reader()) as connection:
                 connection.row_factory = sqlite3.Row
-                return [dict(row) for row in connection.execute(statement, dict(values))]
+                return [_read(row) for row in connection.execute(statement, dict(values))]
         except sqlite3.Error as error:
             raise LedgerUnavailable(str(error)) from error
 
@@ -219,7 +247,9 @@ class SqliteDoor:
         return f"{self._path.absolute().as_uri()}?mode=rw"
 
     def _reader(self) -> sqlite3.Connection:
-        return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=rw", uri=True, timeout=LOCK_WAIT_MS / 1000)
+        connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=rw", uri=True, timeout=LOCK_WAIT_MS / 1000)
+        lend_functions(connection)
+        return connection
 
     def _identity(self) -> tuple[int, int]:
         """Which file stands at the path: rows written to a deleted file would be lost in silence."""
@@ -233,14 +263,12 @@ class SqliteDoor:
             self._writer = None
 
 
-def _storable_rows(records: Sequence[CallRecord]) -> Rows:
-    try:
-        return rows_of(records)
-    except (TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise UnwritableRecord(f"{type(error).__name__}: {error}") from error
+def _read(row: sqlite3.Row) -> Fetched:
+    """A row with its ids as texts: nothing else is bytes."""
+    return {name: id_text(row[name]) if isinstance(row[name], bytes) else row[name] for name in row.keys()}  # noqa: SIM118  # its iterator gives values
 
 
-def _chunks(rows: list[Row]) -> Iterator[tuple[int, list[object]]]:
+def _chunks(rows: list[Kept]) -> Iterator[tuple[int, list[object]]]:
     """The rows' values in runs as long as the prepared statements."""
     start = 0
     for size in ROWS_PER_STATEMENT:

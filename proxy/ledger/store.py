@@ -94,7 +94,7 @@ class Store:
         attempt_ids = [str(attempt["attempt_id"]) for attempt in attempts]
         hours = {row.pop("attempt_id"): row for row in self._door.fetch("hourly_intensities", "attempt_id", attempt_ids)}
         fallen = {row["attempt_id"]: row["shortcoming"] for row in self._door.fetch("shortcomings", "attempt_id", attempt_ids)}
-        opinions = self._door.fetch("estimates", "attempt_id", attempt_ids)
+        opinions = self._door.fetch("estimates", "call_id", [call_id])
         opinions.sort(key=_age)
         retags = sorted(self._door.fetch("retags", "call_id", [call_id]), key=_retag_age)
         tags = call["tags"]

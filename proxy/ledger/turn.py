@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, pool, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from proxy.ledger.base import LedgerUnavailable
+from proxy.ledger.mathematics import lend_functions
 from proxy.ledger.reading import open_engine
 from proxy.ledger.server import open_server, plainly
 from proxy.ledger.store import sqlite_path
@@ -90,8 +92,9 @@ def _file_writer(path: Path) -> Engine:
     return engine
 
 
-def _leave_transactions_to_us(connection: object, _record: object) -> None:
-    connection.isolation_level = None  # type: ignore[attr-defined]  # sqlite3.Connection: by default it commits before each CREATE
+def _leave_transactions_to_us(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # sqlite3.Connection: by default it commits before each CREATE
+    lend_functions(connection)
 
 
 def _take_the_file(connection: Connection) -> None:

@@ -27,6 +27,12 @@ def text_values(usage: Usage | None) -> Values:
     return _NO_USAGE if usage is None else _counted(usage)
 
 
+def made_values(usage: Usage) -> Values:
+    """The values of the columns of media and meter."""
+    media, metered = usage.media, usage.metered
+    return (*(_NO_MEDIA if media is None else _media(media)), *(_NO_METER if metered is None else _metered(metered)))
+
+
 def usage_values(usage: Usage) -> Values:
     """The values of the usage's columns from the first count to the last of a meter."""
     media, metered = usage.media, usage.metered

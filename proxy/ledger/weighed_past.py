@@ -109,14 +109,14 @@ def _attempts_of(connection: Connection, found: Sequence[dict[str, Any]], estima
         .order_by(attempts.c.call_id, attempts.c.ordinal)
     )
     rows = [dict(row) for row in connection.execute(statement).mappings()]
-    live, in_set = _opinions(connection, [row["attempt_id"] for row in rows], estimate_set)
+    live, in_set = _opinions(connection, list(by_id), estimate_set)
     return [_past(by_id[row["call_id"]], row, live.get(row["attempt_id"]), row["attempt_id"] in in_set) for row in rows]
 
 
 def _opinions(connection: Connection, ids: Sequence[str], estimate_set: str) -> tuple[dict[str, LiveOpinion], set[str]]:
-    """The newest opinion that counts of each attempt, and the attempts that the set holds."""
+    """Of the calls: the newest opinion that counts of each attempt, and the attempts that the set holds."""
     columns = (estimates.c.attempt_id, estimates.c.role, estimates.c.method, estimates.c.profile, estimates.c.warnings)
-    statement = select(*columns).where(estimates.c.attempt_id.in_(ids), estimates.c.role != SHADOW)
+    statement = select(*columns).where(estimates.c.call_id.in_(ids), estimates.c.role != SHADOW)
     live: dict[str, LiveOpinion] = {}
     in_set: set[str] = set()
     for attempt_id, role, method, profile, warnings in connection.execute(

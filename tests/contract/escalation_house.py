@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.contract.ledger_rows import in_order, plain
 from tests.contract.proxy_harness import Answer, Proxy, proxy
 from tests.contract.scripted_upstream import Script, ScriptedUpstream, streamed, whole
 
@@ -83,7 +84,7 @@ def models_sent(upstream: ScriptedUpstream) -> list[str]:
 def rows(made: Proxy, table: str) -> list[dict[str, Any]]:
     with contextlib.closing(sqlite3.connect(f"file:{made.ledger}?mode=ro", uri=True)) as database:
         database.row_factory = sqlite3.Row
-        return [dict(row) for row in database.execute(f"SELECT * FROM {table} ORDER BY rowid")]
+        return [plain(row) for row in database.execute(in_order(table))]
 
 
 def counted(made: Proxy, name: str, **labels: str) -> float:

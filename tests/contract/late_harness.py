@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.contract.case import compact
 from tests.contract.endpoint_cases import RESPONSES, response
+from tests.contract.ledger_rows import plain
 from tests.contract.proxy_harness import Answer, Proxy
 from tests.contract.scripted_upstream import Received, ScriptedUpstream, whole
 
@@ -22,9 +23,9 @@ def rows(made: Proxy) -> list[dict[str, Any]]:
         found = database.execute(
             "SELECT a.*, c.operation, c.path, c.alias, c.caller_id, c.tags, c.origin_call_id, c.started_ms, e.gco2e, e.method, e.warnings"
             " FROM calls c JOIN attempts a ON a.call_id = c.call_id LEFT JOIN estimates e ON e.attempt_id = a.attempt_id"
-            " ORDER BY c.rowid, a.ordinal"
+            " ORDER BY c.started_ms, c.call_id, a.ordinal"
         )
-        return [dict(row) for row in found]
+        return [plain(row) for row in found]
 
 
 def post(made: Proxy, path: str, body: Any, **headers: str) -> Answer:

@@ -60,7 +60,7 @@ class Measured:
 def measure(url: str, folder: Path, calls: int) -> Measured:
     """Fills a fresh ledger, sums it up, and reads the month in every way."""
     calls_per_s = asyncio.run(_fill(url, folder, calls))
-    full = _size_bytes(url)
+    full = size_bytes(url)
     begun = time.perf_counter()
     with taken_turn(url) as turn:
         assert turn is not None
@@ -74,7 +74,7 @@ def measure(url: str, folder: Path, calls: int) -> Measured:
         calls_per_s=calls_per_s,
         bytes_per_call=full / calls,
         rollup_rows=rows,
-        rollup_bytes_per_call=(_size_bytes(url) - full) / calls,
+        rollup_bytes_per_call=(size_bytes(url) - full) / calls,
         rolled_per_s=calls / rolled_s,
         report_s=max(times),
         reports=reports,
@@ -119,10 +119,10 @@ def _batches(calls: int) -> Iterator[list[CallRecord]]:
         some = []
         for number in range(first, min(first + AT_ONCE, calls)):
             started_ms = FIRST_MS + number * MONTH_MS // calls
-            kind = kinds[number % len(kinds)]
-            served = replace(kind.attempts[0], attempt_id=uuid7(started_ms))
+            kind, call_id = kinds[number % len(kinds)], uuid7(started_ms)
+            served = replace(kind.attempts[0], attempt_id=call_id)
             tags = (*kind.tags, ("asset", f"sku-{number // (DRAFTS * len(kinds)) * len(kinds) + number % len(kinds)}"))
-            some.append(replace(kind, call_id=uuid7(started_ms), started_ms=started_ms, tags=tags, attempts=(served,)))
+            some.append(replace(kind, call_id=call_id, started_ms=started_ms, tags=tags, attempts=(served,)))
         yield some
 
 
@@ -136,7 +136,8 @@ def _kinds() -> Iterator[CallRecord]:
                 yield call(tags=tags, attempts=(served,))
 
 
-def _size_bytes(url: str) -> int:
+def size_bytes(url: str) -> int:
+    """What the tables and indices take."""
     if url.startswith("sqlite"):
         pages, page = (ask_ledger(url, f"PRAGMA {name}")[0][0] for name in ("page_count", "page_size"))
         return int(pages * page)

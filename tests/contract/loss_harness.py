@@ -17,6 +17,7 @@ from pathlib import Path
 import aiohttp
 
 from proxy.ledger.columns import SCOPES
+from tests.contract.ledger_rows import plain
 
 START_S = 60
 STOP_S = 30
@@ -234,7 +235,7 @@ def rows_in(folder: Path) -> list[Row]:
     """Every call of a ledger at rest; one row per call if all is well."""
     with closing(sqlite3.connect(ledger_in(folder))) as connection:
         connection.row_factory = sqlite3.Row
-        return [_row(dict(found)) for found in connection.execute(_ROWS)]
+        return [_row(plain(found)) for found in connection.execute(_ROWS)]
 
 
 def table_sizes(folder: Path) -> tuple[int, int, int]:

@@ -26,6 +26,7 @@ from proxy.serve import Serving, _settled, uvloop_run
 from proxy.simulate.app import create_simulated_provider
 from proxy.simulate.exchange import Asked
 from proxy.simulate.faults import Faults
+from tests.contract.ledger_rows import plain
 from tests.serving import serve
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ _CALLS = """
            a.output_tokens, a.reasoning_output_tokens, a.input_images, a.usage_source, a.partial, a.status AS attempt_status,
            a.outcome AS attempt_outcome, e.gco2e, e.quality, e.facility_energy_wh, e.warnings
     FROM calls c LEFT JOIN attempts a ON a.call_id = c.call_id LEFT JOIN estimates e ON e.attempt_id = a.attempt_id
-    ORDER BY c.rowid, a.ordinal
+    ORDER BY c.started_ms, c.call_id, a.ordinal
 """
 
 
@@ -141,7 +142,7 @@ class Proxy:
         """Every call in the ledger with its attempt and estimate, in the order of recording."""
         with contextlib.closing(sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True)) as database:
             database.row_factory = sqlite3.Row
-            return [dict(row) for row in database.execute(_CALLS)]
+            return [plain(row) for row in database.execute(_CALLS)]
 
     def call(self) -> dict[str, Any]:
         """The only call in the ledger."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.contract.ledger_rows import plain
 from tests.contract.proxy_harness import Proxy, ask, proxy, until
 from tests.contract.scripted_upstream import ScriptedUpstream, streamed, whole
 
@@ -49,7 +50,7 @@ def request(**changes: Any) -> dict[str, Any]:
 def instead(made: Proxy) -> list[dict[str, Any]]:
     with contextlib.closing(sqlite3.connect(f"file:{made.ledger}?mode=ro", uri=True)) as database:
         database.row_factory = sqlite3.Row
-        return [dict(row) for row in database.execute("SELECT * FROM instead ORDER BY rowid")]
+        return [plain(row) for row in database.execute("SELECT * FROM instead ORDER BY rowid")]
 
 
 def counted(made: Proxy, result: str, policy: str = "ask-once") -> float:

@@ -13,6 +13,7 @@ import openai
 import pytest
 from PIL import Image
 
+from tests.contract.ledger_rows import in_order, plain
 from tests.contract.proxy_harness import KEY, Proxy, ask, proxy, serve_command, until
 from tests.contract.scripted_upstream import ScriptedUpstream, scripted_upstream
 from tests.contract.test_policies import OK, at, counted, decisions
@@ -90,7 +91,7 @@ def chat(made: Proxy, text: str = "Hello world", **more: Any) -> Any:
 def rows(made: Proxy, table: str) -> list[dict[str, Any]]:
     with contextlib.closing(sqlite3.connect(f"file:{made.ledger}?mode=ro", uri=True)) as database:
         database.row_factory = sqlite3.Row
-        return [dict(row) for row in database.execute(f"SELECT * FROM {table} ORDER BY rowid")]
+        return [plain(row) for row in database.execute(in_order(table))]
 
 
 def test_an_offer_is_told_once_and_what_the_caller_says_to_it_is_done(tmp_path: Path, upstream: ScriptedUpstream) -> None:

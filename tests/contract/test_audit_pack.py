@@ -242,7 +242,7 @@ def test_the_same_period_gives_the_same_anchors_whatever_the_pack_begins_with(fi
 
 def test_a_record_changed_in_the_ledger_is_told_by_the_next_pack(filled: str, tmp_path: Path) -> None:
     packed(filled, tmp_path)
-    change_ledger(filled, "UPDATE attempts SET output_tokens = output_tokens + 1 WHERE output_tokens > 0")
+    change_ledger(filled, "UPDATE kept_attempts SET output_tokens = output_tokens + 1 WHERE output_tokens > 0")
     changed, folder = packed(filled, tmp_path)
     assert f"facts {BASE}" in changed.changed
     assert not any(day.startswith("estimates") for day in changed.changed)

@@ -1,13 +1,14 @@
 """What the ledger tells of a budget's period, on each database: whose calls, retags, pins, and figures that were made anew."""
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from config.budgets import Budget
 from proxy.budgets.history import UNKNOWN_MG, History, Pin, open_account, read_account
 from proxy.budgets.rule import Rule
 from proxy.call import PENDING, CallRecord
+from proxy.ledger.columns import SCOPES
 from proxy.ledger.store import Store
+from tests.contract.ledger_rows import change_ledger, repeat_opinions
 from tests.contract.ledgers import STARTED_MS, record
 from tests.sample_records import attempt, estimate
 
@@ -38,11 +39,7 @@ def write(store: Store, *records: CallRecord) -> None:
     store.write(records)
 
 
-def change(url: str, statement: str) -> None:
-    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
-    with engine.begin() as connection:
-        connection.execute(text(statement))
-    engine.dispose()
+change = change_ledger
 
 
 def test_calls_of_the_period_with_all_tags_and_a_key_are_summed(store: Store) -> None:
@@ -65,9 +62,9 @@ def test_calls_of_the_period_with_all_tags_and_a_key_are_summed(store: Store) ->
 def test_the_newest_retag_of_a_call_or_of_the_one_that_began_it_says_whose_it_is(store: Store, url: str) -> None:
     late = made(3, 0.4, origin_call_id="c-1")
     write(store, made(1, 0.1), made(2, 0.2), late)
-    change(
-        url, "INSERT INTO retags (call_id, name, created_ms, value) VALUES ('c-1', 'campaign', 1, 'noel-26'), ('c-1', 'campaign', 2, 'x')"
-    )
+    for created_ms, value in ((1, "noel-26"), (2, "x")):
+        retag = "INSERT INTO retags (call_id, name, created_ms, value) VALUES (:call_id, 'campaign', :created_ms, :value)"
+        change(url, retag, call_id="c-1", created_ms=created_ms, value=value)
     assert counted(store, rule_of()).used_mg == 200
     assert counted(store, rule_of(name="x", match={"campaign": "x"})).used_mg == 500
 
@@ -87,15 +84,9 @@ def test_figures_made_anew_move_nothing_unless_they_are_by_the_pinned_factors(st
     counted(store, rule_of())
     write(store, made(1, 0.1), made(2, 0.2, estimate={"factor_set": "beef"}))
     for number, factor_set in ((1, "beef"), (2, "f00d")):
-        copied = (
-            "role, gco2e_per_kwh, intensity_source, intensity_year, method, method_version, profile, quality, quality_parts, warnings, zone"
-        )
-        change(
-            url,
-            f"INSERT INTO estimates (attempt_id, estimate_id, call_id, created_ms, factor_set, gco2e, {copied}) "
-            f"SELECT attempt_id, 'anew-{number}', call_id, created_ms + 1000, '{factor_set}', 5.0, {copied} "
-            f"FROM estimates WHERE call_id = 'c-{number}'",
-        )
+        five = {"gco2e": 5.0, "gco2e_p50": 5.0, **{f"gco2e_var_{scope}": 0.0 for scope in SCOPES}}
+        later = {"estimate_id": f"anew-{number}", "factor_set": factor_set, "created_ms": lambda row: row["created_ms"] + 1000}
+        repeat_opinions(url, f"c-{number}", **later, **five)
     assert counted(store, rule_of()).used_mg == 100 + 5000
 
 

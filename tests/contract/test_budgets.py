@@ -11,7 +11,9 @@ from typing import Any
 import openai
 import pytest
 
+from proxy.ledger.ids import id_bytes
 from tests.contract.late_harness import BACKGROUND, answer_by_path, completed, queued
+from tests.contract.ledger_rows import repeat_opinions
 from tests.contract.proxy_harness import KEY, Answer, Proxy, ask, proxy, serve_command, until
 from tests.contract.scripted_upstream import RESET, UNTIL_LEFT, ScriptedUpstream, head, scripted_upstream, streamed, whole
 from tests.contract.socket_harness import CREATED, DONE, SocketUpstream, opened, read, refusal
@@ -102,7 +104,7 @@ def say(client: openai.OpenAI, campaign: str = "noel-26") -> None:
 
 def change(made: Proxy, statement: str, *values: object) -> None:
     with contextlib.closing(sqlite3.connect(made.ledger)) as database, database:
-        database.execute(statement, values)
+        database.execute(statement, tuple(id_bytes(str(value)) for value in values))
 
 
 def test_calls_are_settled_by_what_they_weigh_and_the_sum_is_the_ledgers(tmp_path: Path, upstream: ScriptedUpstream) -> None:
@@ -341,11 +343,14 @@ def test_what_is_weighed_anew_moves_no_account_and_another_factor_set_counts_as_
     with house(tmp_path, upstream, budget(10)) as made:
         made.chat(LARGE, **NOEL)
         before = settled(made)
-        with contextlib.closing(sqlite3.connect(made.ledger)) as database, database:
-            columns = [row[1] for row in database.execute("PRAGMA table_info(estimates)")]
-            made_anew = {"estimate_id": "'anew'", "gco2e": "gco2e * 3", "factor_set": "'2027.01.0+abc'", "created_ms": "created_ms + 1000"}
-            values = ", ".join(made_anew.get(name, name) for name in columns)
-            database.execute(f"INSERT INTO estimates ({', '.join(columns)}) SELECT {values} FROM estimates")
+        repeat_opinions(
+            f"sqlite:///{made.ledger}",
+            estimate_id="anew",
+            factor_set="2027.01.0+abc",
+            gco2e=lambda row: row["gco2e"] * 3,
+            gco2e_p50=lambda row: row["gco2e_p50"] * 3,
+            created_ms=lambda row: row["created_ms"] + 1000,
+        )
     with house(tmp_path, upstream, budget(10)) as made:
         assert gauge(made, "used") == pytest.approx(before, abs=0.0015)
 
@@ -356,8 +361,13 @@ def test_an_unweighed_call_counts_as_an_average_one_after_a_restart(tmp_path: Pa
             made.chat(LARGE, **NOEL)
         before = settled(made, 2)
         attempt = made.calls()[0]["call_id"]
-        change(made, "DELETE FROM estimates WHERE call_id = ?", attempt)
-        change(made, "UPDATE attempts SET unweighed_reason = 'weighing_failed' WHERE call_id = ?", attempt)
+        change(made, "DELETE FROM kept_estimates WHERE call_id = ?", attempt)
+        change(
+            made,
+            "UPDATE attempt_kinds SET unweighed_reason = 'weighing_failed'"
+            " WHERE kind_id = (SELECT kind_id FROM kept_attempts WHERE call_id = ?)",
+            attempt,
+        )
     with house(tmp_path, upstream, budget(10)) as made:
         assert gauge(made, "used") == pytest.approx(before, abs=0.0015)
 

@@ -332,7 +332,17 @@ def test_doctor_finds_nothing_wrong_in_a_sound_place(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("server: {listen: '127.0.0.1:0'}\n")
     found = data("doctor", "--config", "c.yaml")
     assert {row["state"] for row in found} == {"ok"}
-    assert [row["check"] for row in found] == ["python", "packages", "configuration", "ledger", "spool", "clock", "port", "tables", "tokenizer"]
+    assert [row["check"] for row in found] == [
+        "python",
+        "packages",
+        "configuration",
+        "ledger",
+        "spool",
+        "clock",
+        "port",
+        "tables",
+        "tokenizer",
+    ]
 
 
 def test_doctor_names_each_problem_with_a_remedy(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from config.load import load_settings
+from tests.contract.ledger_rows import in_order, plain
 from tests.contract.proxy_harness import KEY, Proxy, proxy, until
 from tests.contract.scripted_upstream import Received, Script, ScriptedUpstream, scripted_upstream, streamed, whole
 from tests.contract.test_policies import counted, decisions
@@ -120,7 +121,7 @@ def asked_for(provider: ScriptedUpstream) -> list[str]:
 def rows(made: Proxy, table: str) -> list[dict[str, Any]]:
     with contextlib.closing(sqlite3.connect(f"file:{made.ledger}?mode=ro", uri=True)) as database:
         database.row_factory = sqlite3.Row
-        return [dict(row) for row in database.execute(f"SELECT * FROM {table} ORDER BY rowid")]
+        return [plain(row) for row in database.execute(in_order(table))]
 
 
 def told(made: Proxy, raw: Any, *, policy: str, action: str, reason: str = "", word: str | None = None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from proxy.ledger.ids import id_bytes
 from tests.contract.endpoint_cases import (
     CASES,
     DRAWN,
@@ -26,6 +27,7 @@ from tests.contract.endpoint_cases import (
     response,
     response_events,
 )
+from tests.contract.ledger_rows import plain
 from tests.contract.proxy_harness import Answer, Proxy, proxy, without_footprint
 from tests.contract.scripted_upstream import UNTIL_LEFT, ScriptedUpstream, scripted_upstream, streamed, whole
 
@@ -51,9 +53,9 @@ def row_of(made: Proxy, answer: Answer) -> dict[str, Any]:
         (row,) = database.execute(
             "SELECT a.*, e.gco2e, e.method, e.warnings FROM attempts a LEFT JOIN estimates e ON e.attempt_id = a.attempt_id"
             " WHERE a.call_id = ?",
-            (answer.ours["call-id"],),
+            (id_bytes(answer.ours["call-id"]),),
         )
-        return dict(row)
+        return plain(row)
 
 
 # Responses

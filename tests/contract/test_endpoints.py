@@ -10,6 +10,7 @@ import pytest
 
 from proxy.endpoints import ENDPOINTS
 from tests.contract.endpoint_cases import CASES, STREAMING, Case
+from tests.contract.ledger_rows import plain
 from tests.contract.proxy_harness import Proxy, until, without_footprint
 from tests.contract.scripted_upstream import RESET, UNTIL_LEFT, ScriptedUpstream, streamed, whole
 
@@ -28,9 +29,10 @@ def rows_of(made: Proxy) -> list[dict[str, Any]]:
         database.row_factory = sqlite3.Row
         found = database.execute(
             "SELECT a.*, c.alias, c.operation, c.path, c.stream, c.stream_complete, e.gco2e, e.method FROM calls c"
-            " JOIN attempts a ON a.call_id = c.call_id LEFT JOIN estimates e ON e.attempt_id = a.attempt_id ORDER BY c.rowid"
+            " JOIN attempts a ON a.call_id = c.call_id LEFT JOIN estimates e ON e.attempt_id = a.attempt_id"
+            " ORDER BY c.started_ms, c.call_id"
         )
-        return [dict(row) for row in found]
+        return [plain(row) for row in found]
 
 
 def only_row(made: Proxy, call_id: str) -> dict[str, Any]:

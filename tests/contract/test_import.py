@@ -193,7 +193,7 @@ def test_an_imported_call_weighs_what_the_estimators_say(url: str, tables: Table
     (found,) = ask_ledger(
         url, "SELECT e.gco2e, e.water_ml FROM estimates e JOIN attempts a ON a.attempt_id = e.attempt_id WHERE a.model = 'gpt-4o-mini'"
     )
-    assert found == (pytest.approx(expected.gco2e.mean, rel=1e-12), pytest.approx(expected.water_ml.mean, rel=1e-12))
+    assert found == (pytest.approx(expected.gco2e.mean, rel=1e-6), pytest.approx(expected.water_ml.mean, rel=1e-6))
 
 
 def test_a_configured_deployment_tells_where_an_imported_call_ran(url: str, tables: Tables, tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_a_restatement_weighs_an_imported_call_as_its_import_did(url: str, table
     restater = Restater(tables, rules)
     again = {each.attempt_id: restater.weigh(each).gco2e.mean for each in past}  # type: ignore[union-attr]  # none is unweighable
     first = dict(ask_ledger(url, "SELECT attempt_id, gco2e FROM estimates"))
-    assert again == pytest.approx(first, rel=1e-9)
+    assert again == pytest.approx(first, rel=1e-6)
 
 
 def test_a_call_that_was_seen_live_under_the_same_id_is_not_added(url: str, tables: Tables) -> None:

@@ -4,14 +4,14 @@ from msgspec.structs import replace
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex
 
+from estimators.usage import Media, Usage
 from proxy.call import PENDING, UNKNOWN_ORIGIN, CallRecord
-from proxy.ledger.columns import CALL_FACTS, OBJECT_ATTEMPTS, TEXT_ATTEMPTS, WRITES
 from proxy.ledger.queries import Selection
-from proxy.ledger.rows import rows_of
 from proxy.ledger.store import Store
-from proxy.ledger.tables import METADATA
+from proxy.ledger.tables import KEPT
 from proxy.objects.split import split
 from proxy.reports.summary import summarise
+from tests.contract.ledger_rows import ask_ledger
 from tests.contract.ledgers import record
 from tests.sample_records import attempt
 
@@ -74,27 +74,16 @@ def test_an_object_leads_to_the_call_that_began_it(store: Store) -> None:
     assert store.find_objects([]) == []
 
 
-def test_a_call_of_text_is_written_without_the_columns_it_leaves_empty() -> None:
+def test_a_call_of_text_has_no_row_of_media(store: Store, url: str) -> None:
     kept = attempt(attempt_id="k", upstream_object_id="resp_1")
-    rows = rows_of([record(1), record(2, attempts=(kept,))])._asdict()
-    assert [len(rows[name]) for name in ("calls", "late_calls", "text_attempts", "object_attempts", "attempts", "hours")] == [
-        2,
-        0,
-        1,
-        1,
-        0,
-        0,
-    ]
-    assert [columns for _, columns in WRITES][:1] == [CALL_FACTS]
-    assert (len(rows["text_attempts"][0]), len(rows["object_attempts"][0])) == (len(TEXT_ATTEMPTS), len(OBJECT_ATTEMPTS))
+    store.write([record(1), record(2, attempts=(kept,)), record(3, attempts=(attempt(usage=Usage(media=Media(images=1))),))])
+    assert ask_ledger(url, "SELECT media_images FROM attempt_media") == [(1,)]
 
 
 def test_the_indices_hold_only_rows_that_fill_them_in_both_databases() -> None:
     for dialect in (postgresql.dialect(), sqlite.dialect()):  # type: ignore[no-untyped-call]  # the library has not typed it
         made = {
-            str(index.name): str(CreateIndex(index).compile(dialect=dialect))
-            for table in METADATA.tables.values()
-            for index in table.indexes
+            str(index.name): str(CreateIndex(index).compile(dialect=dialect)) for table in KEPT.tables.values() for index in table.indexes
         }
         for name, column in (("ix_calls_origin_call_id", "origin_call_id"), ("ix_attempts_upstream_object_id", "upstream_object_id")):
             assert made[name].endswith(f"WHERE {column} IS NOT NULL"), made[name]

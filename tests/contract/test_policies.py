@@ -10,6 +10,7 @@ from typing import Any
 import openai
 import pytest
 
+from tests.contract.ledger_rows import plain
 from tests.contract.proxy_harness import KEY, Proxy, ask, proxy, serve_command, until
 from tests.contract.scripted_upstream import ScriptedUpstream, scripted_upstream, streamed, whole
 
@@ -64,7 +65,7 @@ def house(folder: Path, upstream: ScriptedUpstream, *policies: dict[str, Any], *
 def decisions(made: Proxy) -> list[dict[str, Any]]:
     with contextlib.closing(sqlite3.connect(f"file:{made.ledger}?mode=ro", uri=True)) as database:
         database.row_factory = sqlite3.Row
-        return [dict(row) for row in database.execute("SELECT * FROM decisions ORDER BY rowid")]
+        return [plain(row) for row in database.execute("SELECT * FROM decisions ORDER BY rowid")]
 
 
 def counted(made: Proxy, name: str, **labels: str) -> float:

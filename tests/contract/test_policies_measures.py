@@ -14,6 +14,7 @@ import openai
 import pytest
 
 from proxy.clock import Clock
+from tests.contract.ledger_rows import plain
 from tests.contract.proxy_harness import GRAMMAGE, KEY, Proxy, ask, proxy, until
 from tests.contract.scripted_upstream import UNTIL_LEFT, Received, Script, ScriptedUpstream, scripted_upstream, whole
 from tests.contract.socket_harness import DONE, SocketUpstream, opened, refusal
@@ -42,7 +43,7 @@ def at(url: str, model: str, region: str = "eastus", **more: Any) -> dict[str, A
 def decisions(made: Proxy) -> list[dict[str, Any]]:
     with contextlib.closing(sqlite3.connect(f"file:{made.ledger}?mode=ro", uri=True)) as database:
         database.row_factory = sqlite3.Row
-        return [dict(row) for row in database.execute("SELECT * FROM decisions ORDER BY rowid")]
+        return [plain(row) for row in database.execute("SELECT * FROM decisions ORDER BY rowid")]
 
 
 def call(made: Proxy, model: str = "any", **fields: Any) -> Any:

@@ -112,9 +112,8 @@ def test_an_erased_user_is_gone_and_the_grams_are_not(store: Store, url: str, co
     assert (done["scope"], done["calls"]) == ("user", 1)
     assert exported(config, "--user", USER)["calls"] == 0
     assert exported(config, "--user", "somebody else")["calls"] == 1
-    rows = ask_ledger(
-        url, f"SELECT user_hash, user_hash_key_id, idempotency_key_hash, caller_id FROM calls WHERE call_id = '{own.call_id}'"
-    )
+    columns = "user_hash, user_hash_key_id, idempotency_key_hash, caller_id"
+    rows = ask_ledger(url, f"SELECT {columns} FROM calls WHERE call_id = :call_id", call_id=own.call_id)
     assert rows == [(None, None, None, "team-a")]
     assert ask_ledger(url, "SELECT upstream_request_id FROM attempts ORDER BY attempt_id") == [("req_1",), ("req_1",)]
     assert grams(url) == before

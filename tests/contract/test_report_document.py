@@ -330,7 +330,8 @@ def test_what_providers_counted_stands_beside_unless_the_report_is_of_some_tags(
 
 def test_an_imported_call_is_counted_and_said(store: Store, url: str, tables: Tables) -> None:
     store.write([made(0), made(1)])
-    change_ledger(url, "INSERT INTO imports (call_id, batch_id, source_kind, row_hash, calls_counted) VALUES ('c-1', 'b-1', 'csv', 'h', 7)")
+    marked = "INSERT INTO imports (call_id, batch_id, source_kind, row_hash, calls_counted) VALUES (:call_id, 'b-1', 'csv', 'h', 7)"
+    change_ledger(url, marked, call_id="c-1")
     found = composed(url, tables)
     assert found.imported_calls == 7
     assert {note.code: note.values for note in found.notes}["imported"] == {"calls": 7}

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
-from sqlalchemy import create_engine
 from typer.testing import CliRunner
 
 from config.settings import Settings
@@ -23,13 +21,13 @@ from proxy.clock import Clock
 from proxy.errors import StartError
 from proxy.ledger.queries import Selection
 from proxy.ledger.read_sums import read_sums
-from proxy.ledger.schema import alembic_config
 from proxy.ledger.store import Store
 from proxy.log import LineWriter
 from proxy.policy.candidates import Candidate, candidates_from
 from proxy.shadow import MOST_WAITING, OVERFLOW, Shadows, Weighed, shadow_scales
 from proxy.weigh import WeighingRules
 from tests.contract.ledgers import open_store, record, sqlite_url
+from tests.contract.logical_rows import made_at
 from tests.contract.proxy_harness import Proxy, ask, proxy, simulated, until
 from tests.sample_records import attempt, estimate
 
@@ -241,10 +239,8 @@ def test_an_attempt_with_nothing_but_a_shadow_counts_as_unweighed(tmp_path: Path
 
 
 def test_estimates_of_an_older_ledger_count_after_its_upgrade(tmp_path: Path) -> None:
-    _make_first_schema(tmp_path / "ledger.db")
     old = record()
-    with closing(sqlite3.connect(tmp_path / "ledger.db")) as database, database:
-        _copy_rows(tmp_path, old, database)
+    made_at("0001", sqlite_url(tmp_path), [old])
     store = Store(sqlite_url(tmp_path))
     store.upgrade()
     found = store.find(old.call_id)
@@ -252,24 +248,3 @@ def test_estimates_of_an_older_ledger_count_after_its_upgrade(tmp_path: Path) ->
     assert found is not None
     assert json.dumps(found["attempts"], default=str).count('"role": "chosen"') == 1
     assert [each.attempts for each in read_sums(sqlite_url(tmp_path), Selection(by="model")).opinions] == [1]
-
-
-def _make_first_schema(file: Path) -> None:
-    engine = create_engine(f"sqlite:///{file}")
-    with engine.begin() as connection:
-        config = alembic_config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-    engine.dispose()
-
-
-def _copy_rows(folder: Path, old: CallRecord, database: sqlite3.Connection) -> None:
-    """The record's rows as a proxy of the first schema would have written them: made by today's, less the new column."""
-    (folder / "today").mkdir()
-    today = open_store(sqlite_url(folder / "today"))
-    today.write([old])
-    today.close()
-    database.execute("ATTACH ? AS today", (str(folder / "today" / "ledger.db"),))
-    for table in ("calls", "attempts", "estimates"):
-        columns = ", ".join(row[1] for row in database.execute(f"PRAGMA main.table_info({table})"))
-        database.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM today.{table}")

@@ -221,7 +221,7 @@ async def test_a_record_tells_what_was_made_and_metered(keyed: Client, store: St
 
 async def test_a_count_that_was_not_recorded_is_null_in_the_sum(keyed: Client, store: Store, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
-        connection.execute("UPDATE attempts SET image_output_tokens = NULL")
+        connection.execute("UPDATE kept_attempts SET image_output_tokens = -1")
     body = (await keyed.get(f"/v1/footprint/{CALL_ID}", headers=with_key("caller-key"))).json()
     assert (body["usage"]["image_output_tokens"], body["usage"]["input_tokens"]) == (None, 100)
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from config.load import load_settings
+from proxy.ledger.ids import id_bytes
+from tests.contract.ledger_rows import plain
 from tests.contract.proxy_harness import Answer, Child, Proxy, without_footprint
 from tests.contract.scripted_upstream import RESET, Part, Received, ScriptedUpstream, whole
 from tests.providers.case import KEY, TEXT, Case
@@ -51,8 +53,8 @@ def row_of(made: Proxy, answer: Answer) -> dict[str, Any]:
     """The call's one row in the ledger."""
     with contextlib.closing(sqlite3.connect(f"file:{made.ledger}?mode=ro", uri=True)) as database:
         database.row_factory = sqlite3.Row
-        (row,) = database.execute(_ROWS, (answer.ours["call-id"],))
-        return dict(row)
+        (row,) = database.execute(_ROWS, (id_bytes(answer.ours["call-id"]),))
+        return plain(row)
 
 
 def holds(row: dict[str, Any], case: Case) -> None:

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estimators.usage import Media, MeterBoundary, Metered, Usage, UsageSource
-from proxy.ledger.columns import CALLS_COUNTED, MEDIA_KINDS, METERED_KINDS, USAGE_COUNTS, WRITES
+from proxy.ledger.columns import CALLS_COUNTED, MEDIA_KINDS, METERED_KINDS, USAGE_COUNTS
 from proxy.ledger.create import statements
-from proxy.ledger.rows import rows_of
+from proxy.ledger.kept_columns import KEPT_WRITES, KINDS_OF
+from proxy.ledger.pack import Packer
 from proxy.ledger.sqlite import insert_or_ignore
 from proxy.ledger.usage_row import usage_of_row
 from tests.sample_records import attempt, call
@@ -71,23 +72,17 @@ def test_every_field_of_a_usage_has_a_column() -> None:
     }
 
 
-@given(usages() | st.none())
-def test_a_usage_comes_back_from_its_row(usage: Usage | None) -> None:
-    rows = rows_of([call(attempts=(attempt(usage=usage),))])
-    ((columns, row),) = [
-        (columns, row) for (table, columns), found in zip(WRITES, rows, strict=True) if table == "attempts" for row in found
-    ]
-    unwritten = dict.fromkeys(name for table, columns in WRITES if table == "attempts" for name in columns)
-    assert usage_of_row(unwritten | dict(zip(columns, row, strict=True))) == usage
-
-
 @given(st.lists(usages() | st.none(), min_size=1, max_size=5))
 def test_a_usage_comes_back_from_the_database(counted: list[Usage | None]) -> None:
     kept = [call(call_id=str(number), attempts=(attempt(usage=usage),)) for number, usage in enumerate(counted)]
+    packer = Packer()
+    packed = packer.pack(kept)
     with closing(sqlite3.connect(":memory:")) as connection:
         for statement in statements():
             connection.execute(statement)
-        for (table, columns), rows in zip(WRITES, rows_of(kept), strict=True):
+        for table, kinds in packer.fresh.items():
+            connection.executemany(insert_or_ignore(table, KINDS_OF[table], 1), kinds.values())
+        for (table, columns), rows in zip(KEPT_WRITES, packed, strict=True):
             connection.executemany(insert_or_ignore(table, columns, 1), rows)
         connection.row_factory = sqlite3.Row
         found = connection.execute("SELECT * FROM attempts ORDER BY call_id").fetchall()

@@ -1,4 +1,4 @@
-"""Rows of the ledger from a call record, in the order of columns.py. It must never change a figure: rounding is for readers."""
+"""Ledgers as older versions left them: rows of calls in the order of columns.py, figures in full. It must never use today's packing."""
 
 from collections.abc import Iterable
 from math import exp
@@ -6,6 +6,8 @@ from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
+from alembic import command
+from sqlalchemy import create_engine, inspect, pool, text
 
 from estimators.estimate import Estimate
 from estimators.quantity import Quantity
@@ -23,10 +25,12 @@ from proxy.ledger.columns import (
     SCOPED_QUANTITIES,
     SHADOW,
     WEIGHING_FACTS,
+    WRITES,
     Role,
 )
 from proxy.ledger.decision_columns import DECISION_FACTS, SIDES, WHO
 from proxy.ledger.rollup_columns import HOUR_MS
+from proxy.ledger.schema import alembic_config
 from proxy.ledger.usage_row import calls_value, is_text, text_values, usage_values
 
 Row = tuple[object, ...]
@@ -153,3 +157,21 @@ def _quantity_values(quantity: Quantity | None, scoped: bool) -> Row:
     method, provider, model, zone, call = variance
     mean = p50 * exp((method + provider + model + zone + call) / 2)
     return (mean, p50, method, provider, model, zone, call) if scoped else (mean, p50)
+
+
+def made_at(revision: str, url: str, kept: list[CallRecord]) -> None:
+    """A ledger as the version of that revision left it, with the records' calls in it."""
+    engine = create_engine(url, poolclass=pool.NullPool)
+    with engine.begin() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        for (table, columns), rows in zip(WRITES, rows_of(kept), strict=True):
+            if not rows or not inspect(connection).has_table(table):
+                continue
+            of_the_day = {column["name"] for column in inspect(connection).get_columns(table)}
+            names = [name for name in columns if name in of_the_day]
+            marks = ", ".join(f":{name}" for name in names)
+            for row in rows:
+                statement = text(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT DO NOTHING")
+                connection.execute(statement, dict(zip(columns, row, strict=True)))
