@@ -238,9 +238,7 @@ def record(rooms: Rooms, passage: Passage) -> "asyncio.Future[None] | None":
     return _hand_in(rooms, entry, passage.holding, passage.trace)
 
 
-def _hand_in(
-    rooms: Rooms, entry: CallRecord, holding: Holding | None = None, trace: Trace | None = None
-) -> "asyncio.Future[None] | None":
+def _hand_in(rooms: Rooms, entry: CallRecord, holding: Holding | None = None, trace: Trace | None = None) -> "asyncio.Future[None] | None":
     future = rooms.recorder.append(entry)
     if rooms.budgets is not None:
         rooms.budgets.settle(entry, holding)

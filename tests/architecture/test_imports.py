@@ -50,6 +50,8 @@ def test_the_settings_and_tables_import_no_vendor() -> None:
     assert not loaded_by("import config.load, config.tables, estimators").intersection(HEAVY)
 
 
-@pytest.mark.parametrize("module", ["alembic", "ecologits", "litellm", "numpy", "openai", "opentelemetry", "rich", "splintr", "sqlalchemy", "tokenizers"])
+@pytest.mark.parametrize(
+    "module", ["alembic", "ecologits", "litellm", "numpy", "openai", "opentelemetry", "rich", "splintr", "sqlalchemy", "tokenizers"]
+)
 def test_the_server_does_not_import(module: str) -> None:
     assert module not in loaded_by("import proxy.app")

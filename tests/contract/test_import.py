@@ -392,7 +392,10 @@ def test_a_bad_row_is_named_by_line_and_column_and_nothing_is_imported(
 @ON_A_FILE
 def test_a_bad_bucket_of_a_document_is_named_by_its_line(url: str, tables: Tables, tmp_path: Path) -> None:
     path = tmp_path / "usage.json"
-    path.write_text('{"data": [\n {"start_time": 1793491200, "end_time": 1793494800, "results": []},\n\n {"start_time": 1793491200, "end_time": 1793491200, "results": []}\n]}')
+    path.write_text(
+        '{"data": [\n {"start_time": 1793491200, "end_time": 1793494800, "results": []},\n\n'
+        ' {"start_time": 1793491200, "end_time": 1793491200}\n]}'
+    )
     with pytest.raises(BadFile, match=r"usage\.json:4: column 'end_time': is not after start_time"):
         take_in(url, path, "openai-usage", tables)
     path.write_text('{"data": [\n {"start_time": 1,, }]}')

@@ -1,6 +1,6 @@
 """How much room a call takes in the ledger, tables and indices: figures as the estimators make them, every call with its own."""
 
-import random
+import random  # noqa: TID251  # seeded by each test
 from collections.abc import Iterator
 from contextlib import closing
 

@@ -12,9 +12,9 @@ from proxy.ledger.store import Store
 from tests.contract.escalation_house import chat
 from tests.contract.ledger_rows import change_ledger
 from tests.contract.ledgers import records, sqlite_url
+from tests.contract.logical_rows import made_at
 from tests.contract.proxy_harness import serve_command
 from tests.contract.scripted_upstream import ScriptedUpstream
-from tests.contract.test_ledger import made_at
 
 ADMIN = "admin-key-0123456789"
 
@@ -48,7 +48,11 @@ def test_a_proxy_takes_over_the_ledger_of_the_release_before(upstream: ScriptedU
 
 
 def test_a_ledger_of_a_later_release_is_refused_and_left_alone(upstream: ScriptedUpstream, tmp_path: Path) -> None:
-    made_at(REVISIONS[-1], sqlite_url(tmp_path), records(1))
+    made_at(REVISIONS[-2], sqlite_url(tmp_path), records(1))
+    with serve_command(tmp_path, "--upstream", f"{upstream.url}/v1", "--port", "0", "--ledger", sqlite_url(tmp_path)) as child:
+        child.proxy(tmp_path / "ledger.db")
+        child.process.terminate()
+        assert child.exit_code() == 0
     change_ledger(sqlite_url(tmp_path), "UPDATE alembic_version SET version_num = '9999'")
     before = (tmp_path / "ledger.db").read_bytes()
     with serve_command(tmp_path, "--upstream", f"{upstream.url}/v1", "--port", "0", "--ledger", sqlite_url(tmp_path)) as child:
