@@ -106,7 +106,8 @@ class LedgerWriter:
 
     def oldest_age_s(self) -> float:
         """Seconds that the oldest call not in the database has waited; 0 when there is none."""
-        since = [time for time in (self._keep.aside_since, self._oldest[0] if self._oldest else None) if time is not None]
+        oldest = tuple(self._oldest)[:1]  # one step: the event loop may take the last one out meanwhile
+        since = [time for time in (self._keep.aside_since, *oldest) if time is not None]
         return self._clock.perf() - min(since) if since else 0.0
 
     @property

@@ -15,9 +15,8 @@ def test_calls_that_came_through_are_found_by_time_and_observed_or_imported_ones
     store.open_writer("commit")
     through = [record(1), record(5000), record(9000)]
     store.write([*through, record(2, caller_id="observe:collector"), record(3, caller_id="import:csv", call_id="imported")])
-    change_ledger(
-        url, "INSERT INTO imports (call_id, batch_id, source_kind, row_hash, calls_counted) VALUES ('imported', 'b-1', 'csv', 'h', 1)"
-    )
+    statement = "INSERT INTO imports (call_id, batch_id, source_kind, row_hash, calls_counted) VALUES (:id, 'b-1', 'csv', 'h', 1)"
+    change_ledger(url, statement, id="imported")
     found = store.crossings().between(STARTED_MS, STARTED_MS + 9000)
     assert [each.call_id for each in found] == [each.call_id for each in through[:2]]
     first = through[0].attempts[0]

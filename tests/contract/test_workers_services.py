@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import create_engine, pool, text
 
+from proxy.ledger.ids import id_text
 from tests.contract.crew_harness import HAS_ENDED, SERVES, fresh, got, heard, scrape, workers_of
 from tests.contract.loss_harness import Answer, Clients, Proxy, clients, crowd, running
 from tests.contract.loss_provider import Provider, provider
@@ -64,7 +65,7 @@ def kept(url: str) -> dict[str, float]:
         rows = connection.execute(
             text("SELECT a.call_id, e.gco2e FROM attempts a LEFT JOIN estimates e ON e.attempt_id = a.attempt_id")
         ).all()
-    grams = {str(row.call_id): float(row.gco2e or 0.0) for row in rows}
+    grams = {id_text(bytes(row.call_id)): float(row.gco2e or 0.0) for row in rows}
     assert len(grams) == len(rows)
     return grams
 
