@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from estimators.quantity import LogVariance, Quantity
@@ -103,11 +103,10 @@ def _is_after(place: Place) -> ColumnElement[bool]:
 
 def _read(connection: Connection, selection: Selection, first: Place, last: Place) -> list[Row]:
     """The attempts of the calls from the first to the last place."""
-    attempt = func.coalesce(attempts.c.attempt_id, "")
     figures = [estimates.c[f"{line}{end}"] for line in _LINES for end in ("", "_p50", *(f"_var_{scope}" for scope in SCOPES))]
     columns: list[ColumnElement[Any]] = [
         calls.c.call_id,
-        attempt.label("attempt_id"),
+        attempts.c.attempt_id,
         calls.c.started_ms,
         calls.c.tags,
         *(calls.c[name] for name in _CALL),
@@ -130,7 +129,7 @@ def _read(connection: Connection, selection: Selection, first: Place, last: Plac
     within = replace(selection, since_ms=first[0], until_ms=last[0] + 1)
     before_first = and_(calls.c.started_ms == first[0], calls.c.call_id < first[1])
     statement = in_period(select(*columns).select_from(joined), within).where(~before_first, ~_is_after(last))
-    found = [dict(row) for row in connection.execute(statement).mappings()]
+    found = [{**row, "attempt_id": row["attempt_id"] or ""} for row in connection.execute(statement).mappings()]
     return sorted(found, key=lambda row: (row["started_ms"], row["call_id"], row["attempt_id"]))
 
 
