@@ -78,6 +78,7 @@ class SharedBreakers:
         self._wake = asyncio.Event()
         self._turning: asyncio.Task[None] | None = None
         self._is_deaf = False
+        self._closing = False
 
     def furnish(self, settings: Settings, candidates: Candidates) -> Breakers:
         """New breakers for the deployments of `settings`; what replicas said of them holds. The first several begin the turns."""
@@ -96,6 +97,7 @@ class SharedBreakers:
 
     async def close(self) -> None:
         """Stops; what was not told by now is no news to anybody soon."""
+        self._closing = True
         if self._turning is not None:
             self._turning.cancel()
             await asyncio.wait([self._turning])
@@ -113,6 +115,8 @@ class SharedBreakers:
                 await self.turn(door)
                 self._is_deaf = False
             except OSError as error:
+                if self._closing:  # a connection that breaks while it is given up may say so in place of the cancellation
+                    return
                 if not self._is_deaf:
                     what = type(error.__cause__ or error).__name__
                     _log.warning("replicas cannot be told of failing deployments (%s): each finds out by itself", what)

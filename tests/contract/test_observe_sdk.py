@@ -1,17 +1,14 @@
 """Real telemetry: the OpenTelemetry SDK, its OTLP exporter and an instrumentation of the openai client, against a real proxy."""
 
 import gzip
-import importlib
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import openai
 import pytest
 from opentelemetry.exporter.otlp.proto.http import Compression
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -20,6 +17,7 @@ from opentelemetry.trace import SpanKind
 
 from proxy.observe import otlp_json, otlp_protobuf
 from proxy.observe.span import NoProtobuf, Span, Wanted
+from tests.contract.instrumented_client import INSTRUMENTATIONS, Exporter, run_instrumented
 from tests.contract.proxy_harness import Proxy, proxy, simulated
 from tests.contract.spans import CHAT, body, span
 from tests.contract.test_observe import counted
@@ -27,17 +25,6 @@ from tests.contract.test_observe import counted
 PATH = "/v1/traces"
 PROTOBUF = "application/x-protobuf"
 KEYS = [{"key": "the-collector-key", "name": "collector", "role": "observer"}, {"key": "the-admin-key", "name": "boss", "role": "admin"}]
-
-
-class Exporter(OTLPSpanExporter):
-    """The real exporter, which also tells what came of each export."""
-
-    results: list[SpanExportResult]
-
-    def export(self, spans: Any) -> SpanExportResult:
-        found = super().export(spans)
-        self.results.append(found)
-        return found
 
 
 @contextmanager
@@ -146,41 +133,11 @@ def test_without_the_extra_protobuf_is_refused_by_its_name(monkeypatch: pytest.M
     assert not otlp_protobuf.is_installed()
 
 
-OLD_PYDANTIC = pytest.mark.filterwarnings("ignore:Support for class-based `config`:DeprecationWarning")  # within OpenLLMetry
-INSTRUMENTATIONS = {
-    "OpenTelemetry": "opentelemetry.instrumentation.openai_v2",
-    "OpenLLMetry": "opentelemetry.instrumentation.openai",
-    "OpenInference": "openinference.instrumentation.openai",
-}
-
-
-@contextmanager
-def instrumented(provider: Any, whose: str) -> Iterator[None]:
-    """The openai package, instrumented as its users do it."""
-    instrumentor = importlib.import_module(INSTRUMENTATIONS[whose]).OpenAIInstrumentor()
-    instrumentor.instrument(tracer_provider=provider, skip_dep_check=True)
-    try:
-        yield
-    finally:
-        instrumentor.uninstrument()
-
-
-def ask_all(client: openai.OpenAI) -> None:
-    """A whole answer, a streamed one and an embedding."""
-    messages: Any = [{"role": "user", "content": "Describe a merino jumper."}]
-    client.chat.completions.create(model="gpt-4o-mini", messages=messages)
-    stream = client.chat.completions.create(model="gpt-4o-mini", messages=messages, stream=True, stream_options={"include_usage": True})
-    assert list(stream)
-    client.embeddings.create(model="text-embedding-3-small", input="a jumper")
-
-
-@OLD_PYDANTIC
 @pytest.mark.parametrize("whose", INSTRUMENTATIONS)
 def test_an_instrumented_client_that_goes_to_the_provider_is_observed(tmp_path: Path, whose: str) -> None:
-    with simulated() as upstream, watching(tmp_path) as served, tracing(served) as (provider, exporter), instrumented(provider, whose):
-        with openai.OpenAI(base_url=f"{upstream}/v1", api_key="sk-direct", max_retries=0) as client:
-            ask_all(client)
-        assert set(exporter.results) == {SpanExportResult.SUCCESS}
+    with simulated() as upstream, watching(tmp_path) as served:
+        sender = {"traces": f"{served.url}{PATH}", "collector_key": "the-collector-key"}
+        assert run_instrumented(whose, **sender, base_url=f"{upstream}/v1", api_key="sk-direct") == {"SUCCESS"}
         calls = served.calls()
         assert [call["operation"] for call in calls] == ["chat", "chat", "embeddings"]
         assert [call["alias"] for call in calls] == ["gpt-4o-mini", "gpt-4o-mini", "text-embedding-3-small"]
@@ -189,19 +146,13 @@ def test_an_instrumented_client_that_goes_to_the_provider_is_observed(tmp_path: 
         assert calls[1]["output_tokens"]
 
 
-@OLD_PYDANTIC
 @pytest.mark.parametrize("whose", INSTRUMENTATIONS)
 def test_an_instrumented_client_that_goes_through_the_proxy_is_counted_once(tmp_path: Path, whose: str) -> None:
     keys = [*KEYS, {"key": "the-caller-key", "name": "app", "role": "caller"}]
     models = {"*": {"deployments": [{"provider": "simulated"}]}}
-    with (
-        proxy(tmp_path, keys=keys, models=models, observe={"otlp": {}}) as served,
-        tracing(served) as (provider, exporter),
-        instrumented(provider, whose),
-    ):
+    with proxy(tmp_path, keys=keys, models=models, observe={"otlp": {}}) as served:
         served.headers = {"authorization": "Bearer the-admin-key"}
-        with openai.OpenAI(base_url=served.v1, api_key="the-caller-key", max_retries=0) as client:
-            ask_all(client)
-        assert set(exporter.results) == {SpanExportResult.SUCCESS}
+        sender = {"traces": f"{served.url}{PATH}", "collector_key": "the-collector-key"}
+        assert run_instrumented(whose, **sender, base_url=served.v1, api_key="the-caller-key") == {"SUCCESS"}
         assert [call["caller_id"] for call in served.calls()] == ["app"] * 3
         assert counted(served) == {"came_through_us": 3}

@@ -198,3 +198,21 @@ async def test_one_deployment_and_no_redis_open_nothing() -> None:
         shared.furnish(settings, candidates_from(settings, PLACES))
         assert shared._turning is None
         await shared.close()
+
+
+async def test_a_connection_that_breaks_while_it_is_given_up_keeps_nobody_from_closing(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = SharedBreakers("redis://127.0.0.1:1", Clock())
+    under_way = asyncio.Event()
+
+    async def broken(door: RedisDoor) -> None:
+        under_way.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as error:
+            raise ConnectionError("in place of the cancellation") from error
+
+    monkeypatch.setattr(shared, "turn", broken)
+    shared.furnish(SETTINGS, candidates_from(SETTINGS, PLACES))
+    await under_way.wait()
+    async with asyncio.timeout(5):
+        await shared.close()

@@ -17,7 +17,8 @@ from tests.replicas.house import LOOK_S, SCRAPE_S, House, eventually
 
 ROWS = """
     SELECT c.call_id, a.upstream_request_id, e.gco2e, c.tags
-    FROM calls c LEFT JOIN attempts a ON a.call_id = c.call_id LEFT JOIN estimates e ON e.call_id = a.call_id AND e.attempt_id = a.attempt_id
+    FROM calls c LEFT JOIN attempts a ON a.call_id = c.call_id
+    LEFT JOIN estimates e ON e.call_id = a.call_id AND e.attempt_id = a.attempt_id
 """
 MOST_LOOKS = 25
 """For an account after a call, and calls for it: a Redis that was gone is let be for a second."""
